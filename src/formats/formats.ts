@@ -1,0 +1,47 @@
+import type { Chunk, DataRecord, Format, Identities, Reject } from '../model/chunk.ts';
+
+/**
+ * What the engine and the connectors ask of the formats. Chunks go in, chunks come out; objects exist only where a
+ * mapping or a change of format needs them.
+ */
+export interface IdentifyOptions {
+  /** The columns whose values are the record's key, in order; null: content and occurrence stand for it. */
+  readonly key: readonly string[] | null;
+  /** The ledger's secret: 16 bytes. */
+  readonly seed: Uint8Array;
+  /** Columns that do not count when two versions of a record are compared. */
+  readonly exclude?: readonly string[];
+}
+export type Identify = (chunk: Chunk, options: IdentifyOptions) => Identities;
+
+/** A pure change of records on their way to one lane; its digest is in the ledger. */
+export interface Mapping {
+  /** SHA-256, in hex, of what it does. `none` for no mapping. */
+  readonly digest: string;
+  /** Undefined leaves the record out of this lane: it is counted as skipped. */
+  apply(record: DataRecord): DataRecord | undefined;
+}
+
+/** Records in another format. Record i came from record `from[i]` of the chunk; `failed` ones are in no other list. */
+export interface Converted {
+  readonly format: Format;
+  readonly bytes: Uint8Array;
+  readonly spans: Uint32Array;
+  readonly count: number;
+  readonly columns?: readonly string[];
+  /** Absent: all records, in order. */
+  readonly from?: Uint32Array;
+  /** Left out by the mapping. */
+  readonly dropped: readonly number[];
+  /** Could not be mapped or encoded; `row` is the place in the chunk, 0-based. */
+  readonly failed: readonly Reject[];
+}
+export type Convert = (chunk: Chunk, to: Format, mapping?: Mapping) => Converted;
+
+/** Cuts a stream of bytes into chunks of whole records. One framer a file or stream; `end` gives the rest. */
+export interface Framer {
+  push(bytes: Uint8Array): readonly FramedChunk[];
+  end(): readonly FramedChunk[];
+}
+/** A chunk whose place in the source its connector still has to fill in. `endOffset`: bytes consumed up to its end. */
+export type FramedChunk = Omit<Chunk, 'end'> & { readonly endOffset: number };

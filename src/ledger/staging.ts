@@ -1,0 +1,66 @@
+import type { Framing, Payload } from '../model/batch.ts';
+import type { RunId } from '../model/ids.ts';
+import type { StagedAt } from './ledger.ts';
+
+/**
+ * Where frozen bytes lie until every record of them is decided, and after that for as long as their digests are
+ * wanted for comparing. A batch is written once, in one piece, and never changed.
+ */
+export interface Staging {
+  /** For messages and `waybill doctor`. */
+  readonly place: string;
+  writer(run: RunId, lane: string): StagingWriter;
+  /** Throws STAGING_CORRUPT when the bytes are missing or cut short; their digest is the caller's to check. */
+  read(at: StagedAt): Promise<Staged>;
+  /** Reads only the digests: 8 bytes a record, of the source row and of the payload. */
+  digests(at: StagedAt): Promise<{ readonly source: Uint8Array; readonly payload: Uint8Array }>;
+  /** Removes what no sealed batch refers to: `kept` holds every segment that the ledger knows. */
+  sweep(run: RunId, kept: ReadonlySet<string>): Promise<number>;
+}
+
+export interface StagingWriter {
+  /** Buffers; nothing is promised before `sync`. */
+  append(draft: StagedDraft): Promise<StagedAt>;
+  /** Resolves when everything appended is durable, names included. Throws STAGING_WRITE. */
+  sync(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface StagedDraft {
+  readonly bytes: Uint8Array;
+  readonly spans: Uint32Array;
+  readonly columns?: readonly string[];
+  readonly sourceDigests: Uint8Array;
+  readonly payloadDigests: Uint8Array;
+  /** For whoever opens the file without a ledger. */
+  readonly about: { readonly flow: string; readonly window: string; readonly lane: string; readonly digest: string };
+}
+
+export type Staged = Omit<Payload, 'keys'> & { readonly sourceDigests: Uint8Array; readonly payloadDigests: Uint8Array };
+
+/** The bytes of some records of a payload, in its framing: what a child batch sends. */
+export function pick(payload: Payload, picks: readonly number[], framing: Framing): Payload {
+  const encoder = new TextEncoder();
+  const [head, separator, tail] = [framing.head, framing.separator, framing.tail].map((part) => encoder.encode(part)) as [Uint8Array, Uint8Array, Uint8Array];
+  let size = head.length + tail.length + separator.length * Math.max(0, picks.length - 1);
+  for (const at of picks) size += payload.spans[at * 2 + 1]! - payload.spans[at * 2]!;
+  const bytes = new Uint8Array(size);
+  const spans = new Uint32Array(picks.length * 2);
+  const keys = new Uint8Array(picks.length * 16);
+  bytes.set(head, 0);
+  let end = head.length;
+  picks.forEach((at, nth) => {
+    if (nth > 0) {
+      bytes.set(separator, end);
+      end += separator.length;
+    }
+    const record = payload.bytes.subarray(payload.spans[at * 2]!, payload.spans[at * 2 + 1]!);
+    bytes.set(record, end);
+    spans[nth * 2] = end;
+    end += record.length;
+    spans[nth * 2 + 1] = end;
+    keys.set(payload.keys.subarray(at * 16, at * 16 + 16), nth * 16);
+  });
+  bytes.set(tail, end);
+  return { bytes, spans, keys, ...(payload.columns === undefined ? {} : { columns: payload.columns }) };
+}

@@ -1,0 +1,53 @@
+import type { Position } from './position.ts';
+
+/**
+ * How bytes hold records.
+ * `ndjson`: one JSON object a record, spans without the line end. `csv`: RFC 4180 rows without the header, whose
+ * names stand in `columns`. Further formats join here with the room that needs them.
+ */
+export type Format = 'ndjson' | 'csv';
+
+/** A record that the source holds but that cannot be read as one: a broken line, a row with too few fields. */
+export interface Reject {
+  /** 1-based number of the record within its source object. */
+  readonly row: number;
+  /** 1-based line in the file, where the source has lines. */
+  readonly line?: number;
+  readonly code: string;
+  readonly message: string;
+}
+
+/**
+ * What travels from a source to the lanes: encoded records, 64 KiB to 1 MiB at a time. Objects are made on demand.
+ * Never changed after it was handed over: several lanes read it.
+ */
+export interface Chunk {
+  readonly format: Format;
+  readonly bytes: Uint8Array;
+  /** Where each record begins and ends in `bytes`: start, end, start, end… */
+  readonly spans: Uint32Array;
+  readonly count: number;
+  /** Names of the fields in order, for formats whose records do not carry them. */
+  readonly columns?: readonly string[];
+  /** 1-based number of the first record within its source object; for messages. */
+  readonly firstRow: number;
+  /** Records that could not be read, in the same stretch of the source. */
+  readonly rejects?: readonly Reject[];
+  /** Where the source stands after this chunk. Undefined: a source that has no place to resume from. */
+  readonly end?: Position;
+}
+
+/** A record as an object: plain values, integers beyond 2^53 as bigint, bytes as Uint8Array. Null prototype. */
+export type DataRecord = Readonly<Record<string, unknown>>;
+
+/** Bytes that a packed key takes. */
+export const KEY_BYTES = 16;
+/** Bytes that a record's digest takes. */
+export const DIGEST_BYTES = 8;
+
+/** `keys`: 16 bytes a record. `digests`: 8 bytes a record, of the source row. `missing`: records without a key. */
+export interface Identities {
+  readonly keys: Uint8Array;
+  readonly digests: Uint8Array;
+  readonly missing: readonly number[];
+}

@@ -1,0 +1,88 @@
+/**
+ * Every code that an error of Waybill can carry: the exit code that a command ends with, what it means, and what to
+ * do. The pages in `docs/reference/errors/` are generated from here.
+ */
+export interface ErrorCodeEntry {
+  readonly exit: number;
+  readonly meaning: string;
+  readonly hint: string;
+}
+
+const entry = (exit: number, meaning: string, hint: string): ErrorCodeEntry => ({ exit, meaning, hint });
+
+export const ERROR_CODES = {
+  USAGE: entry(2, 'The command was given words that it does not understand.', 'See `waybill help COMMAND`.'),
+  CONFIG_INVALID: entry(
+    2,
+    'The flow file holds something that its schema does not allow: an unknown key, a missing one, a value of the wrong kind.',
+    'Correct the place that is named (file:line:column), then run `waybill check`.',
+  ),
+  CONFIG_NOT_FOUND: entry(2, 'No flow file was found.', 'Run `waybill init` to write one, or name it with --config FILE.'),
+  CONFIG_VARIABLE: entry(
+    2,
+    'The flow file refers to an environment variable that is not set and has no default.',
+    'Set the variable, or give it a default: ${NAME:default}.',
+  ),
+  SECRET_MISSING: entry(2, 'A secret that the flow file refers to cannot be read.', 'Set the variable or create the file that is named.'),
+  FLOW_UNKNOWN: entry(2, 'There is no flow of this name in the flow file.', 'Run `waybill check` to list the flows.'),
+  CONNECTION_UNKNOWN: entry(
+    2,
+    'A flow names a connection that the flow file does not define.',
+    'Define it under `connections:`, or correct the name.',
+  ),
+  CONNECTOR_UNKNOWN: entry(2, 'No connector has this type.', 'Run `waybill connectors` to list them.'),
+  DRIVER_MISSING: entry(
+    2,
+    'A connector needs a package that is not installed; heavy drivers are optional.',
+    'Install the package that is named, with npm.',
+  ),
+  WINDOW_INVALID: entry(2, 'The window is not one that this flow has.', 'Give it as the flow cuts time: 2026-11-19 for days, 2026-11-19T05 for hours.'),
+  MAPPING_INVALID: entry(2, 'The mapping of a lane cannot be carried out.', 'Correct the mapping; `waybill check` tries it.'),
+  PROMISE_IMPOSSIBLE: entry(
+    2,
+    'The strategy needs something that the sink cannot do, so its promise could not be kept.',
+    'Choose a strategy that fits the sink: `waybill plan` shows what each lane can promise.',
+  ),
+  SOURCE_FAILED: entry(5, 'Reading the source failed. Nothing that was not sealed has been sent.', 'Mend the source and run the same command again.'),
+  SOURCE_INVALID: entry(2, 'The source cannot be read as it is described.', 'Correct the source in the flow file.'),
+  RECORD_INVALID: entry(
+    3,
+    'The source holds a record that cannot be read, and the flow says to stop at one (`onReject: stop`).',
+    'Correct the record, or set `onReject: skip` to go on without it and have it listed.',
+  ),
+  DUPLICATE_KEY: entry(
+    3,
+    'Two records of one extraction have the same key, and the flow says to stop at that (`onDuplicate: fail`).',
+    'Correct the query or the key; or let duplicates be sent and reported, or dropped and listed.',
+  ),
+  RECORD_TOO_LARGE: entry(3, 'A record alone is larger than the sink takes in one batch. It is listed as refused; the others go on.', 'Make the record smaller with a mapping.'),
+  NOT_APPLIED: entry(5, 'The sink proved that nothing was applied.', 'Nothing needs to be done: the engine tries again.'),
+  REFUSED: entry(3, 'The sink refused the batch, and proved that nothing of it was applied.', 'See `waybill records --state refused`; correct the data, then `waybill retry`.'),
+  SINK_FAILED: entry(1, 'The sink failed in a way that proves nothing: the batch is in doubt.', 'See `waybill doubts`.'),
+  SINK_AWAY: entry(5, 'The sink cannot be reached; the batches that were not sent stay sealed.', 'Run the same command again when it is back.'),
+  PERMIT_EXPIRED: entry(5, 'A send came too late for its lease and was not begun.', 'Nothing needs to be done: the batch is tried again by whoever holds the lease.'),
+  LEASE_HELD: entry(6, 'Another process is working on this window.', 'Wait for it to end, or for its lease to run out; `waybill status` says who holds it.'),
+  FENCED: entry(6, 'Another process has taken this work over; what this one still wanted to write was refused.', 'Nothing needs to be done: the other process goes on.'),
+  LEDGER_MISSING: entry(2, 'There is no ledger here yet.', 'Run a flow first, or name the ledger with --ledger PATH.'),
+  LEDGER_NEWER: entry(2, 'The ledger was written by a newer Waybill than this one.', 'Use that version, or a newer one.'),
+  LEDGER_CORRUPT: entry(
+    1,
+    'The ledger does not agree with its own digests: something changed it behind its back. Nothing is decided on the strength of it.',
+    'Stop, keep a copy, and run `waybill verify`; restore the ledger from a backup if it stays broken.',
+  ),
+  LEDGER_BUSY: entry(5, 'The ledger is held by another process for too long.', 'Try again.'),
+  LEDGER_WRITE: entry(5, 'The ledger could not be written: a full disk, a read-only folder, a failing device.', 'Make room or make the folder writable, then run the same command again.'),
+  STAGING_WRITE: entry(5, 'The staged bytes could not be written. Nothing was sealed, nothing was sent.', 'Make room or make the folder writable, then run the same command again.'),
+  STAGING_CORRUPT: entry(1, 'Staged bytes are missing, or are not those that were sealed. The batch is not sent.', 'Restore the staging folder, or read the window again with `waybill run FLOW --refresh`.'),
+  RUN_UNKNOWN: entry(2, 'The ledger knows no such run.', 'Run `waybill runs` to list them.'),
+  BATCH_UNKNOWN: entry(2, 'The ledger knows no such batch.', 'Run `waybill batches` to list them.'),
+  RECORD_UNKNOWN: entry(2, 'The ledger knows no record with this key.', 'Give the key as the source spells it; several columns in order.'),
+  MOVE_FORBIDDEN: entry(2, 'This state cannot become that one.', 'Look at the present state with `waybill batches` or `waybill runs`.'),
+  RUN_PAUSED: entry(5, 'The run is paused.', 'Run `waybill resume` to let it go on.'),
+  VERIFY_DIFFERENCE: entry(7, 'A verification found a difference.', 'Each difference is listed; nothing was changed.'),
+  INTERRUPTED: entry(130, 'The command was interrupted; what was in flight has been finished and recorded.', 'Run the same command again to go on.'),
+  INVARIANT_BROKEN: entry(1, 'Waybill found that its own books do not add up, and stopped.', 'This is a bug in Waybill: please report it with the message and the ledger.'),
+  UNEXPECTED: entry(1, 'Something that nobody foresaw.', 'Please report it, with the output of the same command and --verbose.'),
+} as const satisfies Record<string, ErrorCodeEntry>;
+
+export type ErrorCode = keyof typeof ERROR_CODES;

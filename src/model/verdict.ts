@@ -1,0 +1,77 @@
+import { assert } from './assert.ts';
+
+/** What is known of one record after an attempt. Zero is no outcome: a forgotten record cannot pass for applied. */
+export const OUTCOME = { applied: 1, refused: 2, unknown: 3 } as const;
+export type Outcome = (typeof OUTCOME)[keyof typeof OUTCOME];
+
+/** Why a record was refused. */
+export interface Refusal {
+  /** Which record: 0-based place in the batch. */
+  readonly index: number;
+  /** The sink's own word for it: `ValidationError`, `400`. */
+  readonly code: string;
+  /** The sink's own message, trimmed; may quote the record, so it is shown only where records may be. */
+  readonly message: string;
+  /** The same record may pass later without being changed (throttled, locked). */
+  readonly retryable: boolean;
+}
+
+/** What the sink answered, kept as evidence. */
+export interface Receipt {
+  /** One line that names no record's content: `200 OK, 97 of 100 applied`. */
+  readonly summary: string;
+  /** The sink's own id for what it did: request id, job handle, remote ids. */
+  readonly reference?: string;
+  /** The place that the sink now stands at, for sinks with positions. */
+  readonly position?: string;
+  /** The answer's beginning, kept only where something was refused or unclear. At most 10 KB. */
+  readonly excerpt?: string;
+}
+
+/**
+ * The answer to one attempt, record by record. Accepted only when applied + refused + unknown = sent; what a sink
+ * does not account for is unknown, never applied.
+ */
+export interface Verdict {
+  /** An `OUTCOME` for each record, in the order of the batch. */
+  readonly outcomes: Uint8Array;
+  /** Exactly one entry for each refused record, in rising order of `index`. */
+  readonly refusals: readonly Refusal[];
+  readonly receipt: Receipt;
+  /** How long the sink asked to be left alone before the next request, if it did. */
+  readonly retryAfterMs?: number;
+}
+
+export interface Tally {
+  readonly applied: number;
+  readonly refused: number;
+  readonly unknown: number;
+}
+
+export const allOf = (outcome: Outcome, count: number): Uint8Array => new Uint8Array(count).fill(outcome);
+
+export const applied = (count: number, receipt: Receipt): Verdict => ({
+  outcomes: allOf(OUTCOME.applied, count),
+  refusals: [],
+  receipt,
+});
+
+export const unknown = (count: number, receipt: Receipt): Verdict => ({
+  outcomes: allOf(OUTCOME.unknown, count),
+  refusals: [],
+  receipt,
+});
+
+/** Counts a verdict and holds it to its shape. A verdict that does not fit what was sent is a fault of the sink. */
+export function tally(verdict: Verdict, sent: number): Tally {
+  assert(verdict.outcomes.length === sent, 'verdict.one-outcome-a-record', { sent, got: verdict.outcomes.length });
+  const counts = [0, 0, 0, 0];
+  for (const outcome of verdict.outcomes) counts[outcome] = (counts[outcome] ?? 0) + 1;
+  const [none = 0, appliedCount = 0, refusedCount = 0, unknownCount = 0] = counts;
+  assert(none === 0 && appliedCount + refusedCount + unknownCount === sent, 'verdict.accounts-for-all', { sent });
+  assert(verdict.refusals.length === refusedCount, 'verdict.one-reason-a-refusal', { refused: refusedCount });
+  for (const refusal of verdict.refusals) {
+    assert(verdict.outcomes[refusal.index] === OUTCOME.refused, 'verdict.reasons-match', { index: refusal.index });
+  }
+  return { applied: appliedCount, refused: refusedCount, unknown: unknownCount };
+}

@@ -1,0 +1,74 @@
+import type { Permit, Sink } from '../connectors/connector.ts';
+import type { Batch, Payload } from '../model/batch.ts';
+import type { Guarantee } from '../model/guarantee.ts';
+import type { Verdict } from '../model/verdict.ts';
+
+/**
+ * How a lane writes so that writing again does no harm. A strategy is written against the abilities of sinks and
+ * names no store; it keeps no state of its own: what it must remember across a crash is in the attempt.
+ */
+export interface Strategy {
+  readonly name: string;
+  /** One line for the docs. */
+  readonly summary: string;
+  /** What this strategy promises on this sink, or why it cannot. Pure: asked by `check` and `plan`. */
+  fit(sink: Sink): Fit;
+  /** What must be durable with the intent, before the first byte: the expected position. */
+  prepare?(lane: LaneContext): Promise<AttemptNotes>;
+  /** Called between intent and verdict, at most once an attempt. Throws as a sink does. */
+  deliver(permit: Permit, lane: LaneContext, attempt: OpenAttempt): Promise<Verdict>;
+  /** Decides an attempt whose answer was lost, as far as the sink lets it. Called after `settleAfterMs`. */
+  settle(attempt: LostAttempt, lane: LaneContext): Promise<Settlement>;
+}
+
+export type Fit =
+  | { readonly fits: true; readonly guarantee: Guarantee; /** Batches must go one after the other. */ readonly ordered: boolean }
+  | { readonly fits: false; readonly reason: string; /** The nearest strategy that would. */ readonly instead?: string };
+
+export interface LaneContext {
+  readonly sink: Sink;
+  readonly lane: string;
+  readonly correlationId: string;
+  /** Where the sink stood after the last delivered batch of this lane, if it tells positions. */
+  readonly position?: string;
+  readonly signal: AbortSignal;
+}
+
+/** Small facts that an attempt needs to be settled later; stored with its intent. */
+export interface AttemptNotes {
+  readonly expectedPosition?: string;
+  readonly jobHandle?: string;
+}
+
+export interface OpenAttempt {
+  readonly notes: AttemptNotes;
+  /** Resolves when the notes are durable: a job's handle, before its data is sent. */
+  note(notes: AttemptNotes): Promise<void>;
+}
+
+export interface LostAttempt {
+  readonly batch: Batch;
+  payload(): Promise<Payload>;
+  readonly attempt: number;
+  /** The fence under which the settling is done; higher than that of the lost attempt. */
+  readonly fence: number;
+  readonly notes: AttemptNotes;
+  /** How long ago, by the ledger's clock, the first attempt of this batch was intended. */
+  readonly firstSentAgoMs: number;
+  /** How long a request that is sent now may take to be applied. */
+  readonly sendDeadlineMs: number;
+}
+
+/**
+ * `known`: the verdict that was lost, now found out. `absent`: proved not applied, so the batch is sealed again.
+ * `resend`: a repeat is harmless here, so the batch is sent again under a new attempt. `undecided`: nothing can be
+ * asked; the lane's policy or a person decides.
+ */
+export type Settlement =
+  | { readonly kind: 'known'; readonly verdict: Verdict; readonly evidence: string }
+  | { readonly kind: 'absent'; readonly evidence: string }
+  | { readonly kind: 'resend'; readonly evidence: string }
+  | { readonly kind: 'undecided'; readonly evidence: string };
+
+/** How long after a lost attempt its settling may begin: nothing of it can still be on its way. */
+export const settleAfterMs = (sink: Sink): number => sink.requestTimeoutMs + (sink.facts.visibilityLagMs ?? 0);
