@@ -1,0 +1,113 @@
+import type { Notice, Plan, Progress, RunSummary, StopSignals } from '../engine/engine.ts';
+import type { BatchRow, DoubtRow, Ledger, LedgerReader, Moved, RecordRow, RunRow, Trace } from '../ledger/ledger.ts';
+import type { Payload } from '../model/batch.ts';
+import type { Guarantee } from '../model/guarantee.ts';
+import type { BatchId, RunId } from '../model/ids.ts';
+import type { Position } from '../model/position.ts';
+import type { Window, WindowKind } from '../model/window.ts';
+
+/**
+ * The one API: what the command line, the HTTP API and a program that embeds Waybill all call. One instance serves
+ * one flow file and one ledger. Opening reads the flow file and nothing else; the ledger is opened by the first
+ * method that needs it, and created only by those that write. Methods throw `WaybillError`s and print nothing.
+ */
+export interface Waybill {
+  /** Where the flow file is, and what it holds, with secrets as references. */
+  readonly file: string;
+  flows(): readonly FlowInfo[];
+  /** Every finding of the flow file, fit included; touches no network and no ledger. */
+  check(): Promise<readonly Finding[]>;
+  plan(flow: string, window: string | undefined, options?: PlanOptions): Promise<Plan>;
+  run(flow: string, window: string | undefined, options: RunOptions): Promise<RunSummary>;
+  /** Windows that a schedule says should have run by now and that are not complete, oldest first. */
+  due(flow?: string): Promise<readonly { readonly flow: string; readonly window: Window; readonly run?: RunRow }[]>;
+
+  ledger(): Promise<Ledger>;
+  /** Throws LEDGER_MISSING rather than make one. */
+  reader(): Promise<LedgerReader>;
+  trace(key: readonly string[], filter: { flow?: string; window?: string; lane?: string }): Promise<readonly ReadableTrace[]>;
+  /** The key as the source spelled it when it is short enough to be kept whole, else its hex form. */
+  showKey(record: RecordRow): string;
+  payload(batch: BatchId): Promise<{ readonly batch: BatchRow; readonly payload: Payload }>;
+
+  settle(ask: SettleAsk): Promise<readonly Moved[]>;
+  /** Sends refused records again, in children of their batches, and runs the flow. */
+  retry(ask: { run?: RunId; batches?: readonly BatchId[]; who: string; reason: string }): Promise<readonly Moved[]>;
+  pause(ask: { run: RunId; lane?: string; reason: string }): Promise<void>;
+  resume(ask: { run: RunId; lane?: string }): Promise<void>;
+  cancel(ask: { run: RunId; reason: string }): Promise<void>;
+
+  positions(flow: string): Promise<readonly { readonly position: Position; readonly atMs: number; readonly run?: RunId }[]>;
+  setPosition(flow: string, sourceName: string, position: Position | null): Promise<void>;
+
+  /** Digests, chains, balances and staged bytes; one line for each thing that does not agree. */
+  verify(run?: RunId): Promise<readonly string[]>;
+  doctor(): Promise<readonly Diagnosis[]>;
+  close(): Promise<void>;
+}
+
+export interface OpenOptions {
+  /** The flow file; found upwards from `cwd` when absent. */
+  readonly file?: string;
+  /** The ledger; `.waybill/ledger.db` beside the flow file when absent. */
+  readonly ledger?: string;
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+export interface FlowInfo {
+  readonly name: string;
+  readonly source: { readonly name: string; readonly connection: string; readonly connector: string; readonly key: readonly string[] | null };
+  readonly window: WindowKind;
+  readonly timezone: string;
+  readonly schedule?: string;
+  readonly lanes: readonly { readonly name: string; readonly connection: string; readonly connector: string; readonly strategy: string; readonly guarantee?: Guarantee }[];
+}
+
+export interface Finding {
+  readonly level: 'error' | 'warning' | 'info';
+  /** `waybill.yaml:12:5`, where there is a place. */
+  readonly place?: string;
+  readonly code: string;
+  readonly message: string;
+  readonly hint?: string;
+}
+
+export interface PlanOptions {
+  /** Also read a window that was read before, and compare. */
+  readonly refresh?: boolean;
+}
+
+export interface RunOptions {
+  readonly refresh?: boolean;
+  readonly resendAll?: { readonly reason: string };
+  readonly only?: readonly BatchId[];
+  readonly correlationId?: string;
+  readonly leaseMs?: number;
+  readonly signals: StopSignals;
+  notice?(notice: Notice): void;
+  progress?(progress: Progress): void;
+}
+
+export interface SettleAsk {
+  /** Either some batches, or every doubt of a run. */
+  readonly batches?: readonly BatchId[];
+  readonly run?: RunId;
+  /** `ask`: ask the sink once more. The others are a person's decision. */
+  readonly as: 'delivered' | 'absent' | 'resend' | 'skip' | 'ask';
+  readonly who: string;
+  readonly evidence: string;
+}
+
+export interface ReadableTrace extends Omit<Trace, 'record'> {
+  readonly record: RecordRow & { readonly keyText: string };
+  /** The latest doubt of the record's batch, if it is in one. */
+  readonly doubt?: DoubtRow;
+}
+
+export interface Diagnosis {
+  readonly check: string;
+  readonly ok: boolean;
+  readonly message: string;
+  readonly hint?: string;
+}
