@@ -139,8 +139,9 @@ export interface Seal extends RunClaim {
   readonly generation: number;
   readonly batches: readonly SealedBatch[];
   readonly unbatched: readonly Unbatched[];
-  /** Where the source stands after all of this. */
+  /** Where the source stands, and how many rows of this extraction lie before that; lanes may be further. */
   readonly position?: Position;
+  readonly rows?: number;
   readonly counts: readonly LaneCounts[];
 }
 /** How many more records of a generation a lane has met since the last seal, and what they were. */
@@ -291,7 +292,9 @@ export interface GenerationRow {
   readonly startedAtMs: number;
   readonly closedAtMs?: number;
   readonly lanes: readonly (LaneCounts & { readonly batches: number; readonly sealed: number; readonly unbatched: number; readonly vanished: number })[];
+  /** As sealed last. */
   readonly position?: Position;
+  readonly rows?: number;
 }
 export interface BatchRow extends Batch {
   readonly state: BatchState;

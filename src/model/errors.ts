@@ -1,4 +1,5 @@
 import { ERROR_CODES, type ErrorCode } from './error-codes.ts';
+import type { Receipt } from './verdict.ts';
 
 export interface ErrorDetails {
   /** What to do about it; the catalogue's advice when absent. */
@@ -53,18 +54,24 @@ export class RefusedError extends WaybillError {
   /** The sink's own code for the refusal: an HTTP status, an SQL state. */
   readonly reason: string;
   /** What the sink answered, kept as evidence. */
-  readonly receipt: import('./verdict.ts').Receipt | undefined;
+  readonly receipt: Receipt | undefined;
   /** The refusal is about the size of the batch: a smaller one may pass. */
   readonly tooLarge: boolean;
+  /**
+   * `content`: something in the batch is wrong, and records elsewhere may pass. `request`: the sink refuses whatever
+   * is sent this way (a wrong token, a wrong address): no record is to blame, and the lane stops.
+   */
+  readonly about: 'content' | 'request';
 
   constructor(
     message: string,
-    details: ErrorDetails & { reason: string; receipt?: import('./verdict.ts').Receipt; tooLarge?: boolean },
+    details: ErrorDetails & { reason: string; receipt?: Receipt; tooLarge?: boolean; about?: 'content' | 'request' },
   ) {
     super('REFUSED', message, details);
     this.reason = details.reason;
     this.receipt = details.receipt;
     this.tooLarge = details.tooLarge ?? false;
+    this.about = details.about ?? 'content';
   }
 }
 

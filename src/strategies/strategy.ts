@@ -13,8 +13,11 @@ export interface Strategy {
   readonly summary: string;
   /** What this strategy promises on this sink, or why it cannot. Pure: asked by `check` and `plan`. */
   fit(sink: Sink): Fit;
-  /** What must be durable with the intent, before the first byte: the expected position. */
-  prepare?(lane: LaneContext): Promise<AttemptNotes>;
+  /**
+   * What must be durable with the intent, before the first byte: the expected position. `previous` holds the notes of
+   * this batch's earlier attempt: a batch keeps the position that it was first sent to.
+   */
+  prepare?(lane: LaneContext, previous: AttemptNotes): Promise<AttemptNotes>;
   /** Called between intent and verdict, at most once an attempt. Throws as a sink does. */
   deliver(permit: Permit, lane: LaneContext, attempt: OpenAttempt): Promise<Verdict>;
   /** Decides an attempt whose answer was lost, as far as the sink lets it. Called after `settleAfterMs`. */
@@ -22,8 +25,18 @@ export interface Strategy {
 }
 
 export type Fit =
-  | { readonly fits: true; readonly guarantee: Guarantee; /** Batches must go one after the other. */ readonly ordered: boolean }
-  | { readonly fits: false; readonly reason: string; /** The nearest strategy that would. */ readonly instead?: string };
+  | {
+      readonly fits: true;
+      readonly guarantee: Guarantee;
+      /** `always`: one batch after the other. `repeats`: only when a key comes more than once. */
+      readonly ordered: 'never' | 'repeats' | 'always';
+    }
+  | {
+      readonly fits: false;
+      readonly reason: string;
+      /** The nearest strategy that would. */
+      readonly instead?: string;
+    };
 
 export interface LaneContext {
   readonly sink: Sink;
@@ -32,6 +45,8 @@ export interface LaneContext {
   /** Where the sink stood after the last delivered batch of this lane, if it tells positions. */
   readonly position?: string;
   readonly signal: AbortSignal;
+  /** Waits that long, or rejects when `signal` is aborted. */
+  wait(ms: number): Promise<void>;
 }
 
 /** Small facts that an attempt needs to be settled later; stored with its intent. */

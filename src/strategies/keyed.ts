@@ -1,0 +1,31 @@
+import type { Sink } from '../connectors/connector.ts';
+import { assert } from '../model/assert.ts';
+import { guarantee } from './ladder.ts';
+import type { Fit, Settlement, Strategy } from './strategy.ts';
+
+/** Writes each record under its key, so that writing it again changes nothing. */
+export const keyed: Strategy = {
+  name: 'keyed',
+  summary: 'Writes each record under its key; writing it again changes nothing.',
+
+  fit(sink: Sink): Fit {
+    if (sink.can.put === undefined) {
+      return {
+        fits: false,
+        reason: 'the sink cannot replace a record by its key: it has no put',
+        instead: 'ledgered-append',
+      };
+    }
+    // Two versions of one key must not overtake each other.
+    return { fits: true, guarantee: guarantee('put', sink), ordered: 'repeats' };
+  },
+
+  async deliver(permit, lane) {
+    assert(lane.sink.can.put !== undefined, 'strategy.fits-its-sink');
+    return await lane.sink.can.put(permit);
+  },
+
+  async settle(): Promise<Settlement> {
+    return { kind: 'resend', evidence: 'the same content under the same keys changes nothing' };
+  },
+};
