@@ -1,0 +1,198 @@
+/**
+ * Who may import whom. Types count: a room that only knows the type of another knows the other. The first row whose
+ * `files` fits a file is its row; a file that fits none is not tidy, so a new room has to say here what it needs.
+ */
+export interface Room {
+  readonly name: string;
+  readonly files: RegExp;
+  /** Files of the project that it may import. Its own folder, too, unless `alone`. `$1` is what `files` caught. */
+  readonly may: readonly string[];
+  readonly alone?: boolean;
+  /** Packages, by name. */
+  readonly packages?: readonly string[];
+  /** Modules of Node, without `node:`. `*` for any. */
+  readonly node?: readonly string[];
+  readonly why: string;
+}
+
+const MODEL = ['src/model/*'];
+const FRONT = [
+  'src/connectors/connector.ts',
+  'src/strategies/strategy.ts',
+  'src/ledger/ledger.ts',
+  'src/ledger/staging.ts',
+  'src/ledger/journal.ts',
+];
+const FORMATS = ['src/formats/*'];
+
+/** Modules of Node that only compute: they touch no disk, no network, no clock. */
+const COMPUTING = [
+  'buffer',
+  'crypto',
+  'util',
+  'stream',
+  'stream/promises',
+  'string_decoder',
+  'events',
+  'assert',
+  'path',
+  'url',
+];
+
+export const ROOMS: readonly Room[] = [
+  {
+    name: 'model',
+    files: /^src\/model\//,
+    may: [],
+    why: 'the words of the product depend on nothing, so that everything may depend on them',
+  },
+  {
+    name: 'formats',
+    files: /^src\/formats\//,
+    may: MODEL,
+    node: [...COMPUTING, 'zlib'],
+    why: 'formats turn bytes into records and back, and know no place that bytes come from',
+  },
+  {
+    name: 'front files',
+    files:
+      /^src\/(connectors\/connector|strategies\/strategy|ledger\/(ledger|staging|journal)|(dispatch|status)\/\3)\.ts$/,
+    // A strategy is written against the abilities of sinks; staging and the journal speak of the ledger's rows.
+    may: [...MODEL, 'src/connectors/connector.ts', 'src/ledger/ledger.ts'],
+    alone: true,
+    // A connector's settings are zod schemas: that is part of the contract, as a type only.
+    packages: ['zod'],
+    why: 'an interface that knows an implementation is no interface',
+  },
+  {
+    name: 'list of connectors',
+    files: /^src\/connectors\/all\.ts$/,
+    may: ['src/connectors/connector.ts', 'src/connectors/*/config.ts', 'src/model/*'],
+    alone: true,
+    why: 'the list is the only file beside a connector that names it; a connector is one folder and one line here',
+  },
+  {
+    name: 'connectors/X',
+    files: /^src\/connectors\/([^/]+)\//,
+    may: [...MODEL, ...FORMATS, 'src/connectors/connector.ts'],
+    packages: ['zod'],
+    node: ['*'],
+    why: 'a connector knows its own system: never another connector, the ledger or the engine',
+  },
+  {
+    name: 'ledger/X',
+    // The folder staging and the journal are one file each beside their interface; a database is a folder.
+    files: /^src\/ledger\/(?:([^/]+)\/)?/,
+    may: [...MODEL, 'src/ledger/ledger.ts', 'src/ledger/staging.ts', 'src/ledger/journal.ts'],
+    node: ['*'],
+    why: 'a ledger keeps books; it must not know who writes them',
+  },
+  {
+    name: 'strategies',
+    files: /^src\/strategies\//,
+    may: [...MODEL, 'src/connectors/connector.ts'],
+    why: 'a strategy is written against abilities and serves every sink that has them',
+  },
+  {
+    name: 'engine',
+    files: /^src\/engine\//,
+    may: [...MODEL, ...FORMATS, ...FRONT],
+    // SHA-256 of a batch. Everything else that differs between two executions comes through Ports.
+    node: ['crypto'],
+    why: 'the engine runs unchanged in the simulator, on any ledger, with any connector',
+  },
+  {
+    name: 'status',
+    files: /^src\/status\//,
+    may: [...MODEL, 'src/ledger/ledger.ts', 'src/connectors/connector.ts'],
+    why: 'status reads the ledger and hands messages to sinks; a queue is a sink',
+  },
+  {
+    name: 'dispatch',
+    files: /^src\/dispatch\//,
+    may: [...MODEL, 'src/ledger/ledger.ts', 'src/engine/engine.ts'],
+    why: 'dispatch says which shard is next; it never sees data',
+  },
+  {
+    name: 'app',
+    files: /^src\/app\//,
+    may: [
+      ...MODEL,
+      ...FORMATS,
+      ...FRONT,
+      'src/connectors/all.ts',
+      'src/strategies/*',
+      'src/ledger/*',
+      'src/engine/*',
+      'src/status/*',
+      'src/dispatch/*',
+    ],
+    packages: ['zod', 'yaml', 'jiti', 'croner', 'pino'],
+    node: ['*'],
+    why: 'the only room that knows them all: it reads the flow file and wires the rest, connectors from the list',
+  },
+  {
+    name: 'cli',
+    files: /^src\/(cli|api)\//,
+    may: [...MODEL, 'src/app/*', 'src/status/status.ts', 'src/ledger/ledger.ts', 'src/engine/engine.ts'],
+    packages: ['commander', 'picocolors', 'log-update', 'pino', 'zod'],
+    node: ['*'],
+    why: 'a face asks the app and shows what it is told; of the ledger and the engine it knows the types of answers',
+  },
+  {
+    name: 'testing',
+    files: /^src\/testing\//,
+    may: [
+      ...MODEL,
+      ...FORMATS,
+      ...FRONT,
+      'src/engine/*',
+      'src/strategies/*',
+      'src/ledger/*',
+      'src/connectors/memory/*',
+    ],
+    packages: ['vitest', 'fast-check'],
+    node: ['*'],
+    why: 'the suites that users run on their own connectors drive the real engine, never the app',
+  },
+  {
+    name: 'index',
+    files: /^src\/index\.ts$/,
+    may: ['src/*'],
+    why: 're-exports the public API',
+  },
+];
+
+/**
+ * Drivers and other packages that belong to one place. Whoever else wants one of them asks that place.
+ * `lazy`: an optional peer, loaded by `import()` at the moment of use, so that who does not need it need not have it.
+ */
+export const DRIVERS: Readonly<Record<string, { readonly in: RegExp; readonly lazy?: true }>> = {
+  'better-sqlite3': { in: /^src\/(ledger|connectors)\/sqlite\// },
+  pg: { in: /^src\/(ledger|connectors)\/postgres\//, lazy: true },
+  'pg-copy-streams': { in: /^src\/(ledger|connectors)\/postgres\//, lazy: true },
+  undici: { in: /^src\/connectors\/http\// },
+  'csv-parse': { in: /^src\/(formats|connectors\/files)\// },
+  'csv-stringify': { in: /^src\/(formats|connectors\/files)\// },
+};
+
+/**
+ * A test stands in a room but may see more: the rooms that are shipped for testing, an implementation to test
+ * against instead of a mock, and every package. What crosses more rooms than that belongs in `test/`.
+ */
+export const TEST_MAY = [
+  'src/testing/*',
+  'src/ledger/*',
+  'src/connectors/memory/*',
+  'src/app/ports.ts',
+  ...MODEL,
+  ...FRONT,
+];
+
+/** Does a path fit a pattern? `*` at the end stands for anything, in the middle for one name. */
+export function fits(path: string, pattern: string): boolean {
+  if (pattern.endsWith('/*')) return path.startsWith(pattern.slice(0, -1));
+  const [before, after] = pattern.split('*');
+  if (after === undefined) return path === pattern;
+  return path.startsWith(before!) && path.endsWith(after) && !path.slice(before!.length, -after.length).includes('/');
+}
