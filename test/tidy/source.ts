@@ -17,22 +17,29 @@ export interface Source {
   lineOf(offset: number): number;
 }
 
-const parsed = new Map<string, Source>();
+const parsed = new Map<string, Source | string>();
 
-/** Parses a file once. Throws when it cannot be parsed: a file that the checks cannot read is not tidy. */
+/** Parses a file once. Throws when it cannot be parsed; see `parseProblem`. */
 export function parseFile(path: string): Source {
-  const known = parsed.get(path);
-  if (known !== undefined) return known;
-  const source = parseText(path, readText(path));
-  parsed.set(path, source);
-  return source;
+  const known = parsed.get(path) ?? parseText(path, readText(path));
+  parsed.set(path, known);
+  if (typeof known === 'string') throw new Error(known);
+  return known;
 }
 
-export function parseText(path: string, text: string): Source {
+/** Why a file cannot be parsed; undefined when it can. */
+export function parseProblem(path: string): string | undefined {
+  const known = parsed.get(path) ?? parseText(path, readText(path));
+  parsed.set(path, known);
+  return typeof known === 'string' ? known : undefined;
+}
+
+/** The tree of a text, or what is wrong with it. */
+export function parseText(path: string, text: string): Source | string {
   const lang = path.endsWith('.ts') ? 'ts' : 'js';
   const result = parseSync(path, text, { lang, sourceType: 'module', astType: 'ts' });
   const error = result.errors[0];
-  if (error !== undefined) throw new Error(`${path} cannot be parsed: ${error.message}`);
+  if (error !== undefined) return `${path} cannot be parsed: ${error.message}`;
   const starts = lineStarts(text);
   return { path, text, program: result.program as unknown as Node, lineOf: (offset) => lineAt(starts, offset) };
 }

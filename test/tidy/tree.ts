@@ -47,6 +47,10 @@ export const readText = (path: string): string => readFileSync(join(ROOT, path),
 /** Files that hold text a person may read; data sets and pictures are left out, and anything beyond 2 MB. */
 export const isText = (path: string): boolean => TEXT.test(path) && statSync(join(ROOT, path)).size < 2_000_000;
 
-export const isCode = (path: string): boolean => /\.(ts|mjs|js)$/.test(path);
+/** Code that a person wrote in TypeScript or JavaScript. AssemblyScript shares the ending, not the language. */
+export const isCode = (path: string): boolean =>
+  /\.(ts|mjs|js)$/.test(path) && !path.endsWith('.generated.ts') && !isAssembly(path);
+
+export const isAssembly = (path: string): boolean => path.includes('/assembly/');
 
 export const isTest = (path: string): boolean => path.endsWith('.test.ts') || path.startsWith('test/');
