@@ -74,6 +74,8 @@ export const ERROR_CODES = {
   LEDGER_WRITE: entry(5, 'The ledger could not be written: a full disk, a read-only folder, a failing device.', 'Make room or make the folder writable, then run the same command again.'),
   STAGING_WRITE: entry(5, 'The staged bytes could not be written. Nothing was sealed, nothing was sent.', 'Make room or make the folder writable, then run the same command again.'),
   STAGING_CORRUPT: entry(1, 'Staged bytes are missing, or are not those that were sealed. The batch is not sent.', 'Restore the staging folder, or read the window again with `waybill run FLOW --refresh`.'),
+  STAGING_READ: entry(5, 'Staged bytes are there but cannot be read just now: no permission, a failing device, too many open files.', 'Mend the disk or the permissions, then run the same command again.'),
+  JOURNAL_WRITE: entry(5, 'An answer of the sink could not be written to the journal beside the staging folder.', 'Make room or make the folder writable; the answer counts as lost until the ledger has it.'),
   RUN_UNKNOWN: entry(2, 'The ledger knows no such run.', 'Run `waybill runs` to list them.'),
   BATCH_UNKNOWN: entry(2, 'The ledger knows no such batch.', 'Run `waybill batches` to list them.'),
   RECORD_UNKNOWN: entry(2, 'The ledger knows no record with this key.', 'Give the key as the source spells it; several columns in order.'),

@@ -1,0 +1,168 @@
+import { Buffer } from 'node:buffer';
+import { createHash } from 'node:crypto';
+import { open } from 'node:fs/promises';
+import { WaybillError } from '../model/errors.ts';
+import type { Staged, StagedDraft } from './staging.ts';
+
+/**
+ * How staged batches lie in a segment file, one after the other and each complete in itself:
+ *
+ *     {"waybill":1,"flow":…,"window":…,"lane":…,"records":n,"bytes":b,"digest":…,"trailer":24n,"columns":[…]}\n
+ *     b bytes: what is sent, framing included
+ *     trailer: n spans (start and end, u32 little-endian), n source digests and n payload digests of 8 bytes
+ *
+ * `head -1` shows what the first batch is, and `scanSegment` reads all of them without a ledger.
+ */
+export interface SegmentHeader {
+  readonly waybill: 1;
+  readonly flow: string;
+  readonly window: string;
+  readonly lane: string;
+  readonly records: number;
+  readonly bytes: number;
+  /** SHA-256 of the bytes, in hex. */
+  readonly digest: string;
+  readonly trailer: number;
+  readonly columns?: readonly string[];
+}
+
+/** A batch as it was found in a file. */
+export interface ScannedBatch extends Staged {
+  readonly header: SegmentHeader;
+  /** Where its header begins. */
+  readonly offset: number;
+}
+
+/** Relative to the staging folder; anything else is refused, wherever it came from. */
+export const SEGMENT_NAME = /^r[1-9][0-9]*\/[a-z0-9_%-]+\/[1-9][0-9]*\.seg$/;
+/** Read together with the payload in the hope that the header is no longer than this. */
+export const HEADER_READ_BYTES = 4096;
+export const HEADER_BYTES_MAX = 16 * 1024 * 1024;
+const NEWLINE = 10;
+
+/** Header and trailer of a draft; the payload goes between them as it is. */
+export function batchBlock(draft: StagedDraft): { header: Uint8Array; trailer: Uint8Array } {
+  const records = draft.spans.length / 2;
+  const digestBytes = records * 8;
+  if (draft.sourceDigests.length !== digestBytes || draft.payloadDigests.length !== digestBytes) {
+    throw new WaybillError('INVARIANT_BROKEN', 'the invariant staged.one-digest-a-record does not hold', {
+      ids: { records },
+    });
+  }
+  const trailer = new Uint8Array(records * 24);
+  trailer.set(new Uint8Array(draft.spans.buffer, draft.spans.byteOffset, draft.spans.byteLength), 0);
+  trailer.set(draft.sourceDigests, digestBytes);
+  trailer.set(draft.payloadDigests, digestBytes * 2);
+  const { flow, window, lane, digest } = draft.about;
+  const header: SegmentHeader = {
+    waybill: 1,
+    flow,
+    window,
+    lane,
+    records,
+    bytes: draft.bytes.length,
+    digest,
+    trailer: trailer.length,
+    ...(draft.columns === undefined ? {} : { columns: draft.columns }),
+  };
+  return { header: Buffer.from(`${JSON.stringify(header)}\n`), trailer };
+}
+
+/** Where the header that begins these bytes ends, its line end included; undefined when it goes on beyond them. */
+export function headerEnd(bytes: Uint8Array): number | undefined {
+  const at = bytes.indexOf(NEWLINE);
+  return at === -1 ? undefined : at + 1;
+}
+
+/** Undefined when the line is not a header. */
+export function parseHeader(line: Uint8Array): SegmentHeader | undefined {
+  let header: Partial<SegmentHeader> | null;
+  try {
+    header = JSON.parse(Buffer.from(line.buffer, line.byteOffset, line.byteLength).toString('utf8'));
+  } catch {
+    return undefined;
+  }
+  if (typeof header !== 'object' || header === null || header.waybill !== 1) return undefined;
+  const { records, bytes, trailer } = header;
+  if (!isSize(records) || !isSize(bytes) || trailer !== records * 24) return undefined;
+  return header as SegmentHeader;
+}
+
+const isSize = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+
+/** The spans are copied: a view of 32-bit numbers needs an address that the file does not give. */
+export function unpackTrailer(
+  trailer: Uint8Array,
+  records: number,
+): Pick<Staged, 'spans' | 'sourceDigests' | 'payloadDigests'> {
+  const [spansEnd, sourceEnd] = [records * 8, records * 16];
+  return {
+    spans: new Uint32Array(new Uint8Array(trailer.subarray(0, spansEnd)).buffer),
+    sourceDigests: trailer.subarray(spansEnd, sourceEnd),
+    payloadDigests: trailer.subarray(sourceEnd, records * 24),
+  };
+}
+
+/**
+ * Reads every batch of a segment file, in order, from the file alone: for people who have the files and no ledger.
+ * Each payload is checked against its digest. A batch that a crash cut short at the end of the file was never sealed
+ * and is left out; anything else that does not agree throws STAGING_CORRUPT.
+ */
+export async function* scanSegment(path: string): AsyncGenerator<ScannedBatch> {
+  const file = await open(path, 'r');
+  try {
+    const { size } = await file.stat();
+    for (let offset = 0; offset < size; ) {
+      const line = await readHeader((length) => readAt(file, offset, length));
+      if (line === undefined) return;
+      const header = parseHeader(line);
+      if (header === undefined) throw damaged(path, offset, 'there is no batch header');
+      const end = offset + line.length + header.bytes + header.trailer;
+      if (end > size) return;
+      const block = await readAt(file, offset + line.length, header.bytes + header.trailer);
+      yield scanned(path, offset, header, block);
+      offset = end;
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+/** Undefined when the file ends within the header. */
+async function readHeader(read: (length: number) => Promise<Uint8Array>): Promise<Uint8Array | undefined> {
+  for (let length = HEADER_READ_BYTES; length <= HEADER_BYTES_MAX; length *= 8) {
+    const bytes = await read(length);
+    const end = headerEnd(bytes);
+    if (end !== undefined) return bytes.subarray(0, end);
+    if (bytes.length < length) return undefined;
+  }
+  return undefined;
+}
+
+function scanned(path: string, offset: number, header: SegmentHeader, block: Uint8Array): ScannedBatch {
+  const bytes = block.subarray(0, header.bytes);
+  const digest = createHash('sha256').update(bytes).digest('hex');
+  if (digest !== header.digest) throw damaged(path, offset, 'the bytes do not have the digest that their header names');
+  return {
+    header,
+    offset,
+    bytes,
+    ...unpackTrailer(block.subarray(header.bytes), header.records),
+    ...(header.columns === undefined ? {} : { columns: header.columns }),
+  };
+}
+
+function damaged(path: string, offset: number, what: string): WaybillError {
+  return new WaybillError('STAGING_CORRUPT', `${path}, byte ${offset}: ${what}`, { ids: { path, offset } });
+}
+
+async function readAt(file: Awaited<ReturnType<typeof open>>, offset: number, length: number): Promise<Uint8Array> {
+  const bytes = Buffer.allocUnsafeSlow(length);
+  let done = 0;
+  while (done < length) {
+    const { bytesRead } = await file.read(bytes, done, length - done, offset + done);
+    if (bytesRead === 0) break;
+    done += bytesRead;
+  }
+  return bytes.subarray(0, done);
+}
