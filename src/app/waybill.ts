@@ -21,11 +21,19 @@ export interface Waybill {
   run(flow: string, window: string | undefined, options: RunOptions): Promise<RunSummary>;
   /** Windows that a schedule says should have run by now and that are not complete, oldest first. */
   due(flow?: string): Promise<readonly { readonly flow: string; readonly window: Window; readonly run?: RunRow }[]>;
+  /**
+   * The windows of a flow that begin at or after `from` and before `to`, oldest first; both as the flow cuts time.
+   * Throws WINDOW_INVALID.
+   */
+  windows(flow: string, from: string, to: string): readonly Window[];
 
   ledger(): Promise<Ledger>;
   /** Throws LEDGER_MISSING rather than make one. */
   reader(): Promise<LedgerReader>;
-  trace(key: readonly string[], filter: { flow?: string; window?: string; lane?: string }): Promise<readonly ReadableTrace[]>;
+  trace(
+    key: readonly string[],
+    filter: { flow?: string; window?: string; lane?: string },
+  ): Promise<readonly ReadableTrace[]>;
   /** The key as the source spelled it when it is short enough to be kept whole, else its hex form. */
   showKey(record: RecordRow): string;
   payload(batch: BatchId): Promise<{ readonly batch: BatchRow; readonly payload: Payload }>;
@@ -37,7 +45,9 @@ export interface Waybill {
   resume(ask: { run: RunId; lane?: string }): Promise<void>;
   cancel(ask: { run: RunId; reason: string }): Promise<void>;
 
-  positions(flow: string): Promise<readonly { readonly position: Position; readonly atMs: number; readonly run?: RunId }[]>;
+  positions(
+    flow: string,
+  ): Promise<readonly { readonly position: Position; readonly atMs: number; readonly run?: RunId }[]>;
   setPosition(flow: string, sourceName: string, position: Position | null): Promise<void>;
 
   /** Digests, chains, balances and staged bytes; one line for each thing that does not agree. */
@@ -57,11 +67,22 @@ export interface OpenOptions {
 
 export interface FlowInfo {
   readonly name: string;
-  readonly source: { readonly name: string; readonly connection: string; readonly connector: string; readonly key: readonly string[] | null };
+  readonly source: {
+    readonly name: string;
+    readonly connection: string;
+    readonly connector: string;
+    readonly key: readonly string[] | null;
+  };
   readonly window: WindowKind;
   readonly timezone: string;
   readonly schedule?: string;
-  readonly lanes: readonly { readonly name: string; readonly connection: string; readonly connector: string; readonly strategy: string; readonly guarantee?: Guarantee }[];
+  readonly lanes: readonly {
+    readonly name: string;
+    readonly connection: string;
+    readonly connector: string;
+    readonly strategy: string;
+    readonly guarantee?: Guarantee;
+  }[];
 }
 
 export interface Finding {
@@ -111,3 +132,17 @@ export interface Diagnosis {
   readonly message: string;
   readonly hint?: string;
 }
+
+export type { LaneSummary, Notice, Plan, PlannedLane, Progress, RunSummary, StopSignals } from '../engine/engine.ts';
+export type {
+  AttemptRow,
+  BatchRow,
+  DoubtRow,
+  EventRow,
+  GenerationRow,
+  LaneRow,
+  LedgerReader,
+  Moved,
+  RecordRow,
+  RunRow,
+} from '../ledger/ledger.ts';
