@@ -50,6 +50,13 @@ export const ERROR_CODES = {
     'The source holds a record that cannot be read, and the flow says to stop at one (`onReject: stop`).',
     'Correct the record, or set `onReject: skip` to go on without it and have it listed.',
   ),
+  JSON_INVALID: entry(3, 'A record of the source is not a JSON object.', 'Correct the line that is named; the other records go on.'),
+  CSV_INVALID: entry(
+    3,
+    'A row of the source is not CSV as RFC 4180 has it, has another number of fields than the header, or holds a value of another type than declared.',
+    'Correct the row that is named, or describe the file in the flow (delimiter, quote, types); the other rows go on.',
+  ),
+  TEXT_INVALID: entry(3, 'A record of the source is not UTF-8 text, or holds a NUL.', 'Convert the file to UTF-8; the other records go on.'),
   DUPLICATE_KEY: entry(
     3,
     'Two records of one extraction have the same key, and the flow says to stop at that (`onDuplicate: fail`).',

@@ -1,0 +1,162 @@
+import { isLosslessNumber } from 'lossless-json';
+import type { DataRecord, Format } from '../model/chunk.ts';
+import { WaybillError } from '../model/errors.ts';
+
+/** Deeper values are refused: a cycle looks like one, too. */
+export const DEPTH_MAX = 512;
+
+const refuse = (what: string): never => {
+  throw new WaybillError('RECORD_INVALID', what);
+};
+
+/**
+ * JSON without loss: bigint and decimals by their digits, dates as ISO 8601, bytes as base64, undefined left out.
+ * Throws RECORD_INVALID for what JSON cannot hold (NaN, a function, a cycle); the message names no content.
+ */
+export function encodeJson(value: unknown, depth = 0): string {
+  switch (typeof value) {
+    case 'string':
+      return JSON.stringify(value);
+    case 'number':
+      return Number.isFinite(value) ? String(value) : refuse('a number that is not finite has no form in JSON');
+    case 'boolean':
+    case 'bigint':
+      return String(value);
+    case 'object':
+      return value === null ? 'null' : encodeObject(value, depth);
+    default:
+      return refuse(`a ${typeof value} has no form in JSON`);
+  }
+}
+
+function encodeObject(value: object, depth: number): string {
+  if (depth > DEPTH_MAX) return refuse(`a value is nested deeper than ${DEPTH_MAX} levels`);
+  if (value instanceof Date) return encodeDate(value);
+  if (value instanceof Uint8Array) return `"${Buffer.from(value).toString('base64')}"`;
+  if (isLosslessNumber(value)) return value.value;
+  if (Array.isArray(value)) {
+    return `[${value.map((item) => (item === undefined ? 'null' : encodeJson(item, depth + 1))).join(',')}]`;
+  }
+  if ('toJSON' in value && typeof value.toJSON === 'function') return encodeJson(value.toJSON(), depth + 1);
+  if (value instanceof Map || value instanceof Set) return refuse(`a ${value.constructor.name} has no form in JSON`);
+  return encodeMembers(value as Readonly<Record<string, unknown>>, depth);
+}
+
+function encodeMembers(value: Readonly<Record<string, unknown>>, depth: number): string {
+  let text = '';
+  for (const name of Object.keys(value)) {
+    const member = value[name];
+    if (member === undefined) continue;
+    text += `${text === '' ? '' : ','}${JSON.stringify(name)}:${encodeJson(member, depth + 1)}`;
+  }
+  return `{${text}}`;
+}
+
+function encodeDate(value: Date): string {
+  return Number.isNaN(value.getTime()) ? refuse('a date that is none has no form in JSON') : JSON.stringify(value);
+}
+
+/** A record as one line of NDJSON, without the line end. */
+export function encodeRecord(record: DataRecord): string {
+  return encodeMembers(record, 0);
+}
+
+const NEEDS_QUOTES = /[",\r\n]/;
+const FORMULA = /^[=+\-@\t\r]/;
+
+export interface CsvOptions {
+  /**
+   * Puts an apostrophe before text that a spreadsheet would take for a formula. Off by default: it changes the data,
+   * which a machine that reads the file would keep.
+   */
+  readonly guardFormulas?: boolean;
+}
+
+/** One CSV field. Null is nothing at all, the empty string is `""`, as PostgreSQL and DuckDB read it. */
+export function encodeCsvField(value: unknown, options: CsvOptions = {}): string {
+  if (value === null || value === undefined) return '';
+  let text = typeof value === 'string' ? value : encodeJson(value);
+  if (typeof value === 'object' && text.startsWith('"')) text = JSON.parse(text) as string;
+  if (options.guardFormulas === true && typeof value === 'string' && FORMULA.test(text)) text = `'${text}`;
+  return text === '' || NEEDS_QUOTES.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+/**
+ * A record as one CSV row. A field that is not among `columns` is refused: leaving it out would lose it. With a single
+ * column null is written `""`, since an empty line is no row.
+ */
+export function encodeCsvRow(record: DataRecord, columns: readonly string[], options: CsvOptions = {}): string {
+  let known = 0;
+  let text = '';
+  for (let i = 0; i < columns.length; i++) {
+    const value = record[columns[i]!];
+    if (value !== undefined) known++;
+    text += (i === 0 ? '' : ',') + encodeCsvField(value, options);
+  }
+  if (known !== definedFields(record)) {
+    const extra = Object.keys(record).find((name) => record[name] !== undefined && !columns.includes(name));
+    if (extra !== undefined) refuse(`the field ${JSON.stringify(extra)} is not among the columns of the CSV`);
+  }
+  return text === '' ? '""' : text;
+}
+
+function definedFields(record: DataRecord): number {
+  let count = 0;
+  for (const name of Object.keys(record)) if (record[name] !== undefined) count++;
+  return count;
+}
+
+/** Bytes and spans of encoded records, one a line. */
+export function joinLines(lines: readonly string[]): { readonly bytes: Uint8Array; readonly spans: Uint32Array } {
+  const text = lines.join('\n');
+  const bytes = Buffer.from(text);
+  const spans = new Uint32Array(lines.length * 2);
+  const ascii = bytes.length === text.length;
+  let at = 0;
+  for (let i = 0; i < lines.length; i++) {
+    const line = lines[i]!;
+    spans[i * 2] = at;
+    at += ascii ? line.length : Buffer.byteLength(line);
+    spans[i * 2 + 1] = at;
+    at += 1;
+  }
+  return { bytes, spans };
+}
+
+/** Names of the fields of all records, in order of first appearance. */
+export function columnsOf(records: Iterable<DataRecord>): readonly string[] {
+  const names = new Set<string>();
+  for (const record of records) {
+    for (const name of Object.keys(record)) if (record[name] !== undefined) names.add(name);
+  }
+  return [...names];
+}
+
+export interface EncodedRecords {
+  readonly lines: readonly string[];
+  /** Places (0-based, in `records`) of the encoded ones. */
+  readonly from: readonly number[];
+  readonly failed: readonly { readonly at: number; readonly error: WaybillError }[];
+}
+
+/** Encodes one by one: a record that cannot be encoded is listed and the rest goes on. */
+export function encodeEach(
+  records: readonly DataRecord[],
+  format: Format,
+  options: CsvOptions & { readonly columns?: readonly string[] },
+): EncodedRecords {
+  const lines: string[] = [];
+  const from: number[] = [];
+  const failed: { at: number; error: WaybillError }[] = [];
+  const columns = options.columns ?? [];
+  for (const [at, record] of records.entries()) {
+    try {
+      lines.push(format === 'csv' ? encodeCsvRow(record, columns, options) : encodeRecord(record));
+      from.push(at);
+    } catch (error) {
+      if (!(error instanceof WaybillError)) throw error;
+      failed.push({ at, error });
+    }
+  }
+  return { lines, from, failed };
+}

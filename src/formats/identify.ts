@@ -1,0 +1,130 @@
+import { assert } from '../model/assert.ts';
+import { type Chunk, DIGEST_BYTES, type Identities, KEY_BYTES } from '../model/chunk.ts';
+import { WaybillError } from '../model/errors.ts';
+import { encodeText } from './canonical.ts';
+import { rawFields } from './csv-row.ts';
+import type { Identify, IdentifyOptions } from './formats.ts';
+import { rawMembers } from './json-members.ts';
+import { KEY_STATE, type KeyScan, kernel } from './kernel.ts';
+import { packKey } from './keys.ts';
+import { rowAt, textAt } from './rows.ts';
+
+/** How digests are made, kept in the ledger: digests of two recipes are never compared. */
+export const DIGEST_RECIPES = { raw: 'raw-1', columns: 'columns-1' } as const;
+export type DigestRecipe = (typeof DIGEST_RECIPES)[keyof typeof DIGEST_RECIPES];
+
+/** `raw-1`: of the record's bytes. `columns-1`: of its other columns, sorted by name, with their values as spelled. */
+export function digestRecipe(exclude: readonly string[] | undefined): DigestRecipe {
+  return exclude === undefined || exclude.length === 0 ? DIGEST_RECIPES.raw : DIGEST_RECIPES.columns;
+}
+
+/**
+ * Keys and digests of a whole chunk. The records are known to be well-formed, as framers and encoders make them.
+ * Without key columns the key is a hash of the content; the engine tells equal records apart by `withOccurrence`.
+ */
+export const identify: Identify = (chunk, options) => {
+  assert(options.seed.length === 16, 'formats.seed-has-16-bytes', { length: options.seed.length });
+  const { keys, missing } = identifyKeys(chunk, options);
+  return { keys, digests: digestsOf(chunk, options), missing };
+};
+
+function identifyKeys(chunk: Chunk, { key, seed }: IdentifyOptions): Pick<Identities, 'keys' | 'missing'> {
+  if (key === null) return { keys: kernel().hashSpansWide(chunk.bytes, spansOf(chunk), seed), missing: [] };
+  const scan = scanKeys(chunk, key, seed);
+  const missing: number[] = [];
+  if (scan.special === 0) return { keys: scan.keys, missing };
+  for (let i = 0; i < chunk.count; i++) {
+    const state = scan.states[i];
+    if (state === KEY_STATE.complete) continue;
+    const packed = state === KEY_STATE.slow ? keyOfRow(chunk, i, key, seed) : undefined;
+    if (packed === undefined) missing.push(i);
+    else scan.keys.set(packed, i * KEY_BYTES);
+  }
+  for (const i of missing) scan.keys.fill(0, i * KEY_BYTES, (i + 1) * KEY_BYTES);
+  return { keys: scan.keys, missing };
+}
+
+function scanKeys(chunk: Chunk, key: readonly string[], seed: Uint8Array): KeyScan {
+  assert(key.length > 0, 'formats.key-has-columns');
+  if (chunk.format === 'csv') return kernel().keysOfRows(chunk.bytes, spansOf(chunk), fieldNumbers(chunk, key), seed);
+  return kernel().keysOfLines(chunk.bytes, spansOf(chunk), key, seed) ?? allSlow(chunk.count, KEY_BYTES);
+}
+
+function allSlow(count: number, bytes: number): KeyScan {
+  return { keys: new Uint8Array(count * bytes), states: new Uint8Array(count).fill(KEY_STATE.slow), special: count };
+}
+
+function keyOfRow(chunk: Chunk, index: number, key: readonly string[], seed: Uint8Array): Uint8Array | undefined {
+  const record = rowAt(chunk, index);
+  return packKey(
+    key.map((name) => record[name]),
+    seed,
+  );
+}
+
+function fieldNumbers(chunk: Chunk, names: readonly string[]): number[] {
+  const columns = chunk.columns ?? [];
+  return names.map((name) => {
+    const number = columns.indexOf(name);
+    if (number >= 0) return number;
+    throw new WaybillError('SOURCE_INVALID', `the key column ${JSON.stringify(name)} is not in the CSV`, {
+      hint: `Its columns are: ${columns.join(', ')}.`,
+    });
+  });
+}
+
+/** `spans` may be longer than the records it describes. */
+function spansOf(chunk: Chunk): Uint32Array {
+  return chunk.spans.length === chunk.count * 2 ? chunk.spans : chunk.spans.subarray(0, chunk.count * 2);
+}
+
+function digestsOf(chunk: Chunk, { exclude, seed }: IdentifyOptions): Uint8Array {
+  if (exclude === undefined || exclude.length === 0) return kernel().hashSpans(chunk.bytes, spansOf(chunk), seed);
+  const scan =
+    (chunk.format === 'ndjson' ? kernel().columnDigests(chunk.bytes, spansOf(chunk), exclude, seed) : undefined) ??
+    allSlow(chunk.count, DIGEST_BYTES);
+  if (scan.special > 0) digestSlowRows(chunk, scan, new Set(exclude), seed);
+  return scan.keys;
+}
+
+/** The rows that the kernel left: the same bytes are put together here and hashed in one call. */
+function digestSlowRows(chunk: Chunk, scan: KeyScan, exclude: ReadonlySet<string>, seed: Uint8Array): void {
+  const places: number[] = [];
+  const pieces: Uint8Array[] = [];
+  const spans: number[] = [];
+  let at = 0;
+  for (let i = 0; i < chunk.count; i++) {
+    if (scan.states[i] !== KEY_STATE.slow) continue;
+    const bytes = sortedMembers(membersOf(chunk, i), exclude);
+    places.push(i);
+    pieces.push(bytes);
+    spans.push(at, at + bytes.length);
+    at += bytes.length;
+  }
+  const digests = kernel().hashSpans(Buffer.concat(pieces), Uint32Array.from(spans), seed);
+  for (const [n, i] of places.entries()) {
+    scan.keys.set(digests.subarray(n * DIGEST_BYTES, (n + 1) * DIGEST_BYTES), i * DIGEST_BYTES);
+  }
+}
+
+function membersOf(chunk: Chunk, index: number): Map<string, string> {
+  const text = textAt(chunk, index);
+  if (chunk.format === 'ndjson') return rawMembers(text);
+  const fields = rawFields(text);
+  return new Map((chunk.columns ?? []).map((name, i) => [name, fields[i] ?? '']));
+}
+
+/** Length, name, length, value for each member, sorted by the bytes of the names: what the kernel hashes as well. */
+function sortedMembers(members: ReadonlyMap<string, string>, exclude: ReadonlySet<string>): Uint8Array {
+  const kept = [...members]
+    .filter(([name]) => !exclude.has(name))
+    .map(([name, value]) => [encodeText(name), Buffer.from(value)] as const)
+    .sort(([a], [b]) => Buffer.compare(a, b));
+  return Buffer.concat(kept.flatMap(([name, value]) => [lengthOf(name), name, lengthOf(value), value]));
+}
+
+function lengthOf(bytes: Uint8Array): Uint8Array {
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(bytes.length);
+  return length;
+}

@@ -1,0 +1,99 @@
+import { LosslessNumber, parse as parseLossless } from 'lossless-json';
+import type { Chunk, DataRecord, Format, Reject } from '../model/chunk.ts';
+import { WaybillError } from '../model/errors.ts';
+import { canonicalNumber } from './canonical.ts';
+import { splitRow } from './csv-row.ts';
+import { type CsvOptions, columnsOf, encodeEach, joinLines } from './encode.ts';
+
+/**
+ * Records as objects. Numbers survive: a whole number that a double cannot hold safely becomes a bigint, a decimal
+ * that it cannot hold becomes a `LosslessNumber` with its digits. All objects have a null prototype at the top, and a
+ * field named `__proto__` is a field like any other.
+ */
+export function* rows(chunk: Chunk): Generator<DataRecord> {
+  for (let i = 0; i < chunk.count; i++) yield rowAt(chunk, i);
+}
+
+/** The record at place `index` (0-based) of the chunk. Throws JSON_INVALID when the chunk does not hold one there. */
+export function rowAt(chunk: Chunk, index: number): DataRecord {
+  const text = textAt(chunk, index);
+  return chunk.format === 'csv' ? csvRecord(text, chunk.columns ?? []) : parseObject(text);
+}
+
+/** The text of the record at place `index` (0-based), as it is encoded. */
+export function textAt(chunk: Chunk, index: number): string {
+  const { bytes, spans } = chunk;
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return buffer.toString('utf8', spans[index * 2]!, spans[index * 2 + 1]!);
+}
+
+function csvRecord(text: string, columns: readonly string[]): DataRecord {
+  const fields = splitRow(text);
+  const record: Record<string, unknown> = Object.create(null);
+  for (let i = 0; i < columns.length; i++) record[columns[i]!] = fields[i] ?? null;
+  return record;
+}
+
+/** A number that a double may not hold: 16 digits or more, or an exponent of three. May be one inside a string. */
+const LONG_NUMBER = /[:,[\s]-?(?:\d[\d.]{15}|\d+(?:\.\d+)?[eE][+-]?\d{3})/;
+
+/** One JSON object without loss. Throws JSON_INVALID when the text is not one. */
+export function parseObject(text: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = LONG_NUMBER.test(text) ? parseExact(text) : JSON.parse(text);
+  } catch (error) {
+    // The parser's own message quotes the text; a record's content must not get into messages.
+    if (!(error instanceof SyntaxError) && !(error instanceof RangeError)) throw error;
+    throw new WaybillError('JSON_INVALID', 'a record is not well-formed JSON');
+  }
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) {
+    throw new WaybillError('JSON_INVALID', 'a record is not a JSON object');
+  }
+  return Object.setPrototypeOf(value, null) as Record<string, unknown>;
+}
+
+function parseExact(text: string): unknown {
+  return parseLossless(text, undefined, {
+    parseNumber: exactNumber,
+    onDuplicateKey: ({ newValue }) => newValue,
+  });
+}
+
+/** A JSON number as the narrowest JavaScript value that keeps it. */
+export function exactNumber(text: string): number | bigint | LosslessNumber {
+  const value = Number(text);
+  if (Number.isSafeInteger(value)) {
+    // A long fraction may round to a whole number.
+    return canonicalNumber(text) === canonicalNumber(String(value)) ? value : new LosslessNumber(text);
+  }
+  if (/^-?\d+$/.test(text)) return BigInt(text);
+  return canonicalNumber(text) === canonicalNumber(String(value)) ? value : new LosslessNumber(text);
+}
+
+/**
+ * A chunk of objects, for sources that get rows from a driver. Records that cannot be encoded (NaN, a cycle) become
+ * its `rejects`. CSV without `columns` takes the fields of all records, in order of first appearance.
+ */
+export function encodeRows(
+  records: readonly DataRecord[],
+  format: Format,
+  options: CsvOptions & { readonly columns?: readonly string[]; readonly firstRow?: number } = {},
+): Omit<Chunk, 'end'> {
+  const columns = format === 'csv' ? (options.columns ?? columnsOf(records)) : undefined;
+  const encoded = encodeEach(records, format, columns === undefined ? options : { ...options, columns });
+  const firstRow = options.firstRow ?? 1;
+  const rejects: Reject[] = encoded.failed.map(({ at, error }) => ({
+    row: firstRow + at,
+    code: error.code,
+    message: error.message,
+  }));
+  return {
+    format,
+    ...joinLines(encoded.lines),
+    count: encoded.lines.length,
+    firstRow,
+    ...(columns === undefined ? {} : { columns }),
+    ...(rejects.length === 0 ? {} : { rejects }),
+  };
+}
