@@ -1,0 +1,68 @@
+import { z } from 'zod';
+import { durationSchema } from './quantities.ts';
+
+/** Secrets stand in a flow file only as references; they are read when they are used, so they can change meanwhile. */
+export const secretSchema = z
+  .string()
+  .regex(/^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$/, 'a secret is given as env:NAME or file:PATH, never as itself')
+  .describe('A reference to a secret: env:NAME or file:PATH.');
+
+const headerName = z.string().regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, 'expected the name of a header');
+
+/** Headers that are made for each request, or that carry secrets and so belong under `auth`. */
+const RESERVED =
+  /^(authorization|proxy-authorization|cookie|host|connection|content-length|transfer-encoding|expect|upgrade|keep-alive|te|accept-encoding|idempotency-key|x-waybill-.*|x-correlation-id)$/i;
+
+export const headersSchema = z
+  .record(
+    headerName.refine((name) => !RESERVED.test(name), {
+      message: 'this header is set by Waybill; secrets belong under auth',
+    }),
+    z.string().regex(/^[\t\x20-\x7e]*$/, 'a header holds printable ASCII'),
+  )
+  .describe('Headers that every request carries. Not for secrets.');
+
+export const authSchema = z
+  .union([
+    z.strictObject({ bearer: secretSchema.describe('The token, as a reference.') }),
+    z.strictObject({
+      basic: z.strictObject({
+        username: z.string().describe('The name, or a reference to it.'),
+        password: secretSchema,
+      }),
+    }),
+    z.strictObject({
+      header: z.strictObject({
+        name: headerName.describe('The header that carries the secret.'),
+        value: secretSchema,
+        prefix: z.string().default('').describe('What stands before the secret: `Token `.'),
+      }),
+    }),
+    z.strictObject({
+      oauth2: z.strictObject({
+        tokenUrl: z
+          .url({ protocol: /^https?$/ })
+          .refine(isPlain, 'a URL carries no credentials')
+          .describe('Where tokens are given out.'),
+        clientId: z.string().min(1).describe('The id of the client, or a reference to it.'),
+        clientSecret: secretSchema,
+        scope: z.string().optional().describe('The scopes to ask for, separated by spaces.'),
+        audience: z.string().optional().describe('The audience to ask for.'),
+        credentials: z
+          .enum(['basic', 'body'])
+          .default('basic')
+          .describe('How the client names itself to the token endpoint: in the header or in the form.'),
+        refreshAhead: durationSchema.default(60_000).describe('How long before its end a token is replaced.'),
+      }),
+    }),
+  ])
+  .describe('How requests are authorized. Exactly one of bearer, basic, header and oauth2.');
+
+export type AuthConfig = z.output<typeof authSchema>;
+
+/** A URL without user, password or fragment, and without a query that could hold a secret. */
+export function isPlain(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const url = new URL(text);
+  return url.username === '' && url.password === '' && url.hash === '' && url.search === '';
+}

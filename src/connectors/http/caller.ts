@@ -1,0 +1,147 @@
+import { describeError, NotAppliedError, WaybillError } from '../../model/errors.ts';
+import type { OpenContext, Permit } from '../connector.ts';
+import { type AuthHeader, type Authorizer, openAuthorizer } from './auth.ts';
+import { contentTypeOf } from './body.ts';
+import { Connections } from './connections.ts';
+import { Deadlines } from './deadlines.ts';
+import { TokenSource } from './oauth.ts';
+import type { Reply } from './reply.ts';
+import { Secrets } from './secrets.ts';
+import type { ConnectionConfig, SinkConfig } from './settings.ts';
+import { Transport } from './transport.ts';
+
+/** One call of the API. `path` is below the base URL; the name of the call leaves out its query and its values. */
+export interface Call {
+  readonly method: string;
+  readonly name: string;
+  readonly signal: AbortSignal;
+  /** Names and values in turn, beside those that every request carries. */
+  readonly headers?: readonly string[];
+  compose(): Promise<{ readonly path: string; readonly body: Uint8Array | null }>;
+}
+
+/** Knows the API's address, its credentials and its headers; says nothing about what an answer means. */
+export class Caller {
+  readonly secrets: Secrets;
+  readonly #transport: Transport;
+  readonly #tokens: TokenSource | undefined;
+  readonly #auth: Authorizer;
+  readonly #basePath: string;
+  readonly #headers: readonly string[];
+  readonly #timeoutMs: number;
+  /** True: an answer of 401 is proof that nothing was applied, so a new token may be tried. */
+  readonly #replays401: boolean;
+
+  constructor(connection: ConnectionConfig, sink: SinkConfig, context: OpenContext, replays401: boolean) {
+    const base = new URL(connection.url);
+    const timeouts = [sink.requestTimeout, connection.connectTimeout];
+    const deadlines = () => new Deadlines(context.ports, Math.min(...timeouts));
+    const transport = (origin: URL, keepAlive: 'announced' | 'never' | number): Transport => {
+      const shared = deadlines();
+      const ca = connection.tls?.ca;
+      const { folder, ports } = context;
+      const connectTimeoutMs = Math.min(...timeouts);
+      return new Transport(
+        new Connections({ origin, ca, folder, ports, keepAlive, connectTimeoutMs, deadlines: shared }),
+        shared,
+      );
+    };
+    this.secrets = new Secrets(context);
+    this.#transport = transport(new URL(base.origin), keepAliveOf(sink));
+    this.#basePath = base.pathname.replace(/\/+$/, '');
+    this.#timeoutMs = sink.requestTimeout;
+    this.#replays401 = replays401;
+    this.#headers = staticHeaders(connection, sink);
+    const { auth } = connection;
+    if (auth !== undefined && 'oauth2' in auth) {
+      const tokens = transport(new URL(new URL(auth.oauth2.tokenUrl).origin), 'never');
+      const parts = { secrets: this.secrets, transport: tokens, ports: context.ports, timeoutMs: sink.requestTimeout };
+      this.#tokens = new TokenSource(auth.oauth2, parts);
+    }
+    this.#auth = openAuthorizer(auth, this.secrets, this.#tokens);
+  }
+
+  /** Throws NotAppliedError when nothing was sent, SINK_FAILED when something was and no complete answer came. */
+  async call(call: Call): Promise<Reply> {
+    const header = await this.#authorize(call.name);
+    const reply = await this.#send(call, header);
+    // Once, and only where a 401 proves that nothing was applied: any other repeat is the engine's, and in the ledger.
+    if (reply.status !== 401 || !this.#replays401 || !this.#auth.renew(header)) return reply;
+    return await this.#send(call, await this.#authorize(call.name));
+  }
+
+  close(): void {
+    this.#tokens?.close();
+    this.#transport.close();
+  }
+
+  async #authorize(name: string): Promise<AuthHeader | undefined> {
+    try {
+      const header = this.#auth.header();
+      return header instanceof Promise ? await header : header;
+    } catch (error) {
+      if (error instanceof NotAppliedError) throw error;
+      throw new NotAppliedError(`${name} was not sent: ${describeError(error)}`, {
+        cause: error,
+        sinkAway: true,
+        ...(error instanceof WaybillError ? { hint: error.hint, ids: error.ids } : {}),
+      });
+    }
+  }
+
+  async #send(call: Call, auth: AuthHeader | undefined): Promise<Reply> {
+    const { method, name, signal } = call;
+    const headers = [...this.#headers, ...(call.headers ?? [])];
+    if (auth !== undefined) headers.push(auth[0], auth[1]);
+    const compose = async () => {
+      const { path, body } = await call.compose();
+      return { path: this.#basePath + path || '/', body, headers };
+    };
+    return await this.#transport.send({ method, name, signal, timeoutMs: this.#timeoutMs, compose });
+  }
+}
+
+/** What the owner of the sink finds in an access log: enough to settle a doubt by hand. */
+export function batchHeaders(permit: Permit): string[] {
+  const { batch } = permit;
+  return [
+    'x-waybill-batch',
+    batch.idempotencyKey,
+    'x-waybill-attempt',
+    String(permit.attempt),
+    'x-waybill-digest',
+    batch.digest,
+    'x-waybill-records',
+    String(batch.records),
+    'x-correlation-id',
+    headerText(permit.correlationId),
+  ];
+}
+
+/** A correlation id comes from outside; what no header may hold is spelled with percent signs. */
+function headerText(text: string): string {
+  return /^[\x21-\x7e]*$/.test(text) ? text : encodeURIComponent(text);
+}
+
+function staticHeaders(connection: ConnectionConfig, sink: SinkConfig): string[] {
+  const named: Record<string, string> = {
+    'user-agent': 'waybill',
+    accept: 'application/json',
+    // A packed answer of a few bytes can unpack to gigabytes; none is asked for and none is unpacked.
+    'accept-encoding': 'identity',
+    'content-type': contentTypeOf(sink.body),
+  };
+  for (const [name, value] of Object.entries({ ...connection.headers, ...sink.headers }))
+    named[name.toLowerCase()] = value;
+  return Object.entries(named).flat();
+}
+
+/**
+ * Where a lost answer settles itself, an idle connection may be used for some seconds on trust. Where it leaves a
+ * doubt, only for as long as the API itself has said that it keeps it.
+ */
+function keepAliveOf(sink: SinkConfig): 'announced' | 'never' | number {
+  if (sink.keepAlive !== undefined) return sink.keepAlive;
+  const settlesItself = sink.idempotencyKey !== undefined || sink.upsert !== undefined;
+  return settlesItself ? 4000 : 'announced';
+}

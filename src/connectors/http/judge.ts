@@ -1,0 +1,145 @@
+import type { Batch, Payload } from '../../model/batch.ts';
+import { NotAppliedError, RefusedError } from '../../model/errors.ts';
+import { applied, OUTCOME, type Receipt, unknown, type Verdict } from '../../model/verdict.ts';
+import type { Account, Sent } from './account.ts';
+import { classOf, retryAfterMs } from './outcome.ts';
+import { readReceipt } from './receipt.ts';
+import type { ReceiptConfig } from './receipt-config.ts';
+import type { Reply } from './reply.ts';
+import type { Secrets } from './secrets.ts';
+import type { SinkConfig } from './settings.ts';
+
+/** Longest beginning of an answer that is kept. */
+const EXCERPT_BYTES = 10_000;
+const REFERENCE_CHARS = 4000;
+const REQUEST_ID_HEADERS = ['x-request-id', 'request-id', 'x-amzn-requestid', 'x-ms-request-id', 'x-trace-id'];
+
+export interface JudgeOptions {
+  readonly statuses: SinkConfig['statuses'];
+  readonly atomic: boolean;
+  readonly secrets: Secrets;
+  /** The wall clock, for `Retry-After` with a date. */
+  wallMs(): number;
+}
+
+/** Turns a complete answer into a verdict, or into the error that says what it proves. */
+export class Judge {
+  readonly #options: JudgeOptions;
+
+  constructor(options: JudgeOptions) {
+    this.#options = options;
+  }
+
+  /** `payload` is parsed only where the receipt names records by what is in them. */
+  verdict(name: string, reply: Reply, batch: Batch, payload: Payload, config: ReceiptConfig): Verdict {
+    const retryMs = retryAfterMs(reply.header('retry-after'), this.#options.wallMs());
+    const later = retryMs === undefined ? {} : { retryAfterMs: retryMs };
+    const kind = this.classOf(reply.status);
+    switch (kind) {
+      case 'read':
+        return { ...this.read(reply, config, sentOf(batch, payload)), ...later };
+      case 'already':
+        return applied(batch.records, this.receipt(reply, `${reply.status}: applied before`, config));
+      case 'refused':
+        throw this.refused(name, reply, config);
+      case 'later':
+        throw new NotAppliedError(`${name} was answered with ${reply.status}: not now`, {
+          sinkAway: reply.status >= 500,
+          ids: { status: reply.status },
+          ...later,
+        });
+      case 'unknown':
+        return { ...unknown(batch.records, this.receipt(reply, unclearSummary(reply.status), config, true)), ...later };
+    }
+  }
+
+  classOf(status: number): ReturnType<typeof classOf> {
+    return classOf(status, this.#options.statuses, this.#options.atomic);
+  }
+
+  refused(name: string, reply: Reply, config: ReceiptConfig | undefined): RefusedError {
+    return new RefusedError(`${name} was refused with ${reply.status}`, {
+      reason: String(reply.status),
+      receipt: this.receipt(reply, `${reply.status}: refused`, config, true),
+      tooLarge: reply.status === 413,
+      ids: { status: reply.status },
+    });
+  }
+
+  /** The verdict of an answer of success. Throws RefusedError where it says that all of it was refused as one. */
+  read(reply: Reply, config: ReceiptConfig, sent: Sent): Verdict {
+    // Only shapes that look into the answer pay for decoding it.
+    const text = config.shape === 'none' ? undefined : reply.text();
+    const account = readReceipt(config, { text }, sent);
+    const refusals = account.refusals.map((one) => ({
+      ...one,
+      code: this.#options.secrets.redact(one.code),
+      message: this.#options.secrets.redact(one.message),
+    }));
+    const whole = account.tell(OUTCOME.applied) === sent.count;
+    const receipt = this.receipt(reply, summaryOf(reply.status, account), config, !whole, account.remoteIds);
+    const [first] = refusals;
+    if (config.shape === 'all-or-nothing' && first !== undefined) {
+      throw new RefusedError(`the whole batch was refused: ${first.code}`, { reason: first.code, receipt });
+    }
+    return { outcomes: account.outcomes, refusals, receipt };
+  }
+
+  receipt(
+    reply: Reply,
+    summary: string,
+    config: ReceiptConfig | undefined,
+    keepText = false,
+    remoteIds: readonly string[] = [],
+  ): Receipt {
+    const { secrets } = this.#options;
+    const names = config?.requestId === undefined ? REQUEST_ID_HEADERS : [config.requestId.toLowerCase()];
+    const requestId = names.map((name) => reply.header(name)).find((value) => value !== undefined);
+    const ids = remoteIds.length === 0 ? undefined : `ids ${remoteIds.join(',')}`;
+    const reference = [requestId, ids].filter((part) => part !== undefined).join('; ');
+    return {
+      summary,
+      ...(reference === '' ? {} : { reference: secrets.redact(reference.slice(0, REFERENCE_CHARS)) }),
+      // Trimmed after hiding: a secret that is cut in two would be hidden in neither part.
+      ...(keepText ? { excerpt: trim(secrets.redact(reply.excerpt(EXCERPT_BYTES * 2))) } : {}),
+    };
+  }
+}
+
+/** Records of a batch as objects, one at a time and only when asked for. */
+export function sentOf(batch: Pick<Batch, 'records'>, payload: Payload): Sent {
+  return {
+    count: batch.records,
+    record(index) {
+      const [start, end] = [payload.spans[index * 2] ?? 0, payload.spans[index * 2 + 1] ?? 0];
+      const { bytes } = payload;
+      return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('utf8'));
+    },
+  };
+}
+
+function summaryOf(status: number, account: Account): string {
+  const [done, refused] = [account.tell(OUTCOME.applied), account.tell(OUTCOME.refused)];
+  if (done === account.count) return `${status}, all ${done} applied`;
+  const unclear = account.count - done - refused;
+  const parts = [`${done} of ${account.count} applied`];
+  if (refused > 0) parts.push(`${refused} refused`);
+  if (unclear > 0) parts.push(`${unclear} unclear`);
+  const notes = account.notes.length === 0 ? '' : ` (${account.notes.join('; ')})`;
+  return `${status}, ${parts.join(', ')}${notes}`;
+}
+
+function unclearSummary(status: number): string {
+  if (status >= 300 && status < 400) return `${status}: a redirect, which is not followed and proves nothing`;
+  return `${status}: does not prove whether anything was applied`;
+}
+
+function trim(text: string): string {
+  const bytes = Buffer.from(text);
+  return bytes.length <= EXCERPT_BYTES
+    ? text
+    : bytes
+        .subarray(0, EXCERPT_BYTES - 4)
+        .toString('utf8')
+        .replace(/\uFFFD+$/, '');
+}

@@ -1,0 +1,173 @@
+import type { Dispatcher } from 'undici';
+import { describeError, NotAppliedError, WaybillError } from '../../model/errors.ts';
+import type { Connection, Connections } from './connections.ts';
+import type { Deadlines } from './deadlines.ts';
+import { Reply, type ReplyHeaders } from './reply.ts';
+
+/** One request. `compose` is called when a connection stands, at the last moment before bytes leave. */
+export interface Ask {
+  readonly method: string;
+  readonly signal: AbortSignal;
+  readonly timeoutMs: number;
+  /** What is asked, for messages: no query, no secrets, no content of records. */
+  readonly name: string;
+  compose(): Promise<Composed>;
+}
+
+export interface Composed {
+  readonly path: string;
+  /** Names and values in turn. */
+  readonly headers: string[];
+  readonly body: Uint8Array | null;
+}
+
+/** Replies beyond this are not read to their end. */
+export const REPLY_BYTES_MAX = 16 * 1024 * 1024;
+
+/**
+ * Sends one request and waits for the whole of its reply. Nothing is ever sent twice and no redirect is followed.
+ * Throws NotAppliedError when not one byte was handed to the connection: whatever went wrong before that is proved
+ * harmless, whichever error it was. Any later error is SINK_FAILED, which proves nothing: bytes that were handed over
+ * may have arrived, even when the error came at once.
+ */
+export class Transport {
+  readonly #connections: Connections;
+  readonly #deadlines: Deadlines;
+
+  constructor(connections: Connections, deadlines: Deadlines) {
+    this.#connections = connections;
+    this.#deadlines = deadlines;
+  }
+
+  async send(ask: Ask): Promise<Reply> {
+    for (;;) {
+      const connection = await this.#connections.take(ask.signal);
+      let composed: Composed;
+      try {
+        composed = await ask.compose();
+      } catch (error) {
+        this.#connections.putBack(connection);
+        throw beforeSending(error, ask.name);
+      }
+      const result = await this.#exchange(connection, ask, composed);
+      if (result instanceof Reply) return result;
+      // An idle connection had been closed, and nothing was written to it: another one is taken.
+      if (!connection.used) throw result;
+    }
+  }
+
+  close(): void {
+    this.#connections.close();
+    this.#deadlines.close();
+  }
+
+  /** The reply, or why nothing was written on a connection that turned out to be closed. */
+  async #exchange(connection: Connection, ask: Ask, composed: Composed): Promise<Reply | NotAppliedError> {
+    const exchange = new Exchange(connection, ask);
+    const deadline = this.#deadlines.start(ask.timeoutMs, () => exchange.giveUp('no complete answer came in time'));
+    const abort = (): void => exchange.giveUp(`it was given up: ${describeError(ask.signal.reason)}`);
+    ask.signal.addEventListener('abort', abort);
+    try {
+      const reply = await exchange.run(composed);
+      this.#connections.release(connection, reply.header('connection'), reply.header('keep-alive'));
+      return reply;
+    } catch (error) {
+      this.#connections.drop(connection);
+      if (error instanceof NotAppliedError && error.sinkAway) return error;
+      throw error;
+    } finally {
+      this.#deadlines.end(deadline);
+      ask.signal.removeEventListener('abort', abort);
+    }
+  }
+}
+
+/** One request on one connection, from handing it to undici until its reply is complete. */
+class Exchange implements Dispatcher.DispatchHandler {
+  readonly #connection: Connection;
+  readonly #ask: Ask;
+  readonly #chunks: Buffer[] = [];
+  #bytes = 0;
+  #status = 0;
+  #headers: ReplyHeaders = {};
+  #controller: Dispatcher.DispatchController | undefined;
+  #gaveUp: string | undefined;
+  #resolve: (reply: Reply) => void = () => undefined;
+  #reject: (error: WaybillError) => void = () => undefined;
+
+  constructor(connection: Connection, ask: Ask) {
+    this.#connection = connection;
+    this.#ask = ask;
+  }
+
+  run(composed: Composed): Promise<Reply> {
+    const { client } = this.#connection;
+    return new Promise<Reply>((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+      const { body } = composed;
+      const bytes = body === null ? null : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+      const method = this.#ask.method as Dispatcher.HttpMethod;
+      client.dispatch({ method, path: composed.path, headers: composed.headers, body: bytes, idempotent: false }, this);
+    });
+  }
+
+  giveUp(why: string): void {
+    this.#gaveUp ??= why;
+    const reason = new WaybillError('SINK_FAILED', this.#gaveUp);
+    if (this.#controller === undefined) this.#connection.client.destroy(reason, () => undefined);
+    else this.#controller.abort(reason);
+  }
+
+  /** undici calls this just before the first byte is written: what fails without it has sent nothing. */
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    const again = this.#controller !== undefined;
+    if (!again && !this.#ask.signal.aborted && this.#gaveUp === undefined) {
+      this.#controller = controller;
+      return;
+    }
+    // Never the same request twice, and none after its leave has run out.
+    controller.abort(new WaybillError('SINK_FAILED', this.#gaveUp ?? 'the request was given up before it was sent'));
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: ReplyHeaders): void {
+    if (status < 200) return;
+    this.#status = status;
+    this.#headers = headers;
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#bytes += chunk.length;
+    if (this.#bytes <= REPLY_BYTES_MAX) this.#chunks.push(chunk);
+    else controller.abort(new WaybillError('SINK_FAILED', `the answer is larger than ${REPLY_BYTES_MAX} bytes`));
+  }
+
+  onResponseEnd(): void {
+    this.#resolve(new Reply(this.#status, this.#headers, this.#chunks));
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    const what = this.#gaveUp ?? describeError(error);
+    if (this.#controller === undefined) {
+      const sinkAway = this.#gaveUp === undefined;
+      this.#reject(new NotAppliedError(`${this.#ask.name} was not sent: ${what}`, { cause: error, sinkAway }));
+      return;
+    }
+    const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+    this.#reject(
+      new WaybillError('SINK_FAILED', `${this.#ask.name} was sent, and no complete answer came: ${what}`, {
+        cause: error,
+        ids: { request: this.#ask.name, ...(code === undefined ? {} : { code }) },
+      }),
+    );
+  }
+}
+
+/** Everything before the first byte is proved harmless, a secret that cannot be read included. */
+function beforeSending(error: unknown, name: string): NotAppliedError {
+  if (error instanceof NotAppliedError) return error;
+  return new NotAppliedError(`${name} was not sent: ${describeError(error)}`, {
+    cause: error,
+    ...(error instanceof WaybillError ? { hint: error.hint, ids: error.ids } : {}),
+  });
+}
