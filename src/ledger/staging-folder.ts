@@ -3,6 +3,8 @@ import { createHash } from 'node:crypto';
 import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { crc32 } from 'node:zlib';
+import { DIGEST_BYTES } from '../model/chunk.ts';
 import { WaybillError } from '../model/errors.ts';
 import { type RunId, showRun } from '../model/ids.ts';
 import type { StagedAt } from './ledger.ts';
@@ -62,6 +64,9 @@ class FolderStaging implements Staging {
     const whole = end <= HEADER_READ_BYTES ? block : this.#pread(at, at.offset, size);
     const header = this.#header(at, whole.subarray(0, end));
     if (whole.length < size) throw cutShort(at, this.place);
+    if (crc32(whole.subarray(end, size)) !== header.crc) {
+      throw corrupt(at, `the batch at byte ${at.offset} of ${join(this.place, at.segment)} has been altered`);
+    }
     return {
       bytes: whole.subarray(end, end + at.bytes),
       ...unpackTrailer(whole.subarray(end + at.bytes, size), header.records),
@@ -72,8 +77,9 @@ class FolderStaging implements Staging {
   async digests(at: StagedAt): Promise<{ readonly source: Uint8Array; readonly payload: Uint8Array }> {
     const end = headerEnd(this.#pread(at, at.offset, HEADER_READ_BYTES)) ?? this.#longHeader(at);
     const header = this.#header(at, this.#pread(at, at.offset, end));
-    const size = header.records * 16;
-    const digests = this.#pread(at, at.offset + end + at.bytes + header.records * 8, size);
+    const size = header.records * 2 * DIGEST_BYTES;
+    const before = at.bytes + header.trailer - size;
+    const digests = this.#pread(at, at.offset + end + before, size);
     if (digests.length < size) throw cutShort(at, this.place);
     return { source: digests.subarray(0, size / 2), payload: digests.subarray(size / 2) };
   }
@@ -204,7 +210,7 @@ class FolderWriter implements StagingWriter {
   }
 
   async close(): Promise<void> {
-    await this.#queue.catch(() => undefined);
+    await Promise.allSettled([this.#queue]);
     const segment = this.#segment;
     this.#segment = undefined;
     if (segment === undefined) return;
@@ -213,7 +219,7 @@ class FolderWriter implements StagingWriter {
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#queue.then(async () => {
+    const go = async (): Promise<T> => {
       if (this.#failure !== undefined) throw this.#failure;
       try {
         return await work();
@@ -221,8 +227,9 @@ class FolderWriter implements StagingWriter {
         this.#failure = writeError(this.#place, error);
         throw this.#failure;
       }
-    });
-    this.#queue = turn.catch(() => undefined);
+    };
+    const turn = this.#queue.then(go, go);
+    this.#queue = turn;
     return turn;
   }
 
