@@ -1,0 +1,64 @@
+import { z } from 'zod';
+import type { ConnectionConfig, ConnectorList } from './config.ts';
+import { BUILT_IN_CONNECTIONS } from './flow-file.ts';
+import { nearest } from './nearest.ts';
+import type { SettingsReader } from './settings-reader.ts';
+
+/** Connections by name; one that is there but faulty is null, so that its flows do not complain a second time. */
+export type Connections = ReadonlyMap<string, ConnectionConfig | null>;
+
+const typeSchema = z.string();
+
+/** Checks every connection of the file with its connector's schema. */
+export async function readConnections(
+  raw: Readonly<Record<string, unknown>>,
+  reader: SettingsReader,
+  connectors: ConnectorList,
+): Promise<Connections> {
+  const connections = new Map<string, ConnectionConfig | null>();
+  for (const [name, value] of Object.entries(raw)) {
+    connections.set(name, (await readConnection(name, value, reader, connectors)) ?? null);
+  }
+  for (const [name, type] of Object.entries(BUILT_IN_CONNECTIONS)) {
+    if (connections.has(name)) continue;
+    const connector = await connectors.load(type);
+    const settings = connector?.connection.safeParse({});
+    if (connector !== undefined && settings?.success === true) {
+      connections.set(name, { name, connector, settings: settings.data, raw: { type } });
+    }
+  }
+  return connections;
+}
+
+async function readConnection(
+  name: string,
+  value: unknown,
+  reader: SettingsReader,
+  connectors: ConnectorList,
+): Promise<ConnectionConfig | undefined> {
+  const path = ['connections', name];
+  // What is no map at all has been reported with the file.
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+  const { type: rawType, ...rest } = value as Record<string, unknown>;
+  if (rawType === undefined) {
+    const hint = `Types: ${connectors.types.join(', ')}.`;
+    const near = nearest('type', Object.keys(rest));
+    const message = `"type" is missing${near === undefined ? '' : `; is \`${near}\` it?`}`;
+    reader.report(path, message, { hint, at: 'key' });
+    return undefined;
+  }
+  const type = reader.check(typeSchema, rawType, [...path, 'type']);
+  if (type === undefined) return undefined;
+  const connector = await connectors.load(type);
+  if (connector === undefined) {
+    const near = nearest(type, connectors.types);
+    const message = `there is no connector of the type ${JSON.stringify(type)}${near === undefined ? '' : `; did you mean \`${near}\`?`}`;
+    reader.report([...path, 'type'], message, {
+      code: 'CONNECTOR_UNKNOWN',
+      hint: `Types: ${connectors.types.join(', ')}.`,
+    });
+    return undefined;
+  }
+  const settings = reader.check(connector.connection, rest, path, { also: new Set(['type']) });
+  return settings === undefined ? undefined : { name, connector, settings, raw: value };
+}

@@ -1,0 +1,220 @@
+import { access, readFile } from 'node:fs/promises';
+import { dirname, extname, join, relative, resolve } from 'node:path';
+import type { Connector } from '../connectors/connector.ts';
+import type { Mapping } from '../formats/formats.ts';
+import { WaybillError } from '../model/errors.ts';
+import type { WindowKind } from '../model/window.ts';
+import { readConnections } from './config-connections.ts';
+import { readFlow } from './config-flow.ts';
+import { fileSchema } from './flow-file.ts';
+import type { RawFile } from './places.ts';
+import { readScript } from './script-file.ts';
+import { type SecretUse, SettingsReader } from './settings-reader.ts';
+import type { ParameterMaker } from './templates.ts';
+import type { Environment } from './variables.ts';
+import type { Finding } from './waybill.ts';
+import { readYaml } from './yaml-file.ts';
+
+/** A flow file that was read and checked. What is wrong with it stands in `findings`; a flow with a fault is missing. */
+export interface Config {
+  /** Absolute. */
+  readonly file: string;
+  /** Relative paths in the flow file are meant from here. */
+  readonly folder: string;
+  readonly flows: ReadonlyMap<string, FlowConfig>;
+  /** Every name under `flows:`, also of those that are missing above. */
+  readonly flowNames: readonly string[];
+  /** Absolute paths. */
+  readonly ledger: string;
+  readonly stagingFolder: string | undefined;
+  readonly status: StatusConfig;
+  readonly findings: readonly Finding[];
+  readonly secrets: readonly SecretUse[];
+}
+
+export interface StatusConfig {
+  readonly log?: string | true;
+  readonly store?: string;
+  readonly profile: 'osdu' | 'adr';
+}
+
+export interface ConnectionConfig {
+  readonly name: string;
+  readonly connector: Connector;
+  /** As the connector's schema made it; secrets are references. */
+  readonly settings: unknown;
+  /** As it stands in the file; part of the digest of every flow that uses it. */
+  readonly raw: unknown;
+}
+
+export interface SourceConfig {
+  readonly connection: ConnectionConfig;
+  readonly settings: unknown;
+  readonly key: readonly string[] | null;
+  readonly exclude: readonly string[];
+  readonly onReject: 'skip' | 'stop';
+  readonly onDuplicate: 'report' | 'drop' | 'fail';
+  readonly params: Readonly<Record<string, ParameterMaker>>;
+}
+
+export interface LaneConfig {
+  readonly name: string;
+  readonly connection: ConnectionConfig;
+  readonly settings: unknown;
+  readonly strategy: string;
+  readonly mapping: Mapping | undefined;
+  readonly onDoubt: 'hold' | 'resend' | 'skip';
+  readonly onChanged: 'hold' | 'append' | 'ignore' | 'fail';
+  readonly limits: {
+    readonly maxRecords?: number | undefined;
+    readonly maxBytes?: number | undefined;
+    readonly inFlight?: number | undefined;
+  };
+  readonly rate:
+    | {
+        readonly requests?: number | undefined;
+        readonly records?: number | undefined;
+        readonly bytes?: number | undefined;
+        readonly burst?: number | undefined;
+      }
+    | undefined;
+  readonly retry: RetryConfig;
+}
+
+/** Milliseconds. */
+export interface RetryConfig {
+  readonly attempts: number;
+  readonly firstDelay: number;
+  readonly maxDelay: number;
+  readonly maxAge: number;
+}
+
+export interface FlowConfig {
+  readonly name: string;
+  readonly description: string | undefined;
+  readonly source: SourceConfig;
+  readonly lanes: readonly LaneConfig[];
+  readonly window: WindowKind;
+  readonly timezone: string;
+  readonly schedule: string | undefined;
+  /** Name of the first window to catch up from. */
+  readonly start: string | undefined;
+  readonly deliver: 'after-read' | 'while-reading';
+  readonly leaseMs: number;
+  /** SHA-256 of the flow and its connections as they stand in the file: secrets count by reference. */
+  readonly digest: string;
+}
+
+/** The connectors there are, each loaded when a flow file names it. */
+export interface ConnectorList {
+  readonly types: readonly string[];
+  load(type: string): Promise<Connector | undefined>;
+}
+
+export interface ConfigWorld {
+  readonly env: Environment;
+  readonly cwd: string;
+  readonly connectors: ConnectorList;
+  readonly strategies: readonly string[];
+}
+
+export const FILE_NAMES = ['waybill.yaml', 'waybill.yml', 'waybill.config.ts', 'waybill.config.js'] as const;
+
+/** The flow file that belongs to a folder: in it, or in the nearest folder above that has one. Throws CONFIG_NOT_FOUND. */
+export async function findConfig(cwd: string, named: string | undefined): Promise<string> {
+  if (named !== undefined) {
+    const path = resolve(cwd, named);
+    if (await exists(path)) return path;
+    throw new WaybillError('CONFIG_NOT_FOUND', `there is no flow file ${path}`, { ids: { path } });
+  }
+  for (let folder = resolve(cwd); ; folder = dirname(folder)) {
+    for (const name of FILE_NAMES) if (await exists(join(folder, name))) return join(folder, name);
+    if (folder === dirname(folder)) break;
+  }
+  throw new WaybillError('CONFIG_NOT_FOUND', `neither ${cwd} nor a folder above it has a ${FILE_NAMES[0]}`, {
+    ids: { cwd },
+  });
+}
+
+const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  );
+
+/** Reads and checks a flow file. What is wrong with it is in the result; throws only when it cannot be read at all. */
+export async function loadConfig(path: string, world: ConfigWorld): Promise<Config> {
+  const raw = await readRaw(path, world.cwd);
+  const folder = dirname(path);
+  const reader = new SettingsReader(raw, world.env);
+  const top = reader.broken ? undefined : reader.check(fileSchema, withoutParts(raw.value), []);
+  const flows = new Map<string, FlowConfig>();
+  const parts = partsOf(raw.value);
+  if (!hasSyntaxErrors(raw)) {
+    const connections = await readConnections(parts.connections, reader, world.connectors);
+    for (const [name, value] of Object.entries(parts.flows)) {
+      const flow = await readFlow(name, value, {
+        reader,
+        connections,
+        connectors: world.connectors,
+        strategies: world.strategies,
+        text: raw.text,
+      });
+      if (flow !== undefined) flows.set(name, flow);
+    }
+  }
+  const { log, store, profile } = top?.status ?? {};
+  return {
+    file: path,
+    folder,
+    flows,
+    flowNames: Object.keys(parts.flows),
+    ledger: resolve(folder, top?.ledger ?? '.waybill/ledger.db'),
+    stagingFolder: top?.staging === undefined ? undefined : resolve(folder, top.staging.folder),
+    status: {
+      profile: profile ?? 'osdu',
+      ...(log === undefined || log === false ? {} : { log: log === true ? log : resolve(folder, log) }),
+      ...(store === undefined ? {} : { store: resolve(folder, store) }),
+    },
+    findings: reader.findings,
+    secrets: reader.secrets,
+  };
+}
+
+const hasSyntaxErrors = (raw: RawFile): boolean => raw.problems.length > 0;
+
+async function readRaw(path: string, cwd: string): Promise<RawFile> {
+  const near = relative(cwd, path);
+  const name = near !== '' && !near.startsWith('..') ? near : path;
+  try {
+    if (/^\.[cm]?[jt]s$/.test(extname(path))) return await readScript(name, path);
+    return readYaml(name, await readFile(path, 'utf8'));
+  } catch (cause) {
+    throw new WaybillError('CONFIG_NOT_FOUND', `the flow file ${path} cannot be read`, { cause, ids: { path } });
+  }
+}
+
+const isMap = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+function partsOf(value: unknown): {
+  connections: Readonly<Record<string, unknown>>;
+  flows: Readonly<Record<string, unknown>>;
+} {
+  const { connections, flows } = isMap(value) ? value : {};
+  return { connections: isMap(connections) ? connections : {}, flows: isMap(flows) ? flows : {} };
+}
+
+/** The file with every connection and flow emptied: their contents are checked apart, with schemas of their own. */
+function withoutParts(value: unknown): unknown {
+  if (!isMap(value)) return value;
+  const copy = Object.assign(Object.create(null) as Record<string, unknown>, value);
+  for (const part of ['connections', 'flows']) {
+    const map = copy[part];
+    if (!isMap(map)) continue;
+    const empty = Object.create(null) as Record<string, unknown>;
+    for (const [name, item] of Object.entries(map)) empty[name] = isMap(item) ? Object.create(null) : item;
+    copy[part] = empty;
+  }
+  return copy;
+}

@@ -1,0 +1,156 @@
+import { z } from 'zod';
+import { mappingSchema } from '../formats/mapping.ts';
+import type { DataRecord } from '../model/chunk.ts';
+import { DOUBT_POLICIES } from '../model/guarantee.ts';
+import { WINDOW_KINDS } from '../model/window.ts';
+import { durationMs, sizeBytes } from './quantities.ts';
+
+/**
+ * The schema of the flow file as far as no connector is concerned. What stands in a `source`, a `sink` or a connection
+ * beside these keys belongs to the connector and is checked with its own schema. Defaults stand here and nowhere else.
+ */
+const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$/;
+const name = z.string().regex(NAME, 'must be made of letters, digits, dots, dashes and underscores');
+
+/** A file or connection of these names needs no definition: the process's own streams, and files by their path. */
+export const BUILT_IN_CONNECTIONS: Readonly<Record<string, string>> = {
+  stdin: 'stdin',
+  stdout: 'stdout',
+  files: 'files',
+};
+
+const scalar = z.union([z.string(), z.number(), z.boolean()]);
+const parameter = z.union([
+  scalar,
+  z.strictObject({
+    type: z.enum(['date', 'timestamp', 'text', 'integer', 'number', 'boolean']),
+    value: scalar,
+  }),
+]);
+export type ParameterSetting = z.output<typeof parameter>;
+
+/** One column or several. */
+const columns = z.union([
+  z
+    .string()
+    .min(1)
+    .transform((one) => [one]),
+  z.array(z.string().min(1)).min(1),
+]);
+
+export const retrySchema = z.strictObject({
+  attempts: z.int().min(1).max(1000).default(5).describe('Attempts of one batch within one start, the first included.'),
+  firstDelay: durationMs
+    .default(1000)
+    .describe('Wait before the second attempt; doubles from there, with chance mixed in.'),
+  maxDelay: durationMs.default(60_000).describe('No wait is longer, except where the sink asked for it.'),
+  maxAge: durationMs.default(3_600_000).describe('Nothing is tried again after this long.'),
+});
+
+export const limitsShape = {
+  maxRecords: z.int().positive().optional().describe('Records in one batch; never more than the sink takes.'),
+  maxBytes: sizeBytes.optional().describe('Bytes in one encoded batch; never more than the sink takes.'),
+};
+export const limitsSchema = z.strictObject({
+  ...limitsShape,
+  inFlight: z.int().positive().optional().describe('Batches of this lane that may be on their way at once.'),
+});
+
+export const rateSchema = z.strictObject({
+  requests: z.number().positive().optional(),
+  records: z.number().positive().optional(),
+  bytes: sizeBytes.optional(),
+  burst: z.number().positive().optional(),
+});
+
+/** A function is possible only in a flow file that is a program. */
+type MappingFunction = (record: DataRecord) => DataRecord | undefined;
+const mapping = z.union([
+  mappingSchema,
+  z.custom<MappingFunction>((value) => typeof value === 'function', 'must be a map or a function'),
+]);
+export type MappingSetting = z.output<typeof mapping>;
+
+/** What a flow may say for all its lanes, and each lane for itself. */
+const laneShape = {
+  strategy: z.string().optional().describe('How writing again does no harm; see `waybill connectors`.'),
+  mapping: mapping.optional(),
+  onDoubt: z
+    .enum(DOUBT_POLICIES)
+    .optional()
+    .describe('What to do with a batch whose answer was lost and that nothing can decide.'),
+  onChanged: z
+    .enum(['hold', 'append', 'ignore', 'fail'])
+    .optional()
+    .describe('What to do with a record that was delivered with other content.'),
+};
+
+export const sourceSchema = z.strictObject({
+  connection: z.string().describe('The name of a connection, or stdin or files.'),
+  key: columns.optional().describe('The columns that tell a record from all others.'),
+  exclude: z
+    .array(z.string())
+    .default([])
+    .describe('Columns that do not count when two versions of a record are compared.'),
+  onReject: z.enum(['skip', 'stop']).default('stop').describe('What to do at a record that cannot be read.'),
+  onDuplicate: z.enum(['report', 'drop', 'fail']).default('report').describe('What to do when a key comes twice.'),
+  params: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'must be a plain word'), parameter).default({}),
+});
+
+export const sinkSchema = z.strictObject({
+  connection: z.string().describe('The name of a connection, or stdout or files.'),
+  ...laneShape,
+  limits: limitsSchema.optional(),
+  rate: rateSchema.optional().describe('Budgets a second.'),
+  retry: retrySchema.optional(),
+});
+
+/** A part that is checked on its own, with the keys of its connector. */
+const block = z.record(z.string(), z.unknown());
+
+export const flowSchema = z.strictObject({
+  description: z.string().optional(),
+  source: block,
+  sink: block.optional(),
+  sinks: z.record(name, block).optional(),
+  ...laneShape,
+  window: z.enum(WINDOW_KINDS).default('all').describe('How the flow cuts time.'),
+  timezone: z.string().refine(isTimezone, 'must be an IANA time zone such as Europe/Berlin').default('UTC'),
+  schedule: z
+    .string()
+    .optional()
+    .describe('When a window should be run: five fields of cron, in the flow’s time zone.'),
+  start: z
+    .union([z.string(), z.int().transform(String)])
+    .optional()
+    .describe('The first window to catch up from.'),
+  deliver: z.enum(['after-read', 'while-reading']).default('after-read'),
+  retry: retrySchema.prefault({}),
+  lease: durationMs.default(60_000).describe('How long a process that went silent keeps its claim.'),
+});
+
+export const statusSchema = z.strictObject({
+  log: z.union([z.boolean(), z.string()]).optional().describe('Status messages as lines: true for stderr, or a file.'),
+  store: z.string().optional().describe('Status messages as two tables in this SQLite file.'),
+  profile: z.enum(['osdu', 'adr']).default('osdu').describe('The spelling of the written messages.'),
+});
+
+export const fileSchema = z.strictObject({
+  version: z.literal(1).describe('Of the form of this file.'),
+  connections: z.record(name, block).default({}),
+  flows: z.record(name, block),
+  ledger: z.string().optional().describe('Path of the ledger; .waybill/ledger.db beside this file when absent.'),
+  staging: z
+    .strictObject({ folder: z.string() })
+    .optional()
+    .describe('Where frozen bytes lie; beside the ledger when absent.'),
+  status: statusSchema.optional(),
+});
+
+function isTimezone(text: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: text }).resolvedOptions().timeZone !== '';
+  } catch {
+    return false;
+  }
+}
