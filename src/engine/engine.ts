@@ -1,10 +1,9 @@
-import type { Sink, Source } from '../connectors/connector.ts';
+import type { Rate, Sink, Source } from '../connectors/connector.ts';
 import type { Mapping } from '../formats/formats.ts';
 import type { Journal } from '../ledger/journal.ts';
 import type { Answer, GenerationRow, Ledger, RunRow } from '../ledger/ledger.ts';
 import type { Staging } from '../ledger/staging.ts';
 import type { Limits } from '../model/batch.ts';
-import type { Rate } from '../connectors/connector.ts';
 import type { DoubtPolicy, Guarantee } from '../model/guarantee.ts';
 import type { BatchId } from '../model/ids.ts';
 import type { Ports } from '../model/ports.ts';
@@ -150,9 +149,20 @@ export interface PlannedLane {
   readonly ready: { readonly batches: number; readonly records: number; readonly bytes: number };
   readonly doubts: number;
   /** Batches that the source would make now. */
-  readonly fresh: { readonly batches: number; readonly records: number; readonly bytes: number; readonly largestRecords: number; readonly largestBytes: number };
+  readonly fresh: {
+    readonly batches: number;
+    readonly records: number;
+    readonly bytes: number;
+    readonly largestRecords: number;
+    readonly largestBytes: number;
+  };
   /** For a window that was read before: what reading it again would find. */
-  readonly compared?: { readonly same: number; readonly changed: number; readonly vanished: number; readonly fresh: number };
+  readonly compared?: {
+    readonly same: number;
+    readonly changed: number;
+    readonly vanished: number;
+    readonly fresh: number;
+  };
   readonly unbatched: readonly { readonly row: number; readonly code: string; readonly message: string }[];
   readonly balance: Balance;
 }

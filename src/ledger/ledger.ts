@@ -191,6 +191,8 @@ export interface ClaimShard {
   readonly leaseMs: number;
   /** Only shards that hold one of these. */
   readonly only?: readonly BatchId[];
+  /** Shards that the caller holds already, or can do nothing about now. */
+  readonly skip?: readonly number[];
 }
 export interface Shard extends ShardClaim {
   readonly leaseUntilMs: number;
@@ -224,7 +226,13 @@ export type Answer =
       readonly children: readonly Child[];
     }
   | { readonly kind: 'not-applied'; readonly reason: string }
-  | { readonly kind: 'refused'; readonly code: string; readonly message: string; readonly receipt: Receipt; readonly children: readonly Child[] }
+  | {
+      readonly kind: 'refused';
+      readonly code: string;
+      readonly message: string;
+      readonly receipt: Receipt;
+      readonly children: readonly Child[];
+    }
   | { readonly kind: 'lost'; readonly evidence: string };
 
 /** A batch made of some records of another. Its bytes are those records in the same framing; nothing is staged anew. */
@@ -250,7 +258,13 @@ export interface Settle {
  * When only a part of the batch is in doubt, `absent` and `resend` move that part into the child that is given.
  */
 export type SettleDecision =
-  | { readonly kind: 'known'; readonly outcomes: Uint8Array; readonly refusals: readonly Refusal[]; readonly receipt: Receipt; readonly children: readonly Child[] }
+  | {
+      readonly kind: 'known';
+      readonly outcomes: Uint8Array;
+      readonly refusals: readonly Refusal[];
+      readonly receipt: Receipt;
+      readonly children: readonly Child[];
+    }
   | { readonly kind: 'absent' | 'resend'; readonly child?: Child }
   | { readonly kind: 'skip' }
   | { readonly kind: 'delivered' };
@@ -291,7 +305,12 @@ export interface GenerationRow {
   readonly state: 'open' | 'closed' | 'abandoned';
   readonly startedAtMs: number;
   readonly closedAtMs?: number;
-  readonly lanes: readonly (LaneCounts & { readonly batches: number; readonly sealed: number; readonly unbatched: number; readonly vanished: number })[];
+  readonly lanes: readonly (LaneCounts & {
+    readonly batches: number;
+    readonly sealed: number;
+    readonly unbatched: number;
+    readonly vanished: number;
+  })[];
   /** As sealed last. */
   readonly position?: Position;
   readonly rows?: number;
@@ -345,8 +364,22 @@ export interface EventRow {
   readonly detail: Readonly<Record<string, unknown>>;
 }
 export const EVENT_KINDS = [
-  'run-opened', 'generation-started', 'sealed', 'generation-closed', 'generation-abandoned', 'intended', 'answered',
-  'settled', 'retried', 'paused', 'resumed', 'cancelled', 'concluded', 'failed', 'lease-broken', 'position-set',
+  'run-opened',
+  'generation-started',
+  'sealed',
+  'generation-closed',
+  'generation-abandoned',
+  'intended',
+  'answered',
+  'settled',
+  'retried',
+  'paused',
+  'resumed',
+  'cancelled',
+  'concluded',
+  'failed',
+  'lease-broken',
+  'position-set',
 ] as const;
 export type EventKind = (typeof EVENT_KINDS)[number];
 
@@ -372,7 +405,11 @@ export interface RecordRow {
 /** One record's way: the batches it was in, oldest first, and where it stands now. */
 export interface Trace {
   readonly record: RecordRow;
-  readonly steps: readonly { readonly batch: BatchRow; readonly index: number; readonly attempts: readonly AttemptRow[] }[];
+  readonly steps: readonly {
+    readonly batch: BatchRow;
+    readonly index: number;
+    readonly attempts: readonly AttemptRow[];
+  }[];
 }
 
 // ---- questions ----------------------------------------------------------------------------------------------------
@@ -384,7 +421,9 @@ export interface Page {
 }
 
 export interface LedgerReader {
-  runs(filter: { flow?: string; window?: string; state?: RunState; newestFirst?: boolean } & Page): Promise<readonly RunRow[]>;
+  runs(
+    filter: { flow?: string; window?: string; state?: RunState; newestFirst?: boolean } & Page,
+  ): Promise<readonly RunRow[]>;
   run(id: RunId): Promise<RunRow>;
   lanes(run: RunId): Promise<readonly LaneRow[]>;
   generations(run: RunId): Promise<readonly GenerationRow[]>;
@@ -396,15 +435,30 @@ export interface LedgerReader {
   children(batch: BatchId): Promise<readonly BatchRow[]>;
   doubts(filter: { run?: RunId; flow?: string } & Page): Promise<readonly DoubtRow[]>;
   /** Records by state; delivered ones too, page by page. `after` is the `cursor` of the last page. */
-  records(filter: { run?: RunId; lane?: string; batch?: BatchId; states?: readonly RecordState[]; after?: string; limit?: number }): Promise<{ readonly records: readonly RecordRow[]; readonly cursor?: string }>;
+  records(filter: {
+    run?: RunId;
+    lane?: string;
+    batch?: BatchId;
+    states?: readonly RecordState[];
+    after?: string;
+    limit?: number;
+  }): Promise<{ readonly records: readonly RecordRow[]; readonly cursor?: string }>;
   trace(filter: { key: Uint8Array; flow?: string; run?: RunId; lane?: string }): Promise<readonly Trace[]>;
   /** Where these keys (16 bytes each) stand in a lane, newest batch first: exact, index or not. */
-  findKeys(ask: { run: RunId; lane: string; keys: Uint8Array }): Promise<readonly { readonly nth: number; readonly ref: RecordRef; readonly state: RecordState }[]>;
+  findKeys(ask: {
+    run: RunId;
+    lane: string;
+    keys: Uint8Array;
+  }): Promise<readonly { readonly nth: number; readonly ref: RecordRef; readonly state: RecordState }[]>;
   /** All packed keys of a lane, batch by batch, for rebuilding a filter. */
-  laneKeys(ask: { run: RunId; lane: string } & Page): Promise<readonly { readonly batch: BatchId; readonly keys: Uint8Array }[]>;
+  laneKeys(
+    ask: { run: RunId; lane: string } & Page,
+  ): Promise<readonly { readonly batch: BatchId; readonly keys: Uint8Array }[]>;
   events(filter: { run?: RunId; after?: number; limit?: number }): Promise<readonly EventRow[]>;
   emitted(emitter: string): Promise<number>;
-  positions(flow: string): Promise<readonly { readonly position: Position; readonly atMs: number; readonly run?: RunId }[]>;
+  positions(
+    flow: string,
+  ): Promise<readonly { readonly position: Position; readonly atMs: number; readonly run?: RunId }[]>;
   /** Recomputes digests, chains and balances; what does not agree, one line each. */
   verify(run?: RunId): Promise<readonly string[]>;
 }

@@ -1,15 +1,19 @@
 import { Buffer } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
+import { crc32 } from 'node:zlib';
+import { assert } from '../model/assert.ts';
+import { DIGEST_BYTES, KEY_BYTES } from '../model/chunk.ts';
 import { WaybillError } from '../model/errors.ts';
 import type { Staged, StagedDraft } from './staging.ts';
 
 /**
  * How staged batches lie in a segment file, one after the other and each complete in itself:
  *
- *     {"waybill":1,"flow":…,"window":…,"lane":…,"records":n,"bytes":b,"digest":…,"trailer":24n,"columns":[…]}\n
+ *     {"waybill":1,"flow":…,"window":…,"lane":…,"records":n,"bytes":b,"digest":…,"trailer":40n,"crc":…,"columns":[…]}\n
  *     b bytes: what is sent, framing included
- *     trailer: n spans (start and end, u32 little-endian), n source digests and n payload digests of 8 bytes
+ *     trailer: n spans (start and end, u32 little-endian), n keys of 16 bytes, n source digests and n payload digests
+ *     of 8 bytes
  *
  * `head -1` shows what the first batch is, and `scanSegment` reads all of them without a ledger.
  */
@@ -23,6 +27,8 @@ export interface SegmentHeader {
   /** SHA-256 of the bytes, in hex. */
   readonly digest: string;
   readonly trailer: number;
+  /** CRC-32 of payload and trailer: cheap enough to be checked at every read. */
+  readonly crc: number;
   readonly columns?: readonly string[];
 }
 
@@ -39,20 +45,14 @@ export const SEGMENT_NAME = /^r[1-9][0-9]*\/[a-z0-9_%-]+\/[1-9][0-9]*\.seg$/;
 export const HEADER_READ_BYTES = 4096;
 export const HEADER_BYTES_MAX = 16 * 1024 * 1024;
 const NEWLINE = 10;
+const SPAN_BYTES = 8;
+/** What the trailer takes for each record. */
+export const TRAILER_BYTES = SPAN_BYTES + KEY_BYTES + 2 * DIGEST_BYTES;
 
 /** Header and trailer of a draft; the payload goes between them as it is. */
 export function batchBlock(draft: StagedDraft): { header: Uint8Array; trailer: Uint8Array } {
   const records = draft.spans.length / 2;
-  const digestBytes = records * 8;
-  if (draft.sourceDigests.length !== digestBytes || draft.payloadDigests.length !== digestBytes) {
-    throw new WaybillError('INVARIANT_BROKEN', 'the invariant staged.one-digest-a-record does not hold', {
-      ids: { records },
-    });
-  }
-  const trailer = new Uint8Array(records * 24);
-  trailer.set(new Uint8Array(draft.spans.buffer, draft.spans.byteOffset, draft.spans.byteLength), 0);
-  trailer.set(draft.sourceDigests, digestBytes);
-  trailer.set(draft.payloadDigests, digestBytes * 2);
+  const trailer = packTrailer(draft, records);
   const { flow, window, lane, digest } = draft.about;
   const header: SegmentHeader = {
     waybill: 1,
@@ -63,9 +63,23 @@ export function batchBlock(draft: StagedDraft): { header: Uint8Array; trailer: U
     bytes: draft.bytes.length,
     digest,
     trailer: trailer.length,
+    crc: crc32(trailer, crc32(draft.bytes)),
     ...(draft.columns === undefined ? {} : { columns: draft.columns }),
   };
   return { header: Buffer.from(`${JSON.stringify(header)}\n`), trailer };
+}
+
+function packTrailer(draft: StagedDraft, records: number): Uint8Array {
+  const parts = [
+    new Uint8Array(draft.spans.buffer, draft.spans.byteOffset, draft.spans.byteLength),
+    draft.keys,
+    draft.sourceDigests,
+    draft.payloadDigests,
+  ];
+  assert(draft.keys.length === records * KEY_BYTES, 'staged.one-key-a-record', { records });
+  assert(draft.sourceDigests.length === records * DIGEST_BYTES, 'staged.one-digest-a-record', { records });
+  assert(draft.payloadDigests.length === records * DIGEST_BYTES, 'staged.one-digest-a-record', { records });
+  return Buffer.concat(parts);
 }
 
 /** Where the header that begins these bytes ends, its line end included; undefined when it goes on beyond them. */
@@ -84,7 +98,7 @@ export function parseHeader(line: Uint8Array): SegmentHeader | undefined {
   }
   if (typeof header !== 'object' || header === null || header.waybill !== 1) return undefined;
   const { records, bytes, trailer } = header;
-  if (!isSize(records) || !isSize(bytes) || trailer !== records * 24) return undefined;
+  if (!isSize(records) || !isSize(bytes) || trailer !== records * TRAILER_BYTES) return undefined;
   return header as SegmentHeader;
 }
 
@@ -94,12 +108,15 @@ const isSize = (value: unknown): value is number => Number.isSafeInteger(value) 
 export function unpackTrailer(
   trailer: Uint8Array,
   records: number,
-): Pick<Staged, 'spans' | 'sourceDigests' | 'payloadDigests'> {
-  const [spansEnd, sourceEnd] = [records * 8, records * 16];
+): Pick<Staged, 'spans' | 'keys' | 'sourceDigests' | 'payloadDigests'> {
+  const spansEnd = records * SPAN_BYTES;
+  const keysEnd = spansEnd + records * KEY_BYTES;
+  const sourceEnd = keysEnd + records * DIGEST_BYTES;
   return {
     spans: new Uint32Array(new Uint8Array(trailer.subarray(0, spansEnd)).buffer),
-    sourceDigests: trailer.subarray(spansEnd, sourceEnd),
-    payloadDigests: trailer.subarray(sourceEnd, records * 24),
+    keys: trailer.subarray(spansEnd, keysEnd),
+    sourceDigests: trailer.subarray(keysEnd, sourceEnd),
+    payloadDigests: trailer.subarray(sourceEnd, records * TRAILER_BYTES),
   };
 }
 

@@ -45,6 +45,7 @@ function draft(count: number, salt: string, more: { columns?: readonly string[];
     bytes,
     spans,
     sourceDigests: new Uint8Array(count * 8).map((_, at) => at % 251),
+    keys: new Uint8Array(count * 16).map((_, at) => (at * 11) % 239),
     payloadDigests: new Uint8Array(count * 8).map((_, at) => (at * 7) % 241),
     about: { flow: 'members', window: '2026-11-19', lane: 'api', digest },
     ...(more.columns === undefined ? {} : { columns: more.columns }),

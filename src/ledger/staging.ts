@@ -10,7 +10,7 @@ export interface Staging {
   /** For messages and `waybill doctor`. */
   readonly place: string;
   writer(run: RunId, lane: string): StagingWriter;
-  /** Throws STAGING_CORRUPT when the bytes are missing or cut short; their digest is the caller's to check. */
+  /** Throws STAGING_CORRUPT when the bytes are missing, cut short or altered, as far as a checksum tells. */
   read(at: StagedAt): Promise<Staged>;
   /** Reads only the digests: 8 bytes a record, of the source row and of the payload. */
   digests(at: StagedAt): Promise<{ readonly source: Uint8Array; readonly payload: Uint8Array }>;
@@ -29,6 +29,8 @@ export interface StagingWriter {
 export interface StagedDraft {
   readonly bytes: Uint8Array;
   readonly spans: Uint32Array;
+  /** 16 bytes a record. */
+  readonly keys: Uint8Array;
   readonly columns?: readonly string[];
   readonly sourceDigests: Uint8Array;
   readonly payloadDigests: Uint8Array;
@@ -36,12 +38,14 @@ export interface StagedDraft {
   readonly about: { readonly flow: string; readonly window: string; readonly lane: string; readonly digest: string };
 }
 
-export type Staged = Omit<Payload, 'keys'> & { readonly sourceDigests: Uint8Array; readonly payloadDigests: Uint8Array };
+export type Staged = Payload & { readonly sourceDigests: Uint8Array; readonly payloadDigests: Uint8Array };
 
 /** The bytes of some records of a payload, in its framing: what a child batch sends. */
 export function pick(payload: Payload, picks: readonly number[], framing: Framing): Payload {
   const encoder = new TextEncoder();
-  const [head, separator, tail] = [framing.head, framing.separator, framing.tail].map((part) => encoder.encode(part)) as [Uint8Array, Uint8Array, Uint8Array];
+  const [head, separator, tail] = [framing.head, framing.separator, framing.tail].map((part) =>
+    encoder.encode(part),
+  ) as [Uint8Array, Uint8Array, Uint8Array];
   let size = head.length + tail.length + separator.length * Math.max(0, picks.length - 1);
   for (const at of picks) size += payload.spans[at * 2 + 1]! - payload.spans[at * 2]!;
   const bytes = new Uint8Array(size);

@@ -21,6 +21,10 @@ export interface Guarantee {
 }
 
 export interface CrashPoint {
-  readonly point: 'before the intent' | 'between intent and answer' | 'after the answer, before it was recorded' | 'after the record';
+  readonly point:
+    | 'before the intent'
+    | 'between intent and answer'
+    | 'after the answer, before it was recorded'
+    | 'after the record';
   readonly consequence: string;
 }

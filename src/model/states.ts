@@ -9,7 +9,16 @@ import { WaybillError } from './errors.ts';
  * means that the last verdict is unknown for some of its records. `moved` means that every record that was still open
  * went to child batches.
  */
-export const BATCH_STATES = ['sealed', 'sending', 'delivered', 'partial', 'refused', 'in-doubt', 'skipped', 'moved'] as const;
+export const BATCH_STATES = [
+  'sealed',
+  'sending',
+  'delivered',
+  'partial',
+  'refused',
+  'in-doubt',
+  'skipped',
+  'moved',
+] as const;
 export type BatchState = (typeof BATCH_STATES)[number];
 
 /** Where a record is. `pending` covers sealed and sending: not decided yet. */
@@ -68,8 +77,7 @@ export interface Balance {
 
 export const EMPTY_BALANCE: Balance = { read: 0, delivered: 0, refused: 0, skipped: 0, inDoubt: 0, pending: 0 };
 
-export const balances = (b: Balance): boolean =>
-  b.read === b.delivered + b.refused + b.skipped + b.inDoubt + b.pending;
+export const balances = (b: Balance): boolean => b.read === b.delivered + b.refused + b.skipped + b.inDoubt + b.pending;
 
 export function addBalances(all: Iterable<Balance>): Balance {
   const sum = { ...EMPTY_BALANCE } as { -readonly [K in keyof Balance]: number };

@@ -1,6 +1,6 @@
 import type { Abilities, Found, Permit, Sink } from '../connectors/connector.ts';
 import { assert, assertNever } from '../model/assert.ts';
-import { RefusedError } from '../model/errors.ts';
+import { WaybillError } from '../model/errors.ts';
 import type { Rung } from '../model/guarantee.ts';
 import { applied, OUTCOME, type Refusal, type Verdict } from '../model/verdict.ts';
 import { guarantee } from './ladder.ts';
@@ -120,7 +120,8 @@ async function untilDone(
   for (let pause = 100; ; pause = Math.min(pause * 2, POLL_MAX_MS)) {
     const state = await job.state(handle, batch);
     if (state === 'empty') {
-      throw new RefusedError(`job ${handle} holds nothing of what was sent`, { reason: 'job-empty' });
+      // Not a proof: data that was taken may show later. The batch is in doubt, and the job is asked again.
+      throw new WaybillError('SINK_FAILED', `job ${handle} shows nothing of what was sent to it`);
     }
     if (state !== 'running') return state;
     await lane.wait(pause);

@@ -1,6 +1,7 @@
 import type { Permit, Sink } from '../connectors/connector.ts';
+import { assertNever } from '../model/assert.ts';
 import type { Batch, Payload } from '../model/batch.ts';
-import type { Guarantee } from '../model/guarantee.ts';
+import type { Guarantee, Rung } from '../model/guarantee.ts';
 import type { Verdict } from '../model/verdict.ts';
 
 /**
@@ -85,5 +86,27 @@ export type Settlement =
   | { readonly kind: 'resend'; readonly evidence: string }
   | { readonly kind: 'undecided'; readonly evidence: string };
 
-/** How long after a lost attempt its settling may begin: nothing of it can still be on its way. */
-export const settleAfterMs = (sink: Sink): number => sink.requestTimeoutMs + (sink.facts.visibilityLagMs ?? 0);
+/**
+ * How long after a lost attempt was given up its settling may begin. Where only the sink's own state is asked, nothing
+ * of the attempt may still be on its way, and what was applied must be visible; a repeat that the sink recognises may
+ * be sent at once.
+ */
+export function settleAfterMs(rung: Rung, sink: Sink): number {
+  switch (rung) {
+    case 'look':
+      return sink.requestTimeoutMs + (sink.facts.visibilityLagMs ?? 0);
+    case 'fence-then-look':
+      return sink.facts.visibilityLagMs ?? 0;
+    case 'put':
+      // A delayed older write must not land on top of a newer one.
+      return sink.requestTimeoutMs;
+    case 'marker':
+    case 'position':
+    case 'key':
+    case 'job':
+    case 'none':
+      return 0;
+    default:
+      return assertNever(rung);
+  }
+}

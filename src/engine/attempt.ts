@@ -1,0 +1,91 @@
+import type { Permit } from '../connectors/connector.ts';
+import { WaybillError } from '../model/errors.ts';
+import type { AttemptNotes } from '../strategies/strategy.ts';
+import { type Heard, heardError, heardVerdict } from './answers.ts';
+import type { Work } from './feed.ts';
+import { asNotes, type LaneRuntime, laneContext } from './lane.ts';
+import { LEASE_MARGIN_MS } from './lease.ts';
+
+export interface Attempted {
+  readonly attempt: number;
+  readonly heard: Heard;
+}
+
+/**
+ * One attempt of one batch: bytes, leave to send, durable intent, permit, send, answer. Rejects only before the
+ * intent; once the intent is durable every way it can end is an answer. Undefined: told to stop before the intent.
+ */
+export async function attemptBatch(
+  work: Work,
+  lane: LaneRuntime,
+  signals: { stop: AbortSignal; abort: AbortSignal },
+): Promise<Attempted | undefined> {
+  const { batch } = work;
+  const payload = await lane.payloads.load(batch);
+  const context = laneContext(lane, signals.abort);
+  if (!(await mayLeave(work, lane, signals.stop))) return undefined;
+  const notes = await notesOf(work, lane, context);
+  const deadlineMs = deadline(work, lane);
+  const { attempt } = await lane.ledger.intend({
+    ...work.claim,
+    batch: batch.id,
+    deadlineMs: Math.max(0, deadlineMs - lane.services.ports.monotonicMs()),
+    notes: { ...notes },
+  });
+  lane.tally.attempts++;
+  const permit = lane.desk.issue({
+    batch,
+    attempt,
+    fence: work.claim.fence,
+    correlationId: lane.correlationId,
+    payload,
+    deadlineMs,
+  });
+  const sent = { payload, payloads: lane.payloads };
+  try {
+    const verdict = await lane.job.strategy.deliver(permit, context, openAttempt(work, lane, permit, notes));
+    return { attempt, heard: heardVerdict(verdict, { ...sent, rung: lane.guarantee.rung }) };
+  } catch (error) {
+    const rejectsAtomically = lane.job.sink.facts.rejectsAtomically ?? false;
+    return { attempt, heard: heardError(error, { ...sent, rejectsAtomically }) };
+  } finally {
+    lane.desk.giveBack(permit);
+  }
+}
+
+/** Waits for the lane's pace. False when the run was told to stop meanwhile. */
+async function mayLeave(work: Work, lane: LaneRuntime, stop: AbortSignal): Promise<boolean> {
+  try {
+    await lane.pace.acquire({ records: work.batch.records, bytes: work.batch.bytes }, stop);
+  } catch (error) {
+    if (!stop.aborted) throw error;
+  }
+  return !stop.aborted;
+}
+
+/** The request may take its time, but nothing may leave when the lease could have run out. */
+function deadline(work: Work, lane: LaneRuntime): number {
+  const nowMs = lane.services.ports.monotonicMs();
+  const untilMs = work.lease.untilMs - LEASE_MARGIN_MS;
+  if (untilMs <= nowMs || work.lease.lost.aborted) {
+    throw new WaybillError('FENCED', `the lease of lane ${lane.job.name} has run out`);
+  }
+  return Math.min(nowMs + lane.job.sink.requestTimeoutMs, untilMs);
+}
+
+async function notesOf(work: Work, lane: LaneRuntime, context: ReturnType<typeof laneContext>): Promise<AttemptNotes> {
+  const { strategy } = lane.job;
+  if (strategy.prepare === undefined) return {};
+  const earlier = work.batch.attempts === 0 ? [] : await lane.ledger.read.attempts(work.batch.id);
+  const previous = earlier.find((attempt) => Object.keys(asNotes(attempt.notes)).length > 0);
+  return await strategy.prepare(context, asNotes(previous?.notes ?? {}));
+}
+
+function openAttempt(work: Work, lane: LaneRuntime, permit: Permit, notes: AttemptNotes) {
+  return {
+    notes,
+    note: async (more: AttemptNotes): Promise<void> => {
+      await lane.ledger.note({ ...work.claim, batch: permit.batch.id, attempt: permit.attempt, notes: { ...more } });
+    },
+  };
+}

@@ -1,0 +1,291 @@
+import type { Answer, DoubtRow, Moved } from '../ledger/ledger.ts';
+import { describeError, WaybillError } from '../model/errors.ts';
+import { showBatch } from '../model/ids.ts';
+import type { Heard } from './answers.ts';
+import { attemptBatch } from './attempt.ts';
+import type { StopSignals } from './engine.ts';
+import type { LaneFeed, Work } from './feed.ts';
+import type { LaneRuntime } from './lane.ts';
+import { backoffMs } from './pace.ts';
+import { recordAnswer } from './record.ts';
+import { settleDoubt, waitBeforeSettling } from './settle.ts';
+
+const SETTLE_TRIES = 5;
+/** Whole batches refused one after the other without a single success: the mapping or the sink is wrong, not they. */
+const REFUSALS_IN_A_ROW_MAX = 50;
+/** Answers on their way into the ledger, for each send that may be under way. */
+const UNRECORDED_FACTOR = 4;
+
+/**
+ * Delivers one lane: takes work as the feed finds it, keeps as many sends under way as the pace allows, records each
+ * answer, and does with it what follows. Ends when nothing can be done any more in this start: all decided, or told
+ * to stop, or stalled, and then it says why.
+ */
+export class LaneDelivery {
+  readonly #lane: LaneRuntime;
+  readonly #feed: LaneFeed;
+  readonly #signals: StopSignals;
+  /** Aborted by `signals.stop`, by a stall, or by an error that ends the lane. */
+  readonly #ending = new AbortController();
+  readonly #stop: AbortSignal;
+  readonly #underway = new Set<Promise<void>>();
+  #sending = 0;
+  #unrecorded = 0;
+  #refusalsInARow = 0;
+  #stalled: string | undefined;
+  #failure: unknown;
+  #slotFree: (() => void) | undefined;
+
+  constructor(lane: LaneRuntime, feed: LaneFeed, signals: StopSignals) {
+    this.#lane = lane;
+    this.#feed = feed;
+    this.#signals = signals;
+    this.#stop = AbortSignal.any([signals.stop, this.#ending.signal]);
+  }
+
+  get lane(): string {
+    return this.#lane.job.name;
+  }
+
+  /** Why the lane gave up for now, if it did. */
+  get stalled(): string | undefined {
+    return this.#stalled;
+  }
+
+  async run(): Promise<void> {
+    const withdraw = (): void => this.#lane.desk.withdrawAll('told to end at once');
+    this.#signals.abort.addEventListener('abort', withdraw, { once: true });
+    try {
+      for (let work = await this.#next(); work !== undefined; work = await this.#next()) this.#begin(work);
+      await Promise.all(this.#underway);
+    } finally {
+      await Promise.allSettled(this.#underway);
+      this.#signals.abort.removeEventListener('abort', withdraw);
+      await this.#lane.desk.close();
+      await this.#feed.close();
+    }
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  async #next(): Promise<Work | undefined> {
+    while (!this.#hasRoom() && !this.#stop.aborted) {
+      await new Promise<void>((resolve) => {
+        this.#slotFree = resolve;
+      });
+    }
+    return await this.#feed.next(this.#stop);
+  }
+
+  #hasRoom(): boolean {
+    const { pace, job } = this.#lane;
+    if (this.#lane.ordered) return this.#underway.size === 0;
+    return this.#sending < pace.inFlight && this.#unrecorded < job.limits.inFlight * UNRECORDED_FACTOR;
+  }
+
+  #begin(work: Work): void {
+    this.#sending++;
+    const doing = (work.todo === 'settle' ? this.#settle(work) : this.#send(work))
+      .catch((error: unknown) => this.#end(error))
+      .finally(() => {
+        this.#underway.delete(doing);
+        this.#freeSlot();
+      });
+    this.#underway.add(doing);
+  }
+
+  #freeSlot(): void {
+    this.#slotFree?.();
+    this.#slotFree = undefined;
+  }
+
+  async #send(work: Work): Promise<void> {
+    let attempted: Awaited<ReturnType<typeof attemptBatch>>;
+    try {
+      attempted = await attemptBatch(work, this.#lane, { stop: this.#stop, abort: this.#signals.abort });
+    } finally {
+      this.#sending--;
+    }
+    if (attempted === undefined) return await this.#feed.done(work, true);
+    // The answer rides into the ledger with its neighbours while the next batch is already leaving.
+    this.#unrecorded++;
+    if (!this.#lane.ordered) this.#freeSlot();
+    const { attempt, heard } = attempted;
+    try {
+      const ask = { claim: work.claim, batch: work.batch.id, attempt, answer: heard.answer };
+      const moved = await recordAnswer(this.#lane.services, ask, this.#signals.abort);
+      if (moved === undefined) return await this.#feed.done(work, true);
+      await this.#follow(work, heard, moved);
+    } finally {
+      this.#unrecorded--;
+    }
+  }
+
+  /** What an answer means for the pace, for the batch and for what came of it. */
+  async #follow(work: Work, heard: Heard, moved: Moved): Promise<void> {
+    const { pace, tally } = this.#lane;
+    tally.answers[heard.answer.kind]++;
+    if (heard.throttled) pace.throttled(heard.retryAfterMs);
+    if (heard.hopeless !== undefined) this.#stall(`the sink refuses every request: ${heard.hopeless}`);
+    this.#count(work, heard.answer, moved);
+    switch (heard.answer.kind) {
+      case 'verdict':
+        pace.succeeded();
+        this.#refusalsInARow = 0;
+        this.#lane.position = heard.answer.receipt.position ?? this.#lane.position;
+        this.#childrenAgain(work, moved, heard);
+        if (moved.state === 'in-doubt') return await this.#doubt(work);
+        return await this.#feed.done(work, false);
+      case 'refused':
+        pace.breaker.succeeded();
+        if (moved.children.length > 0) this.#feed.children(moved.children, work.tries, 0);
+        else this.#refusedWhole();
+        return await this.#feed.done(work, false);
+      case 'lost':
+        return await this.#doubt(work);
+      default:
+        return await this.#notApplied(work, heard);
+    }
+  }
+
+  async #notApplied(work: Work, heard: Heard): Promise<void> {
+    const { pace, job, services } = this.#lane;
+    if (heard.sinkAway) pace.breaker.failed();
+    const awayTooLong = pace.breaker.awayMs() > job.retry.maxAgeMs;
+    // While the sink is away attempts are not counted: the breaker paces them, and time bounds them.
+    const tries = heard.sinkAway ? work.tries : work.tries + 1;
+    const reason = heard.answer.kind === 'not-applied' ? heard.answer.reason : '';
+    if (awayTooLong) this.#stall(`the sink has been away for too long: ${reason}`);
+    else if (tries >= job.retry.attempts)
+      this.#stall(`${showBatch(work.batch.id)} was tried ${tries} times: ${reason}`);
+    else if (!heard.sinkAway && !pace.retries.spend()) this.#stall(`too many retries for the few successes: ${reason}`);
+    if (this.#stop.aborted) return await this.#feed.done(work, true);
+    const delayMs = backoffMs(Math.max(1, tries), job.retry, services.ports.random(), heard.retryAfterMs);
+    const batch = { ...work.batch, attempts: work.batch.attempts + 1 };
+    this.#feed.again(work, { todo: 'send', batch, tries, notBeforeMs: services.ports.monotonicMs() + delayMs });
+  }
+
+  #childrenAgain(work: Work, moved: Moved, heard: Heard): void {
+    if (moved.children.length === 0) return;
+    const { job, services } = this.#lane;
+    const tries = work.tries + 1;
+    if (tries >= job.retry.attempts) {
+      // They stay sealed; the next start of this window sends them, and only them.
+      this.#stall(`records of ${showBatch(work.batch.id)} were refused for now, ${tries} times`);
+      return;
+    }
+    const delayMs = backoffMs(tries, job.retry, services.ports.random(), heard.retryAfterMs);
+    this.#feed.children(moved.children, tries, services.ports.monotonicMs() + delayMs);
+  }
+
+  #refusedWhole(): void {
+    if (++this.#refusalsInARow < REFUSALS_IN_A_ROW_MAX) return;
+    this.#stall(
+      `${this.#refusalsInARow} batches in a row were refused; the mapping or the sink's settings may be wrong`,
+    );
+  }
+
+  /** A lost answer: settled in its time by what the sink offers, or left as it is, visibly. */
+  async #doubt(work: Work): Promise<void> {
+    const doubt = await this.#doubtOf(work);
+    if (doubt === undefined) return await this.#feed.done(work, false);
+    if (this.#stop.aborted) return await this.#feed.done(work, true);
+    const notBeforeMs = this.#lane.services.ports.monotonicMs() + waitBeforeSettling(doubt, this.#lane);
+    this.#feed.again(work, { todo: 'settle', batch: doubt, doubt, tries: work.tries, notBeforeMs });
+  }
+
+  async #doubtOf(work: Work): Promise<DoubtRow | undefined> {
+    const page = await this.#lane.ledger.read.doubts({ run: work.claim.run, after: work.batch.id - 1, limit: 1 });
+    return page.find((doubt) => doubt.id === work.batch.id);
+  }
+
+  async #settle(work: Work): Promise<void> {
+    const { ports } = this.#lane.services;
+    const doubt = work.doubt!;
+    try {
+      const waitMs = waitBeforeSettling(doubt, this.#lane);
+      if (waitMs > 0) {
+        this.#feed.again(work, { ...work, doubt, notBeforeMs: ports.monotonicMs() + waitMs });
+        return;
+      }
+      const settled = await settleDoubt(doubt, work.claim, this.#lane, this.#signals.abort);
+      if ('stays' in settled) return await this.#staysInDoubt(work);
+      await this.#settled(work, doubt, settled.moved);
+    } catch (error) {
+      if (error instanceof WaybillError && MUST_END.has(error.code)) throw error;
+      await this.#settleLater(work, doubt, error);
+    } finally {
+      this.#sending--;
+    }
+  }
+
+  async #settled(work: Work, doubt: DoubtRow, moved: Moved): Promise<void> {
+    const { tally, services } = this.#lane;
+    const balance = (await this.#lane.ledger.read.batch(doubt.id)).balance;
+    for (const state of ['delivered', 'refused', 'skipped'] as const) {
+      const more = balance[state] - doubt.balance[state];
+      if (more > 0) tally.move(more, state, 'inDoubt');
+    }
+    const pending = balance.pending + moved.children.reduce((sum, child) => sum + child.records, 0);
+    if (pending > 0) tally.move(pending, 'pending', 'inDoubt');
+    this.#feed.children(moved.children, work.tries, 0);
+    if (moved.state !== 'sealed') return await this.#feed.done(work, moved.state === 'in-doubt');
+    const batch = { ...doubt, state: moved.state };
+    this.#feed.again(work, { todo: 'send', batch, tries: work.tries, notBeforeMs: services.ports.monotonicMs() });
+  }
+
+  async #staysInDoubt(work: Work): Promise<void> {
+    if (this.#lane.ordered)
+      this.#stall(`${showBatch(work.batch.id)} is in doubt, and this sink takes batches in order only`);
+    await this.#feed.done(work, true);
+  }
+
+  async #settleLater(work: Work, doubt: DoubtRow, error: unknown): Promise<void> {
+    const { services, job } = this.#lane;
+    const tries = work.tries + 1;
+    const message = `the sink could not be asked about ${showBatch(doubt.id)}: ${describeError(error)}`;
+    services.notice({ level: 'warning', kind: 'settle-failed', message, ids: { batch: showBatch(doubt.id) } });
+    if (tries >= SETTLE_TRIES || this.#stop.aborted) return await this.#staysInDoubt(work);
+    const delayMs = backoffMs(tries, job.retry, services.ports.random());
+    this.#feed.again(work, {
+      todo: 'settle',
+      batch: doubt,
+      doubt,
+      tries,
+      notBeforeMs: services.ports.monotonicMs() + delayMs,
+    });
+  }
+
+  #count(work: Work, answer: Answer, moved: Moved): void {
+    const { tally } = this.#lane;
+    const again = moved.children.reduce((sum, child) => sum + child.records, 0);
+    if (answer.kind === 'lost') return tally.move(work.batch.records, 'inDoubt', 'pending');
+    if (answer.kind === 'refused') return tally.move(work.batch.records - again, 'refused', 'pending');
+    if (answer.kind !== 'verdict') return;
+    const counts = [0, 0, 0, 0];
+    for (const outcome of answer.outcomes) counts[outcome] = counts[outcome]! + 1;
+    tally.move(counts[1]!, 'delivered', 'pending');
+    tally.move(counts[2]! - again, 'refused', 'pending');
+    tally.move(counts[3]!, 'inDoubt', 'pending');
+  }
+
+  #stall(reason: string): void {
+    this.#stalled ??= reason;
+    this.#ending.abort();
+    this.#freeSlot();
+  }
+
+  #end(error: unknown): void {
+    this.#failure ??= error;
+    this.#ending.abort();
+    this.#freeSlot();
+  }
+}
+
+/** Errors that are not about one batch: the lane cannot go on after them. */
+const MUST_END: ReadonlySet<string> = new Set([
+  'FENCED',
+  'LEDGER_CORRUPT',
+  'LEDGER_WRITE',
+  'STAGING_CORRUPT',
+  'INVARIANT_BROKEN',
+]);

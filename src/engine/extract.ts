@@ -1,0 +1,231 @@
+import { sha256 } from '../formats/digest.ts';
+import { identify } from '../formats/identify.ts';
+import type { GenerationKind, GenerationRow, Ledger, RecordRef, RunClaim, SealedBatch } from '../ledger/ledger.ts';
+import type { Staging, StagingWriter } from '../ledger/staging.ts';
+import type { Chunk } from '../model/chunk.ts';
+import { describeError, WaybillError } from '../model/errors.ts';
+import type { Position } from '../model/position.ts';
+import type { Job } from './engine.ts';
+import { type ChunkRows, type Decided, Intake } from './intake.ts';
+import { LaneMemory } from './lane-memory.ts';
+
+/** Sealing shares one sync of the disk and one transaction among this many bytes of full batches. */
+const SEAL_BYTES = 4 * 1024 * 1024;
+const SEAL_DECISIONS = 5_000;
+const VANISHED_LISTED_MAX = 100_000;
+
+export interface ExtractionEvents {
+  /** Rows read so far by this extraction. */
+  read(rows: number): void;
+  /** Batches of a lane are durable; deliveries may begin. */
+  sealed(decided: readonly Decided[]): void;
+}
+
+/** What must be read before anything is sent, worked out from what the ledger knows and what was asked. */
+export type Reading =
+  | { readonly reads: false; readonly why: string }
+  | {
+      readonly reads: true;
+      readonly why: string;
+      readonly kind: GenerationKind;
+      readonly goesOn?: GenerationRow;
+      readonly abandon?: GenerationRow;
+    };
+
+export function decideReading(
+  generation: GenerationRow | undefined,
+  ask: { refresh: boolean; resendAll: boolean; resumable: boolean },
+): Reading {
+  if (generation === undefined || generation.state === 'abandoned') {
+    return { reads: true, kind: 'first', why: 'the window has not been read yet' };
+  }
+  if (generation.state === 'open') {
+    if (ask.resumable && generation.position !== undefined) {
+      return {
+        reads: true,
+        kind: generation.kind,
+        goesOn: generation,
+        why: 'an earlier start was interrupted while reading; it goes on',
+      };
+    }
+    return {
+      reads: true,
+      kind: generation.kind,
+      abandon: generation,
+      why: 'an earlier start was interrupted while reading; the window is read again',
+    };
+  }
+  if (ask.resendAll) return { reads: true, kind: 'resend', why: 'everything is sent once more, as was asked' };
+  if (ask.refresh) return { reads: true, kind: 'refresh', why: 'the window is read again and compared, as was asked' };
+  return { reads: false, why: 'the window has been read; its batches are frozen' };
+}
+
+/** Reads one window once and seals what belongs into batches, for all lanes. */
+export class Extraction {
+  readonly #job: Job;
+  readonly #ledger: Ledger;
+  readonly #staging: Staging;
+  readonly #claim: RunClaim;
+  readonly #generation: number;
+  readonly #events: ExtractionEvents;
+  readonly #writers = new Map<string, StagingWriter>();
+  /** Where the source stood after which rows; the oldest are dropped as they are sealed. */
+  #positions: { readonly rows: number; readonly position: Position }[] = [];
+  #rows: number;
+
+  constructor(
+    job: Job,
+    stores: { ledger: Ledger; staging: Staging },
+    at: { claim: RunClaim; generation: number; rows: number },
+    events: ExtractionEvents,
+  ) {
+    this.#job = job;
+    this.#ledger = stores.ledger;
+    this.#staging = stores.staging;
+    this.#claim = at.claim;
+    this.#generation = at.generation;
+    this.#rows = at.rows;
+    this.#events = events;
+  }
+
+  /** Ends when the window is exhausted and the generation is closed; rejects when it could not be read to its end. */
+  async run(kind: GenerationKind, goesOn: GenerationRow | undefined, signal: AbortSignal): Promise<void> {
+    const memories = new Map<string, LaneMemory>();
+    const intakes: Intake[] = [];
+    try {
+      for (const lane of this.#job.lanes) {
+        const memory = await this.#memory(lane.name, kind);
+        memories.set(lane.name, memory);
+        const decided = goesOn?.lanes.find((one) => one.lane === lane.name)?.read ?? 0;
+        const skip = decided - this.#rows;
+        intakes.push(new Intake(lane, this.#job.source, memory, { seed: this.#ledger.identity.seed, decided, skip }));
+      }
+      await this.#read(intakes, memories, goesOn?.position, signal);
+      for (const intake of intakes) intake.end();
+      await this.#seal(intakes, memories);
+      await this.#close([...memories.values()]);
+    } finally {
+      for (const writer of this.#writers.values()) await writer.close();
+    }
+  }
+
+  async #memory(lane: string, kind: GenerationKind): Promise<LaneMemory> {
+    const memory = new LaneMemory(
+      { run: this.#claim.run, lane, generation: this.#generation },
+      { reader: this.#ledger.read, staging: this.#staging },
+      { compares: kind === 'refresh' || kind === 'again', keyed: this.#job.source.key !== null },
+    );
+    await memory.load();
+    return memory;
+  }
+
+  async #read(
+    intakes: readonly Intake[],
+    memories: ReadonlyMap<string, LaneMemory>,
+    from: Position | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { source, window, parameters } = { ...this.#job, source: this.#job.source.source };
+    const range = { window, parameters, ...(from === undefined ? {} : { from }) };
+    for await (const chunk of asSourceErrors(source.read(range, signal), this.#job.source.name)) {
+      signal.throwIfAborted();
+      const rows = this.#rowsOf(chunk);
+      for (const intake of intakes) await intake.take(rows);
+      this.#rows += rows.order.length;
+      if (chunk.end !== undefined) this.#positions.push({ rows: this.#rows, position: chunk.end });
+      this.#events.read(this.#rows);
+      const full = intakes.reduce((sum, intake) => sum + intake.fullBytes, 0);
+      const eager = this.#job.deliver === 'while-reading' && full > 0;
+      if (eager || full >= SEAL_BYTES || intakes.some((intake) => intake.waiting >= SEAL_DECISIONS)) {
+        await this.#seal(intakes, memories);
+      }
+    }
+    signal.throwIfAborted();
+  }
+
+  #rowsOf(chunk: Chunk): ChunkRows {
+    const { key, exclude } = this.#job.source;
+    const identities = identify(chunk, { key, exclude, seed: this.#ledger.identity.seed });
+    return { chunk, identities, order: orderOf(chunk), rowsBefore: this.#rows };
+  }
+
+  /** Bytes first, durable; then one transaction for batches, members, the left-out and the position. */
+  async #seal(intakes: readonly Intake[], memories: ReadonlyMap<string, LaneMemory>): Promise<void> {
+    const decided = intakes.map((intake) => intake.drain());
+    const batches: SealedBatch[] = [];
+    for (const one of decided) batches.push(...(await this.#stage(one)));
+    for (const writer of this.#writers.values()) await writer.sync();
+    const behind = Math.min(...intakes.map((intake) => intake.decidedRows));
+    const passed = this.#positions.filter((one) => one.rows <= behind).at(-1);
+    this.#positions = this.#positions.filter((one) => one.rows > behind);
+    await this.#ledger.seal({
+      ...this.#claim,
+      generation: this.#generation,
+      batches,
+      unbatched: decided.flatMap((one) => one.unbatched),
+      counts: decided.map((one) => one.counts),
+      ...(passed === undefined ? {} : passed),
+    });
+    for (const one of decided) {
+      for (const batch of one.batches) memories.get(one.counts.lane)?.sealed(batch.keys);
+    }
+    this.#events.sealed(decided);
+  }
+
+  async #stage(decided: Decided): Promise<SealedBatch[]> {
+    const lane = decided.counts.lane;
+    const sealed: SealedBatch[] = [];
+    for (const batch of decided.batches) {
+      const digest = sha256(batch.bytes);
+      const about = {
+        flow: this.#job.flow,
+        window: this.#job.window.name,
+        lane,
+        digest: Buffer.from(digest).toString('hex'),
+      };
+      const staged = await this.#writer(lane).append({ ...batch, about });
+      sealed.push({ lane, records: batch.records, bytes: batch.bytes.length, digest, keys: batch.keys, staged });
+    }
+    return sealed;
+  }
+
+  #writer(lane: string): StagingWriter {
+    let writer = this.#writers.get(lane);
+    if (writer === undefined) {
+      writer = this.#staging.writer(this.#claim.run, lane);
+      this.#writers.set(lane, writer);
+    }
+    return writer;
+  }
+
+  async #close(memories: readonly LaneMemory[]): Promise<void> {
+    const vanished: RecordRef[] = [];
+    for (const memory of memories) {
+      for (const ref of await memory.vanished()) if (vanished.length < VANISHED_LISTED_MAX) vanished.push(ref);
+    }
+    await this.#ledger.closeGeneration({ ...this.#claim, generation: this.#generation, vanished });
+  }
+}
+
+/** Merges the records and the rejects of a chunk by their row numbers. */
+export function orderOf(chunk: Chunk): Int32Array {
+  const rejects = chunk.rejects ?? [];
+  const order = new Int32Array(chunk.count + rejects.length);
+  let nth = 0;
+  let rejected = 0;
+  let row = Math.min(chunk.firstRow, rejects[0]?.row ?? chunk.firstRow);
+  for (let i = 0; i < order.length; i++, row++) {
+    const isReject = rejected < rejects.length && (rejects[rejected]!.row <= row || nth >= chunk.count);
+    order[i] = isReject ? -1 - rejected++ : nth++;
+  }
+  return order;
+}
+
+async function* asSourceErrors(chunks: AsyncIterable<Chunk>, name: string): AsyncGenerator<Chunk> {
+  try {
+    yield* chunks;
+  } catch (error) {
+    if (error instanceof WaybillError) throw error;
+    throw new WaybillError('SOURCE_FAILED', `reading ${name} failed: ${describeError(error)}`, { cause: error });
+  }
+}

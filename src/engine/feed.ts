@@ -1,0 +1,218 @@
+import {
+  type BatchRow,
+  type DoubtRow,
+  type Ledger,
+  SHARD_BATCHES,
+  type Shard,
+  type ShardClaim,
+} from '../ledger/ledger.ts';
+import type { BatchId, RunId } from '../model/ids.ts';
+import type { Ports } from '../model/ports.ts';
+import { LeaseKeeper } from './lease.ts';
+
+/** Something to do with one batch, under a claim. `tries`: attempts of it, or of what it came from, in this start. */
+export interface Work {
+  readonly todo: 'send' | 'settle';
+  readonly batch: BatchRow;
+  readonly doubt?: DoubtRow;
+  readonly claim: ShardClaim;
+  readonly lease: LeaseKeeper;
+  readonly tries: number;
+  /** Monotonic time before which it must not begin. */
+  readonly notBeforeMs: number;
+}
+
+interface HeldShard {
+  readonly claim: ShardClaim;
+  readonly lease: LeaseKeeper;
+  /** Works that were handed out or are queued. */
+  open: number;
+}
+
+export interface FeedOptions {
+  readonly run: RunId;
+  readonly lane: string;
+  readonly owner: string;
+  readonly leaseMs: number;
+  readonly only?: readonly BatchId[];
+  /** Hand out nothing while something before it waits. */
+  readonly ordered: boolean;
+}
+
+/**
+ * Finds the work of one lane: claims shards, keeps their leases, queues what is in them and what comes of it, and
+ * gives shards back when nothing of them is left to do. One caller takes from it.
+ */
+export class LaneFeed {
+  readonly #ledger: Ledger;
+  readonly #ports: Ports;
+  readonly #options: FeedOptions;
+  readonly #held = new Map<number, HeldShard>();
+  /** Shards in which only what cannot be done now is left. */
+  readonly #exhausted = new Set<number>();
+  /** What children bring along until their shard is claimed. */
+  readonly #awaited = new Map<BatchId, { tries: number; notBeforeMs: number }>();
+  #queue: Work[] = [];
+  #reading: boolean;
+  #mayClaim = true;
+  #wake: (() => void) | undefined;
+
+  constructor(ledger: Ledger, ports: Ports, options: FeedOptions, reading: boolean) {
+    this.#ledger = ledger;
+    this.#ports = ports;
+    this.#options = options;
+    this.#reading = reading;
+  }
+
+  /** The next thing to do, as soon as there is one; undefined when there is and will be nothing, or on `stop`. */
+  async next(stop: AbortSignal): Promise<Work | undefined> {
+    while (!stop.aborted) {
+      const work = this.#takeReady();
+      if (work !== undefined) return work;
+      if (this.#mayClaim && !(this.#options.ordered && this.#busy())) {
+        await this.#claim();
+        continue;
+      }
+      if (!this.#busy() && !this.#reading && this.#awaited.size === 0) return undefined;
+      await this.#sleepUntilChange(stop);
+    }
+    return undefined;
+  }
+
+  /** More was sealed, or nothing more will be. */
+  sealed(reading: boolean): void {
+    this.#reading = reading;
+    this.#exhausted.clear();
+    this.#changed();
+  }
+
+  /** The same batch again, later. */
+  again(work: Work, next: Pick<Work, 'todo' | 'batch' | 'tries' | 'notBeforeMs'> & { doubt?: DoubtRow }): void {
+    this.#queue.push({ claim: work.claim, lease: work.lease, ...next });
+    this.#changed();
+  }
+
+  /** Batches that came of this one. */
+  children(children: readonly BatchRow[], tries: number, notBeforeMs: number): void {
+    for (const batch of children) {
+      const shard = Math.floor((batch.seq - 1) / SHARD_BATCHES);
+      const held = this.#held.get(shard);
+      if (held === undefined) {
+        this.#awaited.set(batch.id, { tries, notBeforeMs });
+        this.#exhausted.delete(shard);
+        continue;
+      }
+      held.open++;
+      this.#queue.push({ todo: 'send', batch, claim: held.claim, lease: held.lease, tries, notBeforeMs });
+    }
+    this.#changed();
+  }
+
+  /** Nothing more is to be done with this work now. `left`: its batch still has open records. */
+  async done(work: Work, left: boolean): Promise<void> {
+    if (left) this.#exhausted.add(work.claim.shard);
+    const held = this.#held.get(work.claim.shard);
+    if (held === undefined || --held.open > 0) return;
+    this.#held.delete(work.claim.shard);
+    await this.#giveBack(held);
+    this.#changed();
+  }
+
+  /** Gives back every shard. */
+  async close(): Promise<void> {
+    for (const held of this.#held.values()) await this.#giveBack(held);
+    this.#held.clear();
+    this.#queue = [];
+  }
+
+  #busy(): boolean {
+    return this.#held.size > 0;
+  }
+
+  #takeReady(): Work | undefined {
+    const nowMs = this.#ports.monotonicMs();
+    const ready = (work: Work): boolean => work.notBeforeMs <= nowMs;
+    const at = this.#options.ordered ? this.#firstInOrder() : this.#queue.findIndex(ready);
+    const work = this.#queue[at];
+    if (work === undefined || !ready(work)) return undefined;
+    this.#queue.splice(at, 1);
+    return work;
+  }
+
+  #firstInOrder(): number {
+    let first = 0;
+    this.#queue.forEach((work, at) => {
+      if (work.batch.seq < this.#queue[first]!.batch.seq) first = at;
+    });
+    return first;
+  }
+
+  async #claim(): Promise<void> {
+    const grantedAtMs = this.#ports.monotonicMs();
+    const { run, lane, owner, leaseMs, only } = this.#options;
+    this.#mayClaim = false;
+    const shard = await this.#ledger.claimShard({
+      run,
+      lane,
+      owner,
+      leaseMs,
+      skip: [...this.#held.keys(), ...this.#exhausted],
+      ...(only === undefined ? {} : { only }),
+    });
+    if (shard === undefined) {
+      this.#awaited.clear();
+      return;
+    }
+    this.#mayClaim = true;
+    const claim: ShardClaim = { run, lane, shard: shard.shard, fence: shard.fence };
+    const lease = new LeaseKeeper(this.#ports, { grantedAtMs, leaseMs }, () =>
+      this.#ledger.renewShard({ ...claim, leaseMs }),
+    );
+    await this.#hold(shard, claim, lease);
+  }
+
+  async #hold(shard: Shard, claim: ShardClaim, lease: LeaseKeeper): Promise<void> {
+    const wanted = (batch: BatchRow): boolean => this.#options.only?.includes(batch.id) ?? true;
+    const works: Work[] = [];
+    for (const doubt of shard.doubts.filter(wanted)) {
+      works.push({ todo: 'settle', batch: doubt, doubt, claim, lease, tries: 0, notBeforeMs: 0 });
+    }
+    for (const batch of shard.ready.filter(wanted)) {
+      const brought = this.#awaited.get(batch.id) ?? { tries: 0, notBeforeMs: 0 };
+      this.#awaited.delete(batch.id);
+      works.push({ todo: 'send', batch, claim, lease, ...brought });
+    }
+    const held: HeldShard = { claim, lease, open: works.length };
+    if (works.length === 0) {
+      this.#exhausted.add(shard.shard);
+      await this.#giveBack(held);
+      return;
+    }
+    this.#held.set(shard.shard, held);
+    this.#queue.push(...works);
+  }
+
+  async #giveBack(held: HeldShard): Promise<void> {
+    await held.lease.close();
+    if (!held.lease.lost.aborted) await this.#ledger.releaseShard(held.claim);
+  }
+
+  #changed(): void {
+    this.#mayClaim = true;
+    this.#wake?.();
+  }
+
+  async #sleepUntilChange(stop: AbortSignal): Promise<void> {
+    const waiting = this.#queue.map((work) => work.notBeforeMs);
+    const woken = new AbortController();
+    this.#wake = () => woken.abort();
+    const nextMs = Math.min(...waiting, this.#ports.monotonicMs() + 60_000) - this.#ports.monotonicMs();
+    try {
+      await this.#ports.sleep(Math.max(1, nextMs), AbortSignal.any([stop, woken.signal]));
+    } catch (error) {
+      if (!stop.aborted && !woken.signal.aborted) throw error;
+    } finally {
+      this.#wake = undefined;
+    }
+  }
+}

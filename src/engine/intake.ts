@@ -1,0 +1,251 @@
+import { convert } from '../formats/convert.ts';
+import { digestSpans } from '../formats/digest.ts';
+import type { Converted } from '../formats/formats.ts';
+import type { LaneCounts, Unbatched } from '../ledger/ledger.ts';
+import { type Chunk, type Identities, KEY_BYTES, type Reject } from '../model/chunk.ts';
+import { WaybillError } from '../model/errors.ts';
+import type { LaneJob, SourceJob } from './engine.ts';
+import type { Judgement, LaneMemory } from './lane-memory.ts';
+import { type PackedBatch, Packer } from './pack.ts';
+
+/** The rows of one chunk in the order of the source: records by place, unreadable ones as rejects. */
+export interface ChunkRows {
+  readonly chunk: Chunk;
+  readonly identities: Identities;
+  /** `>= 0`: the record at that place. `< 0`: the reject at `-1 - value`. */
+  readonly order: Int32Array;
+  /** Rows of the extraction before this chunk. */
+  readonly rowsBefore: number;
+}
+
+/** What has been decided and may be sealed. */
+export interface Decided {
+  readonly batches: readonly PackedBatch[];
+  readonly unbatched: readonly Unbatched[];
+  readonly counts: LaneCounts;
+}
+
+interface Tally {
+  read: number;
+  same: number;
+  changed: number;
+  duplicates: number;
+  unbatched: Unbatched[];
+}
+const emptyTally = (): Tally => ({ read: 0, same: 0, changed: 0, duplicates: 0, unbatched: [] });
+
+/**
+ * Takes the rows of an extraction for one lane and decides of each: into a batch, into no batch and why, or already
+ * there. Decisions become final in the order of the source: what follows the first record of the batch that is still
+ * open waits with it, so that a restart can say how many rows lie behind it by a single number.
+ */
+export class Intake {
+  readonly lane: LaneJob;
+  readonly #memory: LaneMemory;
+  readonly #source: SourceJob;
+  readonly #seed: Uint8Array;
+  readonly #packer: Packer;
+  #skip: number;
+  #full: PackedBatch[] = [];
+  #fullBytes = 0;
+  #final = emptyTally();
+  #sinceOpen = emptyTally();
+  #decidedRows: number;
+
+  /** `skip`: rows that an earlier process decided for this lane beyond the position it left. */
+  constructor(
+    lane: LaneJob,
+    source: SourceJob,
+    memory: LaneMemory,
+    how: { seed: Uint8Array; decided: number; skip: number },
+  ) {
+    this.lane = lane;
+    this.#source = source;
+    this.#memory = memory;
+    this.#seed = how.seed;
+    this.#skip = how.skip;
+    this.#decidedRows = how.decided;
+    this.#packer = new Packer(lane.limits, lane.sink.accepts[0]!);
+  }
+
+  get fullBytes(): number {
+    return this.#fullBytes;
+  }
+  get waiting(): number {
+    return this.#final.unbatched.length + this.#full.length;
+  }
+  /** Rows of the extraction whose decision is final, those of earlier processes included. */
+  get decidedRows(): number {
+    return this.#decidedRows + this.#final.read;
+  }
+
+  async take(rows: ChunkRows): Promise<void> {
+    const from = Math.min(this.#skip, rows.order.length);
+    this.#skip -= from;
+    if (from === rows.order.length) return;
+    const converted = convert(rows.chunk, this.lane.sink.accepts[0]!.format, this.lane.mapping);
+    const places = placesOf(converted, rows.chunk.count);
+    const missing = new Set(rows.identities.missing);
+    const nths = [...rows.order.subarray(from)].filter((nth) => nth >= 0 && places[nth]! >= 0 && !missing.has(nth));
+    const judgements = await this.#memory.judge(rows.identities, nths);
+    const payloadDigests = digestSpans(converted.bytes, converted.spans, this.#seed);
+    for (let i = from; i < rows.order.length; i++) {
+      const nth = rows.order[i]!;
+      const row = rows.rowsBefore + i + 1;
+      if (nth < 0) this.#reject(row, rows.chunk.rejects![-1 - nth]!);
+      else if (missing.has(nth)) this.#reject(row, { row, code: 'KEY_MISSING', message: 'the record has no key' });
+      else if (places[nth]! < 0) this.#unmapped(row, nth, rows, converted);
+      else this.#judged(row, nth, judgements.get(nth)!, { rows, converted, place: places[nth]!, payloadDigests });
+    }
+    if (this.#packer.records === 0) this.#finalise();
+  }
+
+  /** Closes the last batch: the extraction has ended. */
+  end(): void {
+    this.#keep(this.#packer.close());
+    this.#finalise();
+  }
+
+  /** What may be sealed now; it is the caller's from here on. */
+  drain(): Decided {
+    const { read, same, changed, duplicates, unbatched } = this.#final;
+    const batches = this.#full;
+    this.#decidedRows += read;
+    this.#final = emptyTally();
+    this.#full = [];
+    this.#fullBytes = 0;
+    return { batches, unbatched, counts: { lane: this.lane.name, read, same, changed, duplicates } };
+  }
+
+  #judged(
+    row: number,
+    nth: number,
+    judgement: Judgement,
+    at: { rows: ChunkRows; converted: Converted; place: number; payloadDigests: Uint8Array },
+  ): void {
+    const key = at.rows.identities.keys.slice(nth * KEY_BYTES, (nth + 1) * KEY_BYTES);
+    if (judgement.kind === 'same') {
+      this.#sinceOpen.read++;
+      this.#sinceOpen.same++;
+      return;
+    }
+    const refusal = this.#heldBack(row, judgement);
+    if (refusal !== undefined) {
+      this.#leaveOut({ row, key, ...refusal });
+    } else if (this.#packer.tooLarge(length(at.converted, at.place))) {
+      this.#leaveOut({ row, key, state: 'refused', code: 'RECORD_TOO_LARGE', message: this.#sizeMessage(at) });
+    } else this.#pack(nth, at);
+    // Counted after packing: it belongs to the batch that took the record.
+    if (judgement.kind === 'changed') this.#sinceOpen.changed++;
+    if (judgement.kind === 'duplicate') this.#sinceOpen.duplicates++;
+  }
+
+  #heldBack(row: number, judgement: Judgement): Pick<Unbatched, 'state' | 'code' | 'message'> | undefined {
+    if (judgement.kind === 'duplicate') {
+      if (this.#source.onDuplicate === 'fail') throw duplicateKey(row);
+      if (this.#source.onDuplicate === 'report') return undefined;
+      return { state: 'skipped', code: 'DUPLICATE_KEY', message: 'the key came before in this extraction' };
+    }
+    if (judgement.kind !== 'changed' || judgement.was === 'refused') return undefined;
+    if (judgement.was === 'pending' || judgement.was === 'in-doubt') {
+      const message = `an earlier version is ${judgement.was}; settle it, then read the window again`;
+      return { state: 'skipped', code: 'CHANGED_UNDECIDED', message };
+    }
+    switch (this.lane.onChanged) {
+      case 'append':
+        return undefined;
+      case 'fail':
+        throw new WaybillError('SOURCE_FAILED', `row ${row} has changed since it was delivered (onChanged: fail)`);
+      case 'ignore':
+        return {
+          state: 'skipped',
+          code: 'CHANGED_IGNORED',
+          message: 'changed since it was delivered (onChanged: ignore)',
+        };
+      default:
+        return { state: 'skipped', code: 'CHANGED_HELD', message: 'changed since it was delivered (onChanged: hold)' };
+    }
+  }
+
+  #pack(nth: number, at: { rows: ChunkRows; converted: Converted; place: number; payloadDigests: Uint8Array }): void {
+    const { identities } = at.rows;
+    const closed = this.#packer.add({
+      bytes: at.converted.bytes,
+      start: at.converted.spans[at.place * 2]!,
+      end: at.converted.spans[at.place * 2 + 1]!,
+      keys: identities.keys,
+      nthKey: nth,
+      sourceDigests: identities.digests,
+      payloadDigests: at.payloadDigests,
+      nthPayload: at.place,
+      columns: at.converted.columns,
+    });
+    this.#keep(closed);
+    if (this.#packer.records === 1) this.#finalise();
+    this.#sinceOpen.read++;
+    this.#memory.remember(identities.keys, nth);
+  }
+
+  #reject(row: number, reject: Reject): void {
+    const message = reject.line === undefined ? reject.message : `line ${reject.line}: ${reject.message}`;
+    if (this.#source.onReject === 'stop') {
+      const place = reject.line === undefined ? `row ${reject.row}` : `line ${reject.line}`;
+      throw new WaybillError('RECORD_INVALID', `${place} of ${this.#source.name} cannot be read: ${reject.message}`);
+    }
+    this.#leaveOut({ row, state: 'refused', code: reject.code, message });
+  }
+
+  #unmapped(row: number, nth: number, rows: ChunkRows, converted: Converted): void {
+    const key = rows.identities.keys.slice(nth * KEY_BYTES, (nth + 1) * KEY_BYTES);
+    const failed = converted.failed.find((one) => one.row === nth);
+    if (failed === undefined) {
+      this.#leaveOut({
+        row,
+        key,
+        state: 'skipped',
+        code: 'MAPPED_AWAY',
+        message: 'the mapping leaves this record out',
+      });
+    } else this.#leaveOut({ row, key, state: 'refused', code: failed.code, message: failed.message });
+  }
+
+  #leaveOut(one: Omit<Unbatched, 'lane'>): void {
+    this.#sinceOpen.read++;
+    this.#sinceOpen.unbatched.push({ lane: this.lane.name, ...one });
+    if (this.#packer.records === 0) this.#finalise();
+  }
+
+  #keep(closed: PackedBatch | undefined): void {
+    if (closed === undefined) return;
+    this.#full.push(closed);
+    this.#fullBytes += closed.bytes.length;
+  }
+
+  /** Everything so far lies before the open batch. */
+  #finalise(): void {
+    const { unbatched, ...counts } = this.#sinceOpen;
+    for (const name of ['read', 'same', 'changed', 'duplicates'] as const) this.#final[name] += counts[name];
+    this.#final.unbatched.push(...unbatched);
+    this.#sinceOpen = emptyTally();
+  }
+
+  #sizeMessage(at: { converted: Converted; place: number }): string {
+    const bytes = this.#packer.aloneBytes(length(at.converted, at.place));
+    return `the record alone makes ${bytes} bytes; the sink takes ${this.lane.limits.bytesPerBatch}`;
+  }
+}
+
+const length = (converted: Converted, place: number): number =>
+  converted.spans[place * 2 + 1]! - converted.spans[place * 2]!;
+
+/** Where each record of the chunk stands in the converted bytes; -1 when it does not. */
+function placesOf(converted: Converted, count: number): Int32Array {
+  const places = new Int32Array(count).fill(-1);
+  if (converted.from === undefined) for (let i = 0; i < count; i++) places[i] = i;
+  else converted.from.forEach((nth, place) => void (places[nth] = place));
+  return places;
+}
+
+function duplicateKey(row: number): WaybillError {
+  return new WaybillError('DUPLICATE_KEY', `the key of row ${row} came before in this extraction (onDuplicate: fail)`);
+}

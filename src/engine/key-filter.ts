@@ -1,0 +1,81 @@
+import { KEY_BYTES } from '../model/chunk.ts';
+
+const BLOCK_WORDS = 16;
+const BITS_PER_KEY = 12;
+const FIRST_LAYER_KEYS = 65_536;
+/** 24 MiB of filter; beyond the keys that it is made for it only asks the ledger more often. */
+const LAST_LAYER_KEYS = 16_777_216;
+const PROBES = 7;
+
+/**
+ * Says of a key "surely new" or "perhaps seen". It saves the question to the ledger for nearly every new record and
+ * never decides anything by itself. Layers grow fourfold; each probe of a layer touches one cache line.
+ */
+export class KeyFilter {
+  readonly #layers: { readonly words: Uint32Array; readonly blocks: number; readonly room: number }[] = [];
+  #inLast = 0;
+
+  add(keys: Uint8Array, nth: number): void {
+    const [first, second] = mix(keys, nth * KEY_BYTES);
+    const last = this.#layers.at(-1);
+    const layer = last === undefined || this.#inLast >= last.room ? this.#grow() : last;
+    const base = (first % layer.blocks) * BLOCK_WORDS;
+    for (let probe = 0, at = second; probe < PROBES; probe++, at = step(at)) {
+      const word = base + ((at >>> 5) & (BLOCK_WORDS - 1));
+      layer.words[word] = layer.words[word]! | (1 << (at & 31));
+    }
+    this.#inLast++;
+  }
+
+  perhaps(keys: Uint8Array, nth: number): boolean {
+    const [first, second] = mix(keys, nth * KEY_BYTES);
+    return this.#layers.some((layer) => {
+      const base = (first % layer.blocks) * BLOCK_WORDS;
+      for (let probe = 0, at = second; probe < PROBES; probe++, at = step(at)) {
+        if ((layer.words[base + ((at >>> 5) & (BLOCK_WORDS - 1))]! & (1 << (at & 31))) === 0) return false;
+      }
+      return true;
+    });
+  }
+
+  #grow(): { words: Uint32Array; blocks: number; room: number } {
+    const keys = Math.min(LAST_LAYER_KEYS, FIRST_LAYER_KEYS * 4 ** this.#layers.length);
+    const last = this.#layers.at(-1);
+    if (last !== undefined && last.room === LAST_LAYER_KEYS) return last;
+    const blocks = Math.ceil((keys * BITS_PER_KEY) / (BLOCK_WORDS * 32));
+    const layer = { words: new Uint32Array(blocks * BLOCK_WORDS), blocks, room: keys };
+    this.#layers.push(layer);
+    this.#inLast = 0;
+    return layer;
+  }
+}
+
+const pair: [number, number] = [0, 0];
+
+/** Two 32-bit hashes of a 16-byte key: short keys are stored as they are, so their bytes must be mixed first. */
+function mix(keys: Uint8Array, at: number): [number, number] {
+  let a = 0x9e3779b9;
+  let b = 0x85ebca6b;
+  for (let i = at; i < at + KEY_BYTES; i += 4) {
+    const word = keys[i]! | (keys[i + 1]! << 8) | (keys[i + 2]! << 16) | (keys[i + 3]! << 24);
+    a = Math.imul(a ^ word, 0xcc9e2d51);
+    a = (a << 15) | (a >>> 17);
+    b = Math.imul(b ^ (word + a), 0x1b873593);
+    b = (b << 13) | (b >>> 19);
+  }
+  pair[0] = scramble(a);
+  pair[1] = scramble(b ^ a);
+  return pair;
+}
+
+function scramble(value: number): number {
+  let x = value;
+  x = Math.imul(x ^ (x >>> 16), 0x85ebca6b);
+  x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35);
+  return (x ^ (x >>> 16)) >>> 0;
+}
+
+/** The next probe within a block, from the one before. */
+function step(at: number): number {
+  return (Math.imul(at, 0x27d4eb2f) + 0x165667b1) >>> 0;
+}

@@ -1,0 +1,88 @@
+import type { Answer, Ledger, RunClaim } from '../ledger/ledger.ts';
+import type { Guarantee } from '../model/guarantee.ts';
+import type { Balance } from '../model/states.ts';
+import type { AttemptNotes, LaneContext } from '../strategies/strategy.ts';
+import type { LaneJob, Services } from './engine.ts';
+import { Pace } from './pace.ts';
+import { Payloads } from './payloads.ts';
+import { PermitDesk } from './permit.ts';
+
+/** Everything that one lane of one start works with, made once. */
+export interface LaneRuntime {
+  readonly job: LaneJob;
+  readonly guarantee: Guarantee;
+  /** One batch after the other. */
+  readonly ordered: boolean;
+  readonly run: RunClaim;
+  readonly owner: string;
+  readonly leaseMs: number;
+  readonly services: Services;
+  readonly ledger: Ledger;
+  readonly payloads: Payloads;
+  readonly pace: Pace;
+  readonly desk: PermitDesk;
+  readonly tally: LaneTally;
+  readonly correlationId: string;
+  /** Where the sink stands, as far as the last answer told; survives in the ledger. */
+  position: string | undefined;
+}
+
+export function laneRuntime(
+  job: LaneJob,
+  facts: Pick<
+    LaneRuntime,
+    'guarantee' | 'ordered' | 'run' | 'owner' | 'leaseMs' | 'services' | 'tally' | 'correlationId' | 'position'
+  >,
+): LaneRuntime {
+  const { services } = facts;
+  return {
+    ...facts,
+    job,
+    ledger: services.ledger,
+    payloads: new Payloads(services.staging, job.sink.accepts[0]!),
+    pace: new Pace(services.ports, job.limits.inFlight, job.rate ?? job.sink.rate),
+    desk: new PermitDesk(services.ports),
+  };
+}
+
+export function laneContext(lane: LaneRuntime, signal: AbortSignal): LaneContext {
+  return {
+    sink: lane.job.sink,
+    lane: lane.job.name,
+    correlationId: lane.correlationId,
+    signal,
+    wait: (ms) => lane.services.ports.sleep(ms, signal),
+    ...(lane.position === undefined ? {} : { position: lane.position }),
+  };
+}
+
+/** The strategy's notes without the holes that the ledger's row may have. */
+export function asNotes(notes: Readonly<Record<string, string | undefined>>): AttemptNotes {
+  return Object.fromEntries(Object.entries(notes).filter(([, value]) => value !== undefined)) as AttemptNotes;
+}
+
+/** What a lane has come to so far in this start; for progress and the summary. */
+export class LaneTally {
+  attempts = 0;
+  readonly answers: Record<Answer['kind'], number> = { verdict: 0, 'not-applied': 0, refused: 0, lost: 0 };
+  #balance: { -readonly [K in keyof Balance]: number };
+
+  constructor(start: Balance) {
+    this.#balance = { ...start };
+  }
+
+  reset(balance: Balance): void {
+    this.#balance = { ...balance };
+  }
+
+  get balance(): Balance {
+    return this.#balance;
+  }
+
+  /** Moves `count` records from one state to another; from nowhere when they were just read. */
+  move(count: number, to: keyof Balance, from?: keyof Balance): void {
+    this.#balance[to] += count;
+    if (from === undefined) this.#balance.read += count;
+    else this.#balance[from] -= count;
+  }
+}

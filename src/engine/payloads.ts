@@ -1,0 +1,54 @@
+import { sha256 } from '../formats/digest.ts';
+import type { BatchRow, Child } from '../ledger/ledger.ts';
+import { pick, type Staging } from '../ledger/staging.ts';
+import { assert } from '../model/assert.ts';
+import type { Framing, Payload } from '../model/batch.ts';
+import { WaybillError } from '../model/errors.ts';
+import { showBatch } from '../model/ids.ts';
+
+/** Brings back the frozen bytes of batches, and makes children of them. */
+export class Payloads {
+  readonly #staging: Staging;
+  readonly #framing: Framing;
+
+  constructor(staging: Staging, framing: Framing) {
+    this.#staging = staging;
+    this.#framing = framing;
+  }
+
+  /**
+   * The bytes that were sealed. Staging proves that they are whole; a batch that was sent before, or that is made of
+   * another one's records, is compared with its digest as well: two attempts must carry the same bytes.
+   */
+  async load(batch: BatchRow): Promise<Payload> {
+    const staged = await this.#staging.read(batch.staged);
+    const payload = batch.picks === undefined ? staged : pick(staged, batch.picks, this.#framing);
+    const rechecked = batch.picks !== undefined || batch.attempts > 0;
+    if (payload.spans.length !== batch.records * 2 || (rechecked && digestOf(payload) !== batch.digest)) {
+      throw new WaybillError(
+        'STAGING_CORRUPT',
+        `the staged bytes of ${showBatch(batch.id)} are not those that were sealed`,
+        {
+          ids: { batch: showBatch(batch.id), segment: batch.staged.segment },
+        },
+      );
+    }
+    return payload;
+  }
+
+  /** `picks`: places in this batch, rising. */
+  child(payload: Payload, picks: readonly number[], reason: string): Child {
+    assert(picks.length > 0, 'child.has-records');
+    const { bytes } = pick(payload, picks, this.#framing);
+    return { picks, bytes: bytes.length, digest: sha256(bytes), reason };
+  }
+
+  /** Two children, each with half of the records. */
+  halves(payload: Payload, reason: string): readonly Child[] {
+    const all = Array.from({ length: payload.spans.length / 2 }, (_, index) => index);
+    const middle = Math.ceil(all.length / 2);
+    return [this.child(payload, all.slice(0, middle), reason), this.child(payload, all.slice(middle), reason)];
+  }
+}
+
+const digestOf = (payload: Payload): string => Buffer.from(sha256(payload.bytes)).toString('hex');

@@ -1,0 +1,125 @@
+import type { BatchRow, DoubtRow, Ledger, Moved, SettleDecision } from '../ledger/ledger.ts';
+import type { Staging } from '../ledger/staging.ts';
+import { assertNever } from '../model/assert.ts';
+import type { Framing } from '../model/batch.ts';
+import { WaybillError } from '../model/errors.ts';
+import { type BatchId, type RunId, showBatch } from '../model/ids.ts';
+import { Payloads } from './payloads.ts';
+import { sendAgain } from './settle.ts';
+
+/** What a person decides about batches; each becomes an audited event in the ledger. */
+export interface PersonServices {
+  readonly ledger: Ledger;
+  readonly staging: Staging;
+  /** How the records of a lane stand in its batches. */
+  framing(batch: BatchRow): Framing;
+}
+
+const PAGE = 500;
+
+/** Settles doubts by a person's word. Nothing is sent here: what is to be sent again is sealed for the next start. */
+export async function settleByPerson(
+  ask: {
+    batches?: readonly BatchId[];
+    run?: RunId;
+    as: 'delivered' | 'absent' | 'resend' | 'skip';
+    who: string;
+    evidence: string;
+  },
+  services: PersonServices,
+): Promise<readonly Moved[]> {
+  const doubts = await doubtsOf(ask, services.ledger);
+  const moved: Moved[] = [];
+  for (const doubt of doubts) {
+    const decision = await decisionOf(ask.as, doubt, services);
+    moved.push(await services.ledger.settle({ batch: doubt.id, decision, who: ask.who, evidence: ask.evidence }));
+  }
+  return moved;
+}
+
+async function decisionOf(
+  as: 'delivered' | 'absent' | 'resend' | 'skip',
+  doubt: DoubtRow,
+  services: PersonServices,
+): Promise<SettleDecision> {
+  switch (as) {
+    case 'delivered':
+    case 'skip':
+      return { kind: as };
+    case 'absent':
+    case 'resend':
+      return await sendAgain(as, doubt, { payloads: new Payloads(services.staging, services.framing(doubt)) });
+    default:
+      return assertNever(as);
+  }
+}
+
+async function doubtsOf(
+  ask: { batches?: readonly BatchId[]; run?: RunId },
+  ledger: Ledger,
+): Promise<readonly DoubtRow[]> {
+  const doubts: DoubtRow[] = [];
+  for (const id of ask.batches ?? []) {
+    const found = (await ledger.read.doubts({ after: id - 1, limit: 1 })).find((doubt) => doubt.id === id);
+    if (found === undefined) {
+      const { state } = await ledger.read.batch(id);
+      throw new WaybillError('MOVE_FORBIDDEN', `${showBatch(id)} is ${state}, not in doubt`, {
+        ids: { batch: showBatch(id) },
+      });
+    }
+    doubts.push(found);
+  }
+  if (ask.run === undefined) return doubts;
+  for (let after = 0; ; ) {
+    const page = await ledger.read.doubts({ run: ask.run, after, limit: PAGE });
+    doubts.push(...page);
+    const last = page.at(-1);
+    if (last === undefined) return doubts;
+    after = last.id;
+  }
+}
+
+/** Makes children of what was refused, for the next start to send: of some batches, or of all of a run. */
+export async function retryRefused(
+  ask: { batches?: readonly BatchId[]; run?: RunId; who: string; reason: string },
+  services: PersonServices,
+): Promise<readonly Moved[]> {
+  const moved: Moved[] = [];
+  for (const batch of await refusedBatches(ask, services.ledger)) {
+    const picks = await refusedIn(batch, services.ledger);
+    if (picks.length === 0) continue;
+    const payloads = new Payloads(services.staging, services.framing(batch));
+    const child = payloads.child(await payloads.load(batch), picks, ask.reason);
+    moved.push(await services.ledger.retry({ batch: batch.id, children: [child], who: ask.who, reason: ask.reason }));
+  }
+  return moved;
+}
+
+async function refusedBatches(
+  ask: { batches?: readonly BatchId[]; run?: RunId },
+  ledger: Ledger,
+): Promise<readonly BatchRow[]> {
+  const batches: BatchRow[] = [];
+  for (const id of ask.batches ?? []) batches.push(await ledger.read.batch(id));
+  if (ask.run === undefined) return batches;
+  for (let after = 0; ; ) {
+    const page = await ledger.read.batches({ run: ask.run, states: ['refused', 'partial'], after, limit: PAGE });
+    batches.push(...page);
+    const last = page.at(-1);
+    if (last === undefined) return batches;
+    after = last.id;
+  }
+}
+
+/** Places of the refused records in the batch, rising. */
+async function refusedIn(batch: BatchRow, ledger: Ledger): Promise<readonly number[]> {
+  const picks: number[] = [];
+  let after: string | undefined;
+  do {
+    const ask = { batch: batch.id, states: ['refused'] as const, limit: 1_000 };
+    const page = await ledger.read.records(after === undefined ? ask : { ...ask, after });
+    for (const record of page.records) if (record.index !== undefined) picks.push(record.index);
+    after = page.cursor;
+  } while (after !== undefined);
+  return picks.sort((a, b) => a - b);
+}

@@ -1,0 +1,170 @@
+import { identify } from '../formats/identify.ts';
+import type { Ledger, RunRow } from '../ledger/ledger.ts';
+import type { Staging } from '../ledger/staging.ts';
+import { EMPTY_BALANCE } from '../model/states.ts';
+import type { Job, LaneJob, Plan, PlannedLane } from './engine.ts';
+import { decideReading, orderOf } from './extract.ts';
+import { type Decided, Intake } from './intake.ts';
+import { type KeyReader, LaneMemory } from './lane-memory.ts';
+import { surelyFits } from './run.ts';
+
+const LEFT_OUT_SHOWN_MAX = 100;
+
+/** What a plan may look at. No ledger: nothing was ever run here, and none is made for asking. */
+export interface PlanServices {
+  readonly ledger?: Ledger;
+  readonly staging: Staging;
+}
+
+/** Works out what a start would do now. Reads the source if a start would, and the ledger; writes and sends nothing. */
+export async function planJob(
+  job: Job,
+  options: { refresh?: boolean },
+  services: PlanServices,
+  signal: AbortSignal,
+): Promise<Plan> {
+  const run = await knownRun(job, services.ledger);
+  const generation = run === undefined ? undefined : (await services.ledger!.read.generations(run.id)).at(-1);
+  const ask = { refresh: options.refresh ?? false, resendAll: false, resumable: job.source.source.resumable };
+  const reading = decideReading(generation, ask);
+  const compares = reading.reads && generation?.state === 'closed';
+  const drafts = job.lanes.map((lane) => new LaneDraft(lane, job, services, { run, compares }));
+  for (const draft of drafts) await draft.load();
+  if (reading.reads) await readInto(drafts, job, services, signal);
+  const lanes: PlannedLane[] = [];
+  for (const draft of drafts) lanes.push(await draft.planned());
+  return {
+    flow: job.flow,
+    window: job.window,
+    lanes,
+    reading: { reads: reading.reads, why: reading.why },
+    ...(run === undefined ? {} : { run }),
+  };
+}
+
+async function knownRun(job: Job, ledger: Ledger | undefined): Promise<RunRow | undefined> {
+  if (ledger === undefined) return undefined;
+  return (await ledger.read.runs({ flow: job.flow, window: job.window.name, limit: 1 }))[0];
+}
+
+async function readInto(
+  drafts: readonly LaneDraft[],
+  job: Job,
+  services: PlanServices,
+  signal: AbortSignal,
+): Promise<void> {
+  const { key, exclude, source } = job.source;
+  const seed = services.ledger?.identity.seed ?? new Uint8Array(16);
+  let rowsBefore = 0;
+  for await (const chunk of source.read({ window: job.window, parameters: job.parameters }, signal)) {
+    signal.throwIfAborted();
+    const identities = identify(chunk, { key, exclude, seed });
+    const order = orderOf(chunk);
+    for (const draft of drafts) await draft.take({ chunk, identities, order, rowsBefore });
+    rowsBefore += order.length;
+  }
+  for (const draft of drafts) draft.end();
+}
+
+const NOTHING_KNOWN: KeyReader = {
+  laneKeys: async () => [],
+  findKeys: async () => [],
+  batches: async () => [],
+  batch: () => Promise.reject(new RangeError('no batch is known before the first run')),
+};
+
+/** One lane of a plan: the same intake that a start uses, whose batches are counted and thrown away. */
+class LaneDraft {
+  readonly #lane: LaneJob;
+  readonly #services: PlanServices;
+  readonly #run: RunRow | undefined;
+  readonly #compares: boolean;
+  readonly #memory: LaneMemory;
+  readonly #intake: Intake;
+  readonly #fresh = { batches: 0, records: 0, bytes: 0, largestRecords: 0, largestBytes: 0 };
+  readonly #counts = { same: 0, changed: 0, duplicates: 0, read: 0 };
+  readonly #leftOut: { row: number; code: string; message: string }[] = [];
+
+  constructor(lane: LaneJob, job: Job, services: PlanServices, how: { run: RunRow | undefined; compares: boolean }) {
+    this.#lane = lane;
+    this.#services = services;
+    this.#run = how.run;
+    this.#compares = how.compares;
+    const known = how.run !== undefined && how.compares;
+    this.#memory = new LaneMemory(
+      { run: how.run?.id ?? (0 as RunRow['id']), lane: lane.name, generation: (how.run?.generation ?? 0) + 1 },
+      { reader: known ? services.ledger!.read : NOTHING_KNOWN, staging: services.staging },
+      { compares: how.compares, keyed: job.source.key !== null },
+    );
+    const seed = services.ledger?.identity.seed ?? new Uint8Array(16);
+    this.#intake = new Intake(lane, job.source, this.#memory, { seed, decided: 0, skip: 0 });
+  }
+
+  async load(): Promise<void> {
+    await this.#memory.load();
+  }
+
+  async take(rows: Parameters<Intake['take']>[0]): Promise<void> {
+    await this.#intake.take(rows);
+    this.#count(this.#intake.drain());
+  }
+
+  end(): void {
+    this.#intake.end();
+    this.#count(this.#intake.drain());
+  }
+
+  #count(decided: Decided): void {
+    for (const batch of decided.batches) {
+      this.#fresh.batches++;
+      this.#fresh.records += batch.records;
+      this.#fresh.bytes += batch.bytes.length;
+      this.#fresh.largestRecords = Math.max(this.#fresh.largestRecords, batch.records);
+      this.#fresh.largestBytes = Math.max(this.#fresh.largestBytes, batch.bytes.length);
+    }
+    for (const name of ['same', 'changed', 'duplicates', 'read'] as const) this.#counts[name] += decided.counts[name];
+    for (const { row, code, message } of decided.unbatched) {
+      if (this.#leftOut.length < LEFT_OUT_SHOWN_MAX) this.#leftOut.push({ row, code, message });
+    }
+  }
+
+  async planned(): Promise<PlannedLane> {
+    const fit = surelyFits(this.#lane);
+    const { same, changed, read } = this.#counts;
+    const vanished = this.#compares ? (await this.#memory.vanished()).length : 0;
+    return {
+      lane: this.#lane.name,
+      strategy: this.#lane.strategy.name,
+      guarantee: fit.guarantee,
+      ordered: fit.ordered === 'always',
+      fresh: this.#fresh,
+      unbatched: this.#leftOut,
+      ...(await this.#standing()),
+      ...(this.#compares ? { compared: { same, changed, vanished, fresh: read - same - changed } } : {}),
+    };
+  }
+
+  /** What is sealed, in doubt and decided already. */
+  async #standing(): Promise<Pick<PlannedLane, 'ready' | 'doubts' | 'balance'>> {
+    const ready = { batches: 0, records: 0, bytes: 0 };
+    if (this.#run === undefined) return { ready, doubts: 0, balance: EMPTY_BALANCE };
+    const { read } = this.#services.ledger!;
+    const at = { run: this.#run.id, lane: this.#lane.name };
+    let doubts = 0;
+    for (let after = 0; ; ) {
+      const page = await read.batches({ ...at, states: ['sealed', 'sending', 'in-doubt'], after, limit: 1_000 });
+      for (const batch of page) {
+        if (batch.state !== 'sealed') doubts++;
+        else {
+          ready.batches++;
+          ready.records += batch.records;
+          ready.bytes += batch.bytes;
+        }
+      }
+      const last = page.at(-1);
+      if (last === undefined) break;
+      after = last.id;
+    }
+    return { ready, doubts, balance: (await read.balance(this.#run.id)).get(this.#lane.name) ?? EMPTY_BALANCE };
+  }
+}

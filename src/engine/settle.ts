@@ -1,0 +1,84 @@
+import type { DoubtRow, Moved, SettleDecision, ShardClaim } from '../ledger/ledger.ts';
+import { type Settlement, settleAfterMs } from '../strategies/strategy.ts';
+import { childrenOf } from './answers.ts';
+import { asNotes, type LaneRuntime, laneContext } from './lane.ts';
+
+/** By the ledger's clock: how long until this doubt may be settled. */
+export function waitBeforeSettling(doubt: DoubtRow, lane: LaneRuntime): number {
+  const lostAtMs = doubt.attempt.answeredAtMs ?? doubt.attempt.deadlineAtMs;
+  const fromMs = lostAtMs + settleAfterMs(lane.guarantee.rung, lane.job.sink);
+  return Math.max(0, fromMs - lane.services.ports.wallMs());
+}
+
+/** What became of a doubt: the ledger's answer, or why it stays. */
+export type Settled = { readonly moved: Moved; readonly evidence: string } | { readonly stays: string };
+
+/**
+ * Asks the sink, then the lane's policy, what became of a batch in doubt, and records the decision. Rejects as the
+ * sink does when it cannot be asked now.
+ */
+export async function settleDoubt(
+  doubt: DoubtRow,
+  claim: ShardClaim,
+  lane: LaneRuntime,
+  abort: AbortSignal,
+): Promise<Settled> {
+  const settlement = await askSink(doubt, claim, lane, abort);
+  const decision = await decide(doubt, settlement, lane);
+  if (decision === undefined) return { stays: settlement.evidence };
+  const byPolicy = settlement.kind === 'undecided';
+  const who = byPolicy ? `policy:${lane.job.onDoubt}` : `sink:${lane.guarantee.rung}`;
+  const { evidence } = settlement;
+  const moved = await lane.ledger.settle({ batch: doubt.id, claim, decision, who, evidence });
+  return { moved, evidence };
+}
+
+async function askSink(doubt: DoubtRow, claim: ShardClaim, lane: LaneRuntime, abort: AbortSignal): Promise<Settlement> {
+  return await lane.job.strategy.settle(
+    {
+      batch: doubt,
+      payload: () => lane.payloads.load(doubt),
+      attempt: doubt.attempt.attempt,
+      fence: claim.fence,
+      notes: asNotes(doubt.attempt.notes),
+      firstSentAgoMs: lane.services.ports.wallMs() - doubt.firstIntendedAtMs,
+      sendDeadlineMs: 2 * lane.job.sink.requestTimeoutMs,
+    },
+    laneContext(lane, abort),
+  );
+}
+
+async function decide(doubt: DoubtRow, settlement: Settlement, lane: LaneRuntime): Promise<SettleDecision | undefined> {
+  switch (settlement.kind) {
+    case 'known': {
+      const payload = await lane.payloads.load(doubt);
+      const { outcomes, refusals, receipt } = settlement.verdict;
+      return {
+        kind: 'known',
+        outcomes,
+        refusals,
+        receipt,
+        children: childrenOf(refusals, { payload, payloads: lane.payloads }),
+      };
+    }
+    case 'absent':
+      return await sendAgain('absent', doubt, lane);
+    case 'resend':
+      // The sink tells a repeat from a first send, so nothing can arrive twice: as good as proved absent.
+      return await sendAgain('absent', doubt, lane);
+    default:
+      if (lane.job.onDoubt === 'skip') return { kind: 'skip' };
+      return lane.job.onDoubt === 'resend' ? await sendAgain('resend', doubt, lane) : undefined;
+  }
+}
+
+/** A batch that is wholly in doubt is sent again as it is; of another only the doubtful part, as a child. */
+export async function sendAgain(
+  kind: 'absent' | 'resend',
+  doubt: DoubtRow,
+  lane: Pick<LaneRuntime, 'payloads'>,
+): Promise<SettleDecision> {
+  if (doubt.doubtful.length === doubt.records) return { kind };
+  const payload = await lane.payloads.load(doubt);
+  return { kind, child: lane.payloads.child(payload, doubt.doubtful, 'the part that was in doubt') };
+}
