@@ -258,14 +258,15 @@ export class LaneDelivery {
   #count(work: Work, answer: Answer, moved: Moved): void {
     const { tally } = this.#lane;
     const again = moved.children.reduce((sum, child) => sum + child.records, 0);
-    if (answer.kind === 'lost') return tally.move(work.batch.records, 'inDoubt', 'pending');
-    if (answer.kind === 'refused') return tally.move(work.batch.records - again, 'refused', 'pending');
-    if (answer.kind !== 'verdict') return;
-    const counts = [0, 0, 0, 0];
-    for (const outcome of answer.outcomes) counts[outcome] = counts[outcome]! + 1;
-    tally.move(counts[1]!, 'delivered', 'pending');
-    tally.move(counts[2]! - again, 'refused', 'pending');
-    tally.move(counts[3]!, 'inDoubt', 'pending');
+    if (answer.kind === 'lost') tally.move(work.batch.records, 'inDoubt', 'pending');
+    else if (answer.kind === 'refused') tally.move(work.batch.records - again, 'refused', 'pending');
+    else if (answer.kind === 'verdict') {
+      const counts = [0, 0, 0, 0];
+      for (const outcome of answer.outcomes) counts[outcome] = counts[outcome]! + 1;
+      tally.move(counts[1]!, 'delivered', 'pending');
+      tally.move(counts[2]! - again, 'refused', 'pending');
+      tally.move(counts[3]!, 'inDoubt', 'pending');
+    }
   }
 
   #stall(reason: string): void {

@@ -241,8 +241,7 @@ const length = (converted: Converted, place: number): number =>
 /** Where each record of the chunk stands in the converted bytes; -1 when it does not. */
 function placesOf(converted: Converted, count: number): Int32Array {
   const places = new Int32Array(count).fill(-1);
-  if (converted.from === undefined) for (let i = 0; i < count; i++) places[i] = i;
-  else converted.from.forEach((nth, place) => void (places[nth] = place));
+  for (let place = 0; place < converted.count; place++) places[converted.from?.[place] ?? place] = place;
   return places;
 }
 
