@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { importEffects } from './tidy/effects.ts';
+import { importEffects, moduleState } from './tidy/effects.ts';
 import { EXCEPTIONS, type Exception } from './tidy/exceptions.ts';
 import { computedImports, findCycle, type Import, importsOf, packageOf } from './tidy/imports.ts';
 import { functionsOf } from './tidy/lengths.ts';
@@ -296,5 +296,14 @@ describe('imports do nothing', () => {
       findings,
       'who imports the library must not find that it has read a file, started a timer or ended the process',
     );
+  });
+
+  it('modules hold no state, but where one of a kind is meant', () => {
+    // One WebAssembly instance a thread, made on first use; it holds nothing between two calls.
+    const meant = new Set(['src/formats/kernel.ts']);
+    const findings = shipped
+      .filter((path) => !meant.has(path) && !/^src\/(app|cli)\//.test(path))
+      .flatMap((path) => moduleState(parseFile(path)).map(({ line, what }) => `${path}:${line} ${what}`));
+    expectNone(findings, 'several engines share a process, in the simulator and in programs that embed them');
   });
 });

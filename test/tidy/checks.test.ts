@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { importEffects } from './effects.ts';
+import { importEffects, moduleState } from './effects.ts';
 import { findCycle, importsOf } from './imports.ts';
 import { functionsOf } from './lengths.ts';
 import { fits } from './rooms.ts';
@@ -89,7 +89,6 @@ describe('importEffects', () => {
   it.each([
     "import { readFileSync } from 'node:fs'; const text = readFileSync('a');",
     'console.log("hello");',
-    'let counter = 0;',
     'export const started = await fetch("x");',
     'process.exitCode = 1;',
     'if (process.argv.length > 2) process.exit(1);',
@@ -98,6 +97,9 @@ describe('importEffects', () => {
     'function load() { return register(); }\nexport const loaded = load();',
     'const x = (() => start())();',
     'const made = { ...start() };',
+    'const all = ["a"].map((name) => register(name));',
+    'const run = (go) => go(); const x = run(() => start());',
+    'const made = make()(); function make() { return () => start(); }',
   ])('finds %s', (text) => {
     expect(effects(text)).toBeGreaterThan(0);
   });
@@ -109,17 +111,28 @@ describe('importEffects', () => {
     'class A { #b = start(); c() { return start(); } }',
     'export function run() { return start(); }',
     'export const later = () => start();',
+    'const wrap = (make) => (value) => make(value); export const made = wrap((at) => start(at));',
+    "import { z } from 'zod'; const size = z.int().transform((n) => start(n)); export const all = size.optional();",
   ])('lets %s pass', (text) => {
     expect(effects(text)).toBe(0);
+  });
+});
+
+describe('moduleState', () => {
+  it('finds variables that change, and no constants', () => {
+    const text = 'let a = 0; export var b = 1; const c = 2; declare let d: number; function f() { let e = 3; }';
+    expect(moduleState(source(text)).map(({ what }) => what)).toEqual(['let a', 'let b']);
   });
 });
 
 describe('the other checks', () => {
   it('find swallowed errors, also behind a comment', () => {
     const text =
-      'try { a(); } catch { /* never mind */ }\nb().catch(() => {});\nc().catch(() => undefined);\n' +
+      'try { a(); } catch { /* never mind */ }\n\nb().catch(() => {});\nc().catch(() => undefined);\n' +
       'try { d(); } catch { return; }\n';
     expect(swallowedErrors(source(`function f() { ${text} }`)).length).toBe(3);
+    const explained = '// Whoever asked hears of it.\nawait opening.catch(() => undefined);\n';
+    expect(swallowedErrors(source(`async function f() { ${explained} }`))).toEqual([]);
   });
 
   it('find tests that are left out', () => {

@@ -7,6 +7,7 @@ import {
   type Node,
   nameOf,
   parseFile,
+  parseProblem,
   rootName,
   type Source,
 } from './source.ts';
@@ -142,10 +143,6 @@ function effectOf(node: Node, source: Source, seen: Set<Node>): string | undefin
     case 'WhileStatement':
     case 'TryStatement':
       return `a ${node.type}: a module may only declare`;
-    case 'VariableDeclaration':
-      return node.kind === 'const' || node.declare === true
-        ? undefined
-        : `\`${node.kind as string}\`: state of a module is shared by everybody in the process`;
     case 'CallExpression':
     case 'NewExpression':
     case 'TaggedTemplateExpression':
@@ -159,29 +156,105 @@ function callEffect(node: Node, source: Source, seen: Set<Node>): string | undef
   const callee = node.callee ?? node.tag;
   if (!isNode(callee)) return undefined;
   if (isFunction(callee)) return bodyEffect(callee, source, seen);
-  if (callee.type === 'MemberExpression' && PURE_METHODS.has(memberName(callee) ?? '')) return undefined;
   const root = rootName(callee);
-  if (root === undefined) return 'a call that cannot be followed';
-  if (PURE_GLOBALS.has(root) || isPurePackage(root, source)) return undefined;
-  const called = declarationOf(root, source);
+  const value = root === undefined ? undefined : initialOf(root, source);
+  // A schema runs what it is given later, when it checks something; everybody else may run it at once.
+  if (root !== undefined && (isPurePackage(root, source) || isPlain(value))) return undefined;
+  const called = root === undefined || callee.type === 'CallExpression' ? undefined : declarationOf(root, source);
+  const given = givenEffect(node, source, seen, called?.node);
+  if (given !== undefined) return given;
+  if (callee.type === 'MemberExpression' && PURE_METHODS.has(memberName(callee) ?? '')) return undefined;
+  if (root === undefined || callee.type === 'CallExpression') return 'a call that cannot be followed';
+  if (PURE_GLOBALS.has(root)) return undefined;
   if (called === undefined) return `a call of ${root}, which cannot be shown to do nothing but compute`;
   return bodyEffect(called.node, called.source, seen);
 }
 
+/** What functions that are handed to a call would do if it ran them. One that it only keeps for later does nothing. */
+function givenEffect(call: Node, source: Source, seen: Set<Node>, called: Node | undefined): string | undefined {
+  const handed = (call.arguments as Node[] | undefined) ?? [];
+  for (const [nth, argument] of handed.entries()) {
+    const named = argument.type === 'Identifier' ? declarationOf(nameOf(argument)!, source) : undefined;
+    const given = isFunction(argument) ? { node: argument, source } : named;
+    if (given === undefined || (called !== undefined && !usesAtOnce(called, nth))) continue;
+    const effect = bodyEffect(given.node, given.source, seen);
+    if (effect !== undefined) return effect;
+  }
+  return undefined;
+}
+
+/** Does a function mention its parameter outside of the functions that it makes? */
+function usesAtOnce(called: Node, nth: number): boolean {
+  const name = nameOf((called.params as Node[] | undefined)?.[nth]);
+  if (name === undefined) return true;
+  let used = false;
+  const visit = (at: Node): void => {
+    if (isFunction(at)) return;
+    if (at.type === 'Identifier' && nameOf(at) === name) used = true;
+    for (const child of children(at)) visit(child);
+  };
+  visit(called.body as Node);
+  return used;
+}
+
 /** What a function would do if it were called now: nothing, or the first thing that is not pure. */
 function bodyEffect(node: Node, source: Source, seen: Set<Node>): string | undefined {
-  if (seen.has(node)) return undefined;
+  if (seen.has(node) || /^Class/.test(node.type)) return undefined;
   seen.add(node);
-  if (/^Class/.test(node.type)) return undefined;
+  // What a parameter stands for has been looked at where it was handed over.
+  const parameters = new Set((node.params as Node[]).map((parameter) => nameOf(parameter)));
   let effect: string | undefined;
   const visit = (at: Node): void => {
-    if (effect !== undefined) return;
-    if (/^(Call|New|TaggedTemplate)Expression$/.test(at.type)) effect = callEffect(at, source, seen);
-    else if (at.type === 'AwaitExpression' || at.type === 'ImportExpression') effect = `a ${at.type}`;
+    if (effect !== undefined || isFunction(at)) return;
+    if (/^(Call|New|TaggedTemplate)Expression$/.test(at.type)) {
+      if (!parameters.has(rootName(at.callee ?? at.tag))) effect = callEffect(at, source, seen);
+    } else if (at.type === 'AwaitExpression' || at.type === 'ImportExpression') effect = `a ${at.type}`;
     for (const child of children(at)) visit(child);
   };
   visit(node.body as Node);
-  return effect === undefined ? undefined : `${effect} (in ${source.path})`;
+  return effect === undefined || effect.includes(' (in ') ? effect : `${effect} (in ${source.path})`;
+}
+
+/**
+ * A value whose methods only compute: a schema, which makes further schemas, or a map of the module's own. It was
+ * made by a call of one of those, or by a function that returns one.
+ */
+function isPlain(value: Declared | undefined, depth = 0): boolean {
+  if (value === undefined || depth > 8) return false;
+  const { node, source } = value;
+  const root = rootName(node);
+  if (root === undefined) return false;
+  if (isPurePackage(root, source) || PURE_GLOBALS.has(root)) return true;
+  const made = declarationOf(root, source);
+  if (made === undefined) return isPlain(initialOf(root, source), depth + 1);
+  const returned = returnedBy(made.node);
+  return returned.length > 0 && returned.every((one) => isPlain({ node: one, source: made.source }, depth + 1));
+}
+
+/** What a function returns, as expressions; those of functions inside it are theirs. */
+function returnedBy(node: Node): Node[] {
+  if (!isNode(node.body)) return [];
+  if (node.body.type !== 'BlockStatement') return [node.body];
+  const found: Node[] = [];
+  const visit = (at: Node): void => {
+    if (isFunction(at)) return;
+    if (at.type === 'ReturnStatement' && isNode(at.argument)) found.push(at.argument);
+    for (const child of children(at)) visit(child);
+  };
+  visit(node.body);
+  return found;
+}
+
+/** The expression that a constant of this module, or one that it imports, was given. */
+function initialOf(name: string, source: Source): Declared | undefined {
+  for (const statement of source.program.body as Node[]) {
+    const declaration = isNode(statement.declaration) ? statement.declaration : statement;
+    if (declaration.type !== 'VariableDeclaration') continue;
+    for (const one of declaration.declarations as Node[]) {
+      if (nameOf(one.id) === name && isNode(one.init)) return { node: one.init, source };
+    }
+  }
+  return fromImport(name, source, initialOf);
 }
 
 function isPurePackage(name: string, source: Source): boolean {
@@ -209,10 +282,19 @@ function declarationOf(name: string, source: Source): Declared | undefined {
     const node = namedIn(declaration, name);
     if (node !== undefined) return { node, source };
   }
+  return fromImport(name, source, declarationOf);
+}
+
+function fromImport(
+  name: string,
+  source: Source,
+  find: (name: string, source: Source) => Declared | undefined,
+): Declared | undefined {
   for (const one of importsOf(source)) {
     if (one.target === undefined || one.kind !== 'static') continue;
     const original = importedNames(source, one.specifier).get(name);
-    if (original !== undefined && original !== '*') return declarationOf(original, parseFile(one.target));
+    if (original === undefined || original === '*' || parseProblem(one.target) !== undefined) continue;
+    return find(original, parseFile(one.target));
   }
   return undefined;
 }
@@ -225,4 +307,18 @@ function namedIn(declaration: Node, name: string): Node | undefined {
     if (nameOf(one.id) === name && isNode(one.init) && isFunction(one.init)) return one.init;
   }
   return undefined;
+}
+
+/** Variables of a module that change: whoever imports it shares them with everybody else in the process. */
+export function moduleState(source: Source): Effect[] {
+  const found: Effect[] = [];
+  for (const statement of source.program.body as Node[]) {
+    const declaration = isNode(statement.declaration) ? statement.declaration : statement;
+    if (declaration.type !== 'VariableDeclaration' || declaration.kind === 'const' || declaration.declare === true)
+      continue;
+    for (const one of declaration.declarations as Node[]) {
+      found.push({ line: source.lineOf(one.start), what: `let ${nameOf(one.id) ?? ''}` });
+    }
+  }
+  return found;
 }

@@ -13,6 +13,8 @@ export interface Source {
   readonly path: string;
   readonly text: string;
   readonly program: Node;
+  /** Where comments stand, in order. */
+  readonly comments: readonly { readonly start: number; readonly end: number }[];
   /** 1-based line of an offset. */
   lineOf(offset: number): number;
 }
@@ -41,7 +43,8 @@ export function parseText(path: string, text: string): Source | string {
   const error = result.errors[0];
   if (error !== undefined) return `${path} cannot be parsed: ${error.message}`;
   const starts = lineStarts(text);
-  return { path, text, program: result.program as unknown as Node, lineOf: (offset) => lineAt(starts, offset) };
+  const program = result.program as unknown as Node;
+  return { path, text, program, comments: result.comments, lineOf: (offset) => lineAt(starts, offset) };
 }
 
 function lineStarts(text: string): number[] {

@@ -6,14 +6,16 @@ export interface Found {
 }
 
 /** Each banned member, by its object. */
-const MEMBERS: Readonly<Record<string, readonly string[]>> = {
-  Date: ['now'],
-  Math: ['random'],
-  performance: ['now', 'timeOrigin'],
-  process: ['env', 'hrtime', 'uptime'],
-  AbortSignal: ['timeout'],
-  crypto: ['randomUUID', 'randomBytes', 'randomInt', 'getRandomValues'],
-};
+const MEMBERS = new Map(
+  Object.entries({
+    Date: ['now'],
+    Math: ['random'],
+    performance: ['now', 'timeOrigin'],
+    process: ['env', 'hrtime', 'uptime'],
+    AbortSignal: ['timeout'],
+    crypto: ['randomUUID', 'randomBytes', 'randomInt', 'getRandomValues'],
+  }),
+);
 /** Banned wherever the name stands for a value, imported or global. */
 const NAMES = new Set([
   'setTimeout',
@@ -62,11 +64,11 @@ function bannedMember(node: Node): string | undefined {
   const name = memberName(node);
   if (of === undefined || name === undefined) return undefined;
   if (/^(globalThis|global|window)$/.test(of) && NAMES.has(name)) return name;
-  return MEMBERS[of]?.includes(name) ? `${of}.${name}` : undefined;
+  return MEMBERS.get(of)?.includes(name) ? `${of}.${name}` : undefined;
 }
 
 function bannedAlias(node: Node): string | undefined {
-  const members = MEMBERS[nameOf(node.init) ?? ''];
+  const members = MEMBERS.get(nameOf(node.init) ?? '');
   const pattern = node.id;
   if (members === undefined || !isNode(pattern) || pattern.type !== 'ObjectPattern') return undefined;
   const taken = (pattern.properties as Node[]).map((property) => nameOf(property.key));
@@ -82,21 +84,29 @@ function isValue(node: Node, parent: Node | undefined): boolean {
   return !/^(ImportSpecifier|PropertyDefinition|MethodDefinition|TS\w+)$/.test(parent.type);
 }
 
-/** Blocks that swallow an error: `catch {}` and `.catch(() => {})`. A comment inside does not make it heard. */
+/**
+ * Blocks that swallow an error. `catch {}` never says which error it expects, so it is never right. A
+ * `.catch(() => undefined)` may be: somebody else hears of the error; then a comment right above says who.
+ */
 export function swallowedErrors(source: Source): Found[] {
   const found: Found[] = [];
   walk(source.program, (node) => {
-    if (node.type === 'CatchClause' && isEmpty(node.body))
-      found.push({ line: source.lineOf(node.start), word: 'catch {}' });
+    const line = source.lineOf(node.start);
+    if (node.type === 'CatchClause' && isEmpty(node.body)) found.push({ line, word: 'catch {}' });
     if (node.type === 'CallExpression' && isNode(node.callee) && memberName(node.callee) === 'catch') {
       const [handler] = node.arguments as Node[];
-      if (handler !== undefined && isFunction(handler) && isEmpty(handler.body)) {
-        found.push({ line: source.lineOf(node.start), word: '.catch(() => {})' });
-      }
+      const silent = handler !== undefined && isFunction(handler) && isEmpty(handler.body);
+      if (silent && !isExplained(source, node)) found.push({ line, word: '.catch(() => {}) without a comment above' });
     }
     return undefined;
   });
   return found;
+}
+
+/** A comment ends on the line above a call, or stands on one of its lines. */
+function isExplained(source: Source, call: Node): boolean {
+  const [first, last] = [source.lineOf(call.start), source.lineOf(call.end)];
+  return source.comments.some(({ end }) => source.lineOf(end) >= first - 1 && source.lineOf(end) <= last);
 }
 
 function isEmpty(body: unknown): boolean {
