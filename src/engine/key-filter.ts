@@ -21,8 +21,8 @@ export class KeyFilter {
     const layer = last === undefined || this.#inLast >= last.room ? this.#grow() : last;
     const base = (first % layer.blocks) * BLOCK_WORDS;
     for (let probe = 0, at = second; probe < PROBES; probe++, at = step(at)) {
-      const word = base + ((at >>> 5) & (BLOCK_WORDS - 1));
-      layer.words[word] = layer.words[word]! | (1 << (at & 31));
+      const word = base + (at >>> 28);
+      layer.words[word] = layer.words[word]! | (1 << (at >>> 23));
     }
     this.#inLast++;
   }
@@ -32,7 +32,7 @@ export class KeyFilter {
     return this.#layers.some((layer) => {
       const base = (first % layer.blocks) * BLOCK_WORDS;
       for (let probe = 0, at = second; probe < PROBES; probe++, at = step(at)) {
-        if ((layer.words[base + ((at >>> 5) & (BLOCK_WORDS - 1))]! & (1 << (at & 31))) === 0) return false;
+        if ((layer.words[base + (at >>> 28)]! & (1 << (at >>> 23))) === 0) return false;
       }
       return true;
     });
@@ -75,7 +75,7 @@ function scramble(value: number): number {
   return (x ^ (x >>> 16)) >>> 0;
 }
 
-/** The next probe within a block, from the one before. */
+/** The next probe within a block, from the one before. Only its upper nine bits are used: the lower ones repeat. */
 function step(at: number): number {
   return (Math.imul(at, 0x27d4eb2f) + 0x165667b1) >>> 0;
 }

@@ -1,0 +1,79 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Framing } from '../model/batch.ts';
+import { type PackedBatch, Packer } from './pack.ts';
+
+const ARRAY: Framing = { format: 'ndjson', head: '{"events":[', separator: ',', tail: ']}' };
+
+function pack(records: readonly string[], limits: { recordsPerBatch: number; bytesPerBatch?: number }): PackedBatch[] {
+  const packer = new Packer({ ...limits, inFlight: 1 }, ARRAY);
+  const batches: (PackedBatch | undefined)[] = records.map((text, nth) => {
+    const bytes = Buffer.from(text);
+    const keys = Buffer.alloc(16, nth % 251);
+    const digests = Buffer.alloc(8, nth % 241);
+    return packer.add({
+      bytes,
+      start: 0,
+      end: bytes.length,
+      keys,
+      nthKey: 0,
+      sourceDigests: digests,
+      payloadDigests: digests,
+      nthPayload: 0,
+      columns: undefined,
+    });
+  });
+  return [...batches, packer.close()].filter((batch) => batch !== undefined);
+}
+
+const record = fc.integer({ min: 0, max: 60 }).map((n) => JSON.stringify({ fill: 'x'.repeat(n) }));
+
+describe('the packer', () => {
+  it.each([
+    [0, 0],
+    [1, 1],
+    [99, 1],
+    [100, 1],
+    [101, 2],
+    [1037, 11],
+  ])('U02: makes of %i records exactly %i batches of at most 100', (records, batches) => {
+    const made = pack(
+      Array.from({ length: records }, (_, id) => JSON.stringify({ id })),
+      { recordsPerBatch: 100 },
+    );
+    expect(made.length).toBe(batches);
+    expect(made.every((batch) => batch.records <= 100)).toBe(true);
+    expect(made.reduce((sum, batch) => sum + batch.records, 0)).toBe(records);
+  });
+
+  it('U03: never exceeds either limit, keeps every record and their order, and wastes no room', () => {
+    fc.assert(
+      fc.property(fc.array(record, { maxLength: 80 }), fc.integer({ min: 90, max: 400 }), (records, bytesPerBatch) => {
+        const made = pack(records, { recordsPerBatch: 7, bytesPerBatch });
+        const sent = made.flatMap((batch) => JSON.parse(Buffer.from(batch.bytes).toString()).events as unknown[]);
+        expect(sent).toEqual(records.map((text) => JSON.parse(text)));
+        for (const [at, batch] of made.entries()) {
+          expect(batch.bytes.length).toBeLessThanOrEqual(bytesPerBatch);
+          expect(batch.records).toBeLessThanOrEqual(7);
+          const next = made[at + 1];
+          if (next === undefined || batch.records === 7) continue;
+          const first = next.spans[1]! - next.spans[0]!;
+          expect(batch.bytes.length + 1 + first).toBeGreaterThan(bytesPerBatch);
+        }
+      }),
+    );
+  });
+
+  it('says where each record stands in the bytes that leave', () => {
+    const [batch] = pack(['{"a":1}', '{"b":22}'], { recordsPerBatch: 10 });
+    const at = (nth: number) =>
+      Buffer.from(batch!.bytes.subarray(batch!.spans[nth * 2], batch!.spans[nth * 2 + 1])).toString();
+    expect([at(0), at(1)]).toEqual(['{"a":1}', '{"b":22}']);
+  });
+
+  it('knows of a record that fits into no batch', () => {
+    const packer = new Packer({ recordsPerBatch: 10, bytesPerBatch: 100, inFlight: 1 }, ARRAY);
+    expect(packer.tooLarge(100 - ARRAY.head.length - ARRAY.tail.length)).toBe(false);
+    expect(packer.tooLarge(100 - ARRAY.head.length - ARRAY.tail.length + 1)).toBe(true);
+  });
+});
