@@ -1,0 +1,47 @@
+import { z } from 'zod';
+import type { Connector } from '../connector.ts';
+import { sqliteSink } from './sink.ts';
+import { sqliteSource } from './source.ts';
+
+const connection = z.strictObject({
+  file: z.string().min(1).describe('The database file, from the folder of the flow file.'),
+});
+
+const sourceSettings = z
+  .strictObject({
+    query: z.string().min(1).optional().describe('A query; parameters are bound by name: `where day = :date`.'),
+    table: z.string().min(1).optional().describe('A whole table, instead of a query.'),
+    count: z.boolean().default(false).describe('Count the records first, so that progress has a total.'),
+  })
+  .refine(({ query, table }) => (query === undefined) !== (table === undefined), 'give either `query` or `table`');
+
+const sinkSettings = z.strictObject({
+  table: z.string().min(1).describe('A table that exists; fields of records are written to columns of the same name.'),
+  key: z.array(z.string().min(1)).min(1).optional().describe('Columns with a unique index; needed to write by key.'),
+  base64: z.array(z.string().min(1)).default([]).describe('Columns whose texts are base64 and are stored as bytes.'),
+  recordsPerBatch: z.int().min(1).default(1000),
+});
+
+type Connection = z.output<typeof connection>;
+
+export const sqlite: Connector<Connection, z.output<typeof sourceSettings>, z.output<typeof sinkSettings>> = {
+  type: 'sqlite',
+  summary: 'Tables and queries of an SQLite file',
+  connection,
+  source: {
+    settings: sourceSettings,
+    open: ({ file }, { query, table, count }, { folder }) =>
+      sqliteSource({
+        folder,
+        file,
+        count,
+        ...(query === undefined ? {} : { query }),
+        ...(table === undefined ? {} : { table }),
+      }),
+  },
+  sink: {
+    settings: sinkSettings,
+    open: ({ file }, { key, ...settings }, { folder, ports }) =>
+      sqliteSink({ folder, file, clock: ports, ...settings, ...(key === undefined ? {} : { key }) }),
+  },
+};

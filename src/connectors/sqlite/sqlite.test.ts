@@ -1,0 +1,248 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { NotAppliedError, RefusedError } from '../../model/errors.ts';
+import type { Parameters } from '../../model/window.ts';
+import { ALL } from '../../model/window.ts';
+import { testPermit } from '../../testing/permit.ts';
+import { sinkSuite } from '../../testing/suites/sink-suite.ts';
+import { readAll, sourceSuite, textsOf } from '../../testing/suites/source-suite.ts';
+import { sqlite } from './config.ts';
+import { type SqliteSinkOptions, sqliteSink } from './sink.ts';
+import { sqliteSource } from './source.ts';
+
+let folder: string;
+let nextFile = 0;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'waybill-sqlite-'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** A new database file made by this SQL. */
+function database(sql: string): string {
+  nextFile += 1;
+  const file = `db-${nextFile}.sqlite`;
+  const db = new Database(join(folder, file));
+  db.exec(sql);
+  db.close();
+  return file;
+}
+
+function select(file: string, sql: string): unknown[] {
+  const db = new Database(join(folder, file), { readonly: true });
+  db.defaultSafeIntegers(true);
+  try {
+    return db.prepare(sql).raw(true).all();
+  } finally {
+    db.close();
+  }
+}
+
+const MANY = `create table items (id integer primary key, name text, price real);
+  with recursive n(i) as (select 1 union all select i + 1 from n where i < 2500)
+  insert into items select i, 'item "' || i || '"' || char(10) || 'ü', i / 4.0 from n`;
+const expected = Array.from({ length: 2500 }, (_, at) => ({
+  id: at + 1,
+  name: `item "${at + 1}"\nü`,
+  price: (at + 1) / 4,
+}));
+
+sourceSuite('an SQLite query', () => {
+  const options = { folder, file: database(MANY), query: 'select * from items order by id', count: true };
+  return { source: sqliteSource(options), range: { window: ALL, parameters: {} }, expected };
+});
+
+const clock = { wallMs: () => 5, monotonicMs: () => 5 };
+const sinkOn = (file: string, more: Partial<SqliteSinkOptions> = {}) =>
+  sqliteSink({ folder, file, table: 't', base64: [], recordsPerBatch: 100, clock, ...more });
+
+function held(file: string): readonly string[] {
+  const rows = select(file, 'select n, version from t') as [bigint, bigint][];
+  return rows.map(([n, version]) => (version === 0n ? `${n}` : `${n}v${version}`));
+}
+
+sinkSuite('an SQLite table', () => {
+  const file = database('create table t (n integer, version integer)');
+  return { sink: sinkOn(file), record: (n, version = 0) => ({ n, version }), held: async () => held(file) };
+});
+
+sinkSuite('an SQLite table with a key', () => {
+  const file = database('create table t (n integer unique, version integer)');
+  const sink = sinkOn(file, { key: ['n'] });
+  // The unique index that `put` needs would refuse the second append of a record, so only `put` is asked here.
+  const can = { put: sink.can.put! };
+  return { sink: { ...sink, can }, record: (n, version = 0) => ({ n, version }), held: async () => held(file) };
+});
+
+const read = async (file: string, query: string, parameters: Parameters = {}): Promise<readonly string[]> =>
+  textsOf(await readAll(sqliteSource({ folder, file, query, count: false }), { window: ALL, parameters }));
+
+describe('sqliteSource', () => {
+  it('U01: binds parameters as values, whatever they hold', async () => {
+    const file = database(
+      "create table t (day text, n integer); insert into t values ('2026-11-19', 1), ('2026-11-20', 2)",
+    );
+    const text = (value: string): Parameters => ({ date: { type: 'date', value } });
+    expect(await read(file, 'select n from t where day = :date', text('2026-11-19'))).toEqual(['{"n":1}']);
+    for (const hostile of ["'; drop table t; --", "2026-11-19' or '1'='1", '":date"', '\\0', ':date']) {
+      expect(await read(file, 'select n from t where day = :date', text(hostile))).toEqual([]);
+      const [only] = await read(file, 'select :date as d', text(hostile));
+      expect(JSON.parse(only!)).toEqual({ d: hostile });
+    }
+    expect(select(file, 'select count(*) from t')).toEqual([[2n]]);
+  });
+
+  it('binds each type as the database compares it', async () => {
+    const file = database("create table t (a text, b integer); insert into t values ('5', 9007199254740993)");
+    const parameters: Parameters = {
+      whole: { type: 'integer', value: 5 },
+      yes: { type: 'boolean', value: true },
+      none: { type: 'text', value: null },
+      half: { type: 'number', value: 0.5 },
+    };
+    expect(await read(file, 'select a from t where a = :whole', parameters)).toEqual(['{"a":"5"}']);
+    expect(await read(file, 'select typeof(:yes) y, :none n, typeof(:half) h', parameters)).toEqual([
+      '{"y":"integer","n":null,"h":"real"}',
+    ]);
+  });
+
+  it('keeps all 64 bits of integers, and bytes as base64', async () => {
+    const file = database(`create table t (a integer, b blob, "__proto__" text);
+      insert into t values (9223372036854775807, x'00ff10', 'p'), (-9223372036854775808, null, 'q')`);
+    expect(await read(file, 'select * from t')).toEqual([
+      '{"a":9223372036854775807,"b":"AP8Q","__proto__":"p"}',
+      '{"a":-9223372036854775808,"b":null,"__proto__":"q"}',
+    ]);
+  });
+
+  it('names what is wrong with the source', async () => {
+    const file = database('create table t (a integer)');
+    const bad = async (query: string, message: RegExp, code = 'SOURCE_INVALID') =>
+      expect(read(file, query)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
+    await bad('select * from nowhere', /no such table: nowhere/);
+    await bad('selec 1', /syntax error/);
+    await bad('select 1 as a, 2 as a', /two columns the name "a"/);
+    await bad('delete from t returning a', /would change/);
+    await bad('create table u (a)', /no rows/);
+    await bad('select :missing', /asks for :missing, and the flow has no parameters/);
+    const lost = sqliteSource({ folder, file: 'lost.sqlite', table: 't', count: false });
+    await expect(readAll(lost, { window: ALL, parameters: {} })).rejects.toMatchObject({ code: 'SOURCE_FAILED' });
+  });
+
+  it('reads a table by any name that a table can have', async () => {
+    const name = 'a "b"; drop table t; --';
+    const file = database(
+      `create table t (a); create table "${name.replaceAll('"', '""')}" (a); insert into "${name.replaceAll('"', '""')}" values (1)`,
+    );
+    const source = sqliteSource({ folder, file, table: name, count: true });
+    const range = { window: ALL, parameters: {} };
+    expect(textsOf(await readAll(source, range))).toEqual(['{"a":1}']);
+    expect(await source.remaining!(range, new AbortController().signal)).toEqual({ records: 1 });
+    expect(select(file, 'select count(*) from t')).toEqual([[0n]]);
+  });
+});
+
+describe('sqliteSink', () => {
+  let file: string;
+  beforeEach(() => {
+    file = database('create table t (n integer primary key, name text not null, part blob, big)');
+  });
+
+  it('writes values without loss', async () => {
+    const sink = sinkOn(file, { base64: ['part'] });
+    const records = [
+      '{"n":9223372036854775807,"name":"ü\\n","part":"AP8Q","big":12345678901234567890.5}',
+      '{"n":1,"name":"","big":[1,{"a":2}]}',
+    ];
+    await sink.can.append!(testPermit({ records }));
+    expect(select(file, 'select n, name, hex(part), big from t order by n')).toEqual([
+      [1n, '', '', '[1,{"a":2}]'],
+      [9223372036854775807n, 'ü\n', '00FF10', '12345678901234567890.5'],
+    ]);
+    await sink.close!();
+  });
+
+  it('refuses a batch as a whole, with the place of the record and without its content', async () => {
+    const sink = sinkOn(file);
+    const good = { n: 1, name: 'a' };
+    const refused = async (bad: object | string, reason: string) => {
+      const sending = sink.can.commitOnce!(testPermit({ records: [good, bad] }));
+      const error = await sending.then(
+        () => undefined,
+        (thrown: unknown) => thrown,
+      );
+      expect(error).toBeInstanceOf(RefusedError);
+      expect(error).toMatchObject({ reason, message: expect.stringContaining('record 2') });
+      expect((error as Error).message).not.toContain('secret');
+    };
+    await refused({ n: 1, name: 'secret' }, 'SQLITE_CONSTRAINT_PRIMARYKEY');
+    await refused({ n: 2, name: null }, 'SQLITE_CONSTRAINT_NOTNULL');
+    await refused({ n: 2, name: 'b', elsewhere: 'secret' }, 'column-unknown');
+    await refused('{"n":9223372036854775808,"name":"secret"}', 'out-of-range');
+    await refused('{"secret', 'JSON_INVALID');
+    expect(select(file, 'select count(*) from t')).toEqual([[0n]]);
+    expect(select(file, "select count(*) from sqlite_schema where name = 'waybill_marker'")).toEqual([[0n]]);
+    await sink.can.commitOnce!(testPermit({ records: [good] }));
+    expect(select(file, 'select fence, at from waybill_marker')).toEqual([[1n, 5n]]);
+    await sink.close!();
+  });
+
+  it('proves that nothing was applied when the file is locked, and writes once it is free', async () => {
+    const sink = sinkOn(file);
+    const other = new Database(join(folder, file));
+    other.exec('begin immediate');
+    const permit = testPermit({ records: [{ n: 1, name: 'a' }] });
+    await expect(sink.can.append!(permit)).rejects.toMatchObject({ code: 'NOT_APPLIED', sinkAway: false });
+    other.exec('rollback');
+    other.close();
+    await sink.can.append!(permit);
+    expect(select(file, 'select n from t')).toEqual([[1n]]);
+    await sink.close!();
+  });
+
+  it('proves that nothing was applied when a reader keeps the commit from being carried out', async () => {
+    const sink = sinkOn(file);
+    const reader = new Database(join(folder, file));
+    reader.exec('begin; select * from t');
+    const reading = reader.prepare('select 1 from t union all select 2').iterate();
+    reading.next();
+    const permit = testPermit({ records: [{ n: 1, name: 'a' }] });
+    await expect(sink.can.append!(permit)).rejects.toBeInstanceOf(NotAppliedError);
+    reading.return?.();
+    reader.close();
+    await sink.can.append!(permit);
+    expect(select(file, 'select n from t')).toEqual([[1n]]);
+    await sink.close!();
+  });
+
+  it('refuses at the commit what is checked only there', async () => {
+    const deferred = database(`create table p (id integer primary key);
+      create table t (n integer references p (id) deferrable initially deferred)`);
+    const sink = sinkOn(deferred);
+    await expect(sink.can.append!(testPermit({ records: [{ n: 1 }] }))).rejects.toBeInstanceOf(RefusedError);
+    expect(select(deferred, 'select count(*) from t')).toEqual([[0n]]);
+    await sink.close!();
+  });
+
+  it('says what is missing: the file, the table, the index of the key', async () => {
+    const permit = testPermit({ records: [{ n: 1, name: 'a' }] });
+    await expect(sinkOn('lost.sqlite').can.append!(permit)).rejects.toBeInstanceOf(NotAppliedError);
+    await expect(sinkOn(file, { table: 'lost' }).can.append!(permit)).rejects.toBeInstanceOf(NotAppliedError);
+    const noIndex = sinkOn(file, { key: ['name'] });
+    await expect(noIndex.can.put!(permit)).rejects.toMatchObject({ hint: expect.stringContaining('unique index') });
+    await noIndex.close!();
+  });
+});
+
+describe('the sqlite connector', () => {
+  it('opens nothing before it is used', () => {
+    const context = { folder, ports: clock } as never;
+    const source = sqlite.source!.open({ file: 'lost' }, sqlite.source!.settings.parse({ query: 'select 1' }), context);
+    const sink = sqlite.sink!.open({ file: 'lost' }, sqlite.sink!.settings.parse({ table: 't', key: ['n'] }), context);
+    expect(source.resumable).toBe(false);
+    expect(Object.keys(sink.can)).toEqual(['commitOnce', 'append', 'put']);
+    expect(sqlite.source!.settings.safeParse({ query: 'select 1', table: 't' }).success).toBe(false);
+  });
+});
