@@ -41,7 +41,7 @@ class Names {
       if (named === 0) continue;
       if (applied === indexes.length && refusals.length === 0) for (const index of indexes) account.apply(index);
       else if (refusals.length === indexes.length && applied === 0) {
-        indexes.forEach((index, nth) => account.refuse(index, reasonOf(refusals[nth], reasons)));
+        for (const [nth, index] of indexes.entries()) account.refuse(index, reasonOf(refusals[nth], reasons));
       } else muddled++;
     }
     if (this.strangers > 0) account.notes.push(`${this.strangers} entries name no record that was sent`);

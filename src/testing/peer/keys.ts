@@ -1,0 +1,35 @@
+import { createHash } from 'node:crypto';
+import type { Idempotency } from './behaviour.ts';
+import type { Replied } from './shapes.ts';
+
+interface Kept {
+  readonly digest: string;
+  readonly atMs: number;
+  /** Undefined while the first request is still running. */
+  reply?: Replied;
+}
+
+/** Remembers idempotency keys for a time, as the IETF draft has it: 409 while running, 422 for other content. */
+export class KeyStore {
+  readonly #kept = new Map<string, Kept>();
+
+  /** The answer that the key calls for, or undefined when the request is to be carried out. */
+  begin(rule: Idempotency, key: string, body: string): Replied | undefined {
+    const digest = createHash('sha256').update(body).digest('hex');
+    const kept = this.#kept.get(key);
+    if (kept === undefined || Date.now() - kept.atMs > rule.horizonMs) {
+      this.#kept.set(key, { digest, atMs: Date.now() });
+      return undefined;
+    }
+    if (kept.digest !== digest) return { status: 422, body: { error: 'this key was used with other content' } };
+    return kept.reply ?? { status: 409, body: { error: 'a request with this key is still running' } };
+  }
+
+  /** An error that is not stored frees the key: nothing was applied under it. */
+  end(rule: Idempotency, key: string, reply: Replied, applied: boolean): void {
+    const kept = this.#kept.get(key);
+    if (kept === undefined) return;
+    if (reply.status < 400 || rule.storesErrors || applied) kept.reply = reply;
+    else this.#kept.delete(key);
+  }
+}
