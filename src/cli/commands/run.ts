@@ -1,0 +1,148 @@
+import { type CommandDefinition, flagOption, type Given, textOption } from '../command.ts';
+import { confirm } from '../confirm.ts';
+import type { Context } from '../context.ts';
+import { EXIT, worstOf } from '../exit-codes.ts';
+import { Interrupts } from '../interrupts.ts';
+import { runCommand } from '../next-steps.ts';
+import type { OutputOf } from '../output-schemas.ts';
+import { readBatches, readDuration, readWhole, usage } from '../read-words.ts';
+import { reportLines } from '../run-report.ts';
+import { type Outcome, type RunAsk, runWindows, type Target } from '../run-windows.ts';
+
+const INTERVAL = '10s';
+
+export const run: CommandDefinition = {
+  description:
+    'Moves the records of a window. Starting the same window again is the same run going on: only what is not ' +
+    'decided yet is sent. Ctrl-C finishes what is in flight and records it; a second one leaves at once.',
+  exits: [0, 1, 2, 3, 4, 5, 6, 130, 143],
+  examples: [
+    ['waybill run roket-daily --for 2026-11-19', 'one day'],
+    ['waybill run roket-daily --from 2026-11-01 --to 2026-12-01', 'November, day by day'],
+    ['waybill run --due', 'all that schedules say should have run by now; for cron'],
+    ['waybill run roket-daily --for 2026-11-19 --refresh', 'read again and send what is new'],
+  ],
+  configure(command, acts) {
+    command
+      .argument('[flow]', 'the flow; may be left out with --due, and where the file has one flow')
+      .option('--for <window>', 'the window: 2026-11-19, 2026-11-19T05, 2026-W47, 2026-11, latest')
+      .option('--from <window>', 'the first of several windows, oldest first')
+      .option('--to <window>', 'the window before which to stop; not run itself')
+      .option('--due', 'every window that a schedule says should have run by now')
+      .option('--refresh', 'read the window again and compare it with what was delivered')
+      .option('--resend-all', 'read the window again and send all of it once more; needs --reason')
+      .option('--reason <text>', 'why; kept in the ledger')
+      .option('--batches <names>', 'only these batches (b1,b2); nothing is read')
+      .option('--correlation-id <id>', 'goes with every status and request of the run')
+      .option('--lease <duration>', 'how long a process that went silent keeps its claim')
+      .option('--empty-exit-code <n>', 'exit with this instead of 0 when there was nothing to send')
+      .option('--progress-interval <duration>', `between two lines off a terminal (default: ${INTERVAL}); 0 for none`)
+      .option('--yes', 'ask nothing')
+      .action(acts(runFlow));
+  },
+};
+
+async function runFlow(context: Context, given: Given): Promise<number> {
+  const emptyText = textOption(given, 'emptyExitCode') ?? '0';
+  const emptyExitCode = readWhole(emptyText, '--empty-exit-code', { min: 0, max: 255 });
+  const options = await readOptions(context, given);
+  const intervalMs = readDuration(textOption(given, 'progressInterval') ?? INTERVAL, '--progress-interval');
+  const targets = await readTargets(context, given);
+  const interrupts = new Interrupts(context.io, (nth) => heard(context, nth, targets));
+  let outcome: Outcome;
+  try {
+    outcome = await runWindows(context, targets, { options, intervalMs, interrupts });
+  } finally {
+    interrupts.release();
+  }
+  const worst = worstOf(outcome.results.map((result) => result.exitCode));
+  const code = interrupts.exitCode ?? worst;
+  const exitCode = code === EXIT.ok && outcome.sent === 0 ? emptyExitCode : code;
+  report(context, { ...outcome, exitCode });
+  return exitCode;
+}
+
+function report(context: Context, { results, notBegun, exitCode }: Outcome & { readonly exitCode: number }): void {
+  const document: OutputOf<'run'> = {
+    schema: 'waybill.run/1',
+    exitCode,
+    results: [...results],
+    notBegun: notBegun.map((target) => ({ ...target })),
+  };
+  // One line, also on a terminal: orchestrators keep the last line of a task as its result.
+  if (context.view.json) context.write(`${JSON.stringify(document)}\n`);
+  else for (const line of textOf(context, document)) context.write(`${line}\n`);
+}
+
+function textOf(context: Context, document: OutputOf<'run'>): string[] {
+  const lines = document.results.flatMap((result) => reportLines(context, result));
+  if (document.results.length === 0 && document.notBegun.length === 0) lines.push('nothing to send: no window is due');
+  for (const { flow, window } of document.notBegun) {
+    lines.push(`${flow} ${window}: not begun`, `  next: ${runCommand(context, flow, window)}`);
+  }
+  return lines;
+}
+
+async function readOptions(context: Context, given: Given): Promise<RunAsk['options']> {
+  const reason = textOption(given, 'reason');
+  const resendAll = flagOption(given, 'resendAll');
+  if (resendAll) await allowResend(context, given, reason);
+  const batches = textOption(given, 'batches');
+  const lease = textOption(given, 'lease');
+  const correlationId = textOption(given, 'correlationId');
+  return {
+    ...(flagOption(given, 'refresh') ? { refresh: true } : {}),
+    ...(resendAll && reason !== undefined ? { resendAll: { reason } } : {}),
+    ...(batches === undefined ? {} : { only: readBatches([batches]) }),
+    ...(correlationId === undefined ? {} : { correlationId }),
+    ...(lease === undefined ? {} : { leaseMs: readDuration(lease, '--lease') }),
+  };
+}
+
+async function allowResend(context: Context, given: Given, reason: string | undefined): Promise<void> {
+  if (reason === undefined) throw usage('--resend-all needs a reason', 'Add --reason TEXT: it is kept in the ledger.');
+  if (flagOption(given, 'refresh') || textOption(given, 'batches') !== undefined) {
+    throw usage('--resend-all goes with neither --refresh nor --batches', 'Choose one of them.');
+  }
+  const question = 'Send everything of this window again? A sink that keeps all it gets will hold it twice.';
+  if (await confirm(context, question, flagOption(given, 'yes'))) return;
+  throw usage('nothing was sent again', 'Answer y, or give --yes.');
+}
+
+async function readTargets(context: Context, given: Given): Promise<Target[]> {
+  const [window, from, to] = ['for', 'from', 'to'].map((name) => textOption(given, name));
+  const flow = given.words[0];
+  const due = flagOption(given, 'due');
+  if ([window !== undefined, from !== undefined || to !== undefined, due].filter(Boolean).length > 1) {
+    throw usage('--for, --from with --to, and --due are three ways to say the same', 'Choose one of them.');
+  }
+  const waybill = await context.waybill();
+  if (due) return (await waybill.due(flow)).map((each) => ({ flow: each.flow, window: each.window.name }));
+  const name = flow ?? onlyFlow(waybill.flows().map((each) => each.name));
+  if (from === undefined && to === undefined) return [{ flow: name, window }];
+  if (from === undefined || to === undefined) throw usage('--from and --to come together', 'Give both, or --for.');
+  const windows = waybill.windows(name, from, to);
+  if (windows.length === 0)
+    throw usage(`no window begins at or after ${from} and before ${to}`, '--to is not run itself.');
+  return windows.map((each) => ({ flow: name, window: each.name }));
+}
+
+/** The flow of a file that has one; otherwise it must be named. */
+export function onlyFlow(names: readonly string[]): string {
+  const [first, second] = names;
+  if (first !== undefined && second === undefined) return first;
+  throw usage('the command does not say which flow', `Name one: ${names.join(', ') || 'the flow file has none'}.`);
+}
+
+function heard(context: Context, nth: 1 | 2, targets: readonly Target[]): void {
+  const [target] = targets;
+  const resume =
+    target === undefined || targets.length > 1
+      ? 'the same command'
+      : runCommand(context, target.flow, target.window ?? 'all');
+  context.complain(
+    nth === 1
+      ? `stopping: what is in flight is finished and recorded; press Ctrl-C again to leave at once. Resume with: ${resume}`
+      : `leaving at once: what was in flight may have arrived; it is in doubt until the next start settles it. Resume with: ${resume}`,
+  );
+}

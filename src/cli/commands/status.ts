@@ -1,0 +1,136 @@
+import type { LedgerReader, RunRow } from '../../app/waybill.ts';
+import { RUN_STATES, type RunState } from '../../model/states.ts';
+import { type CommandDefinition, type Given, textOption } from '../command.ts';
+import type { Context } from '../context.ts';
+import { runDocument } from '../documents.ts';
+import { EXIT } from '../exit-codes.ts';
+import { countOf, showState } from '../format-values.ts';
+import { nextSteps, sumBalances } from '../next-steps.ts';
+import type { OutputOf } from '../output-schemas.ts';
+import { readWhole } from '../read-words.ts';
+import { balanceCells, nextLines } from '../run-report.ts';
+import type { Column } from '../table.ts';
+import { stateStyle } from '../view.ts';
+
+const LATEST = '10';
+
+export const status: CommandDefinition = {
+  description:
+    'Shows the latest runs, and of the older ones those that need somebody; the worst first, each with the commands ' +
+    'that come next.',
+  exits: [0, 1, 2],
+  examples: [
+    ['waybill status', 'all flows'],
+    ['waybill status roket-daily', 'one flow'],
+  ],
+  configure(command, acts) {
+    command
+      .argument('[flow]', 'only this flow')
+      .option('--limit <n>', `how many of the latest runs, and of each kind of problem (default: ${LATEST})`)
+      .action(acts(showStatus));
+  },
+};
+
+type StatusDocument = OutputOf<'status'>;
+type StatusRun = StatusDocument['runs'][number];
+
+/** The worst first. An open run whose lease has run out was left by a process that is gone. */
+const CONDITIONS = [
+  'failed',
+  'in-doubt',
+  'interrupted',
+  'complete-with-refusals',
+  'paused',
+  'running',
+  'cancelled',
+  'complete',
+] as const;
+type Condition = (typeof CONDITIONS)[number];
+const NEEDS: readonly Condition[] = ['failed', 'in-doubt', 'interrupted', 'complete-with-refusals', 'paused'];
+
+async function showStatus(context: Context, given: Given): Promise<number> {
+  const waybill = await context.waybill();
+  const reader = await waybill.reader();
+  const limit = readWhole(textOption(given, 'limit') ?? LATEST, '--limit', { min: 1, max: 1000 });
+  const rows = await interesting(reader, given.words[0], limit);
+  const runs = await Promise.all(rows.map((row) => statusRun(context, reader, row)));
+  runs.sort((a, b) => rank(a) - rank(b) || b.run.openedAt.localeCompare(a.run.openedAt));
+  const attention = runs.filter((run) => run.needsAttention).length;
+  const document: StatusDocument = { schema: 'waybill.status/1', attention, runs };
+  context.show(document, () => statusLines(context, document));
+  return EXIT.ok;
+}
+
+const rank = (run: StatusRun): number => CONDITIONS.indexOf(run.condition as Condition);
+
+/** The latest runs, and the latest of each state that may be a problem, each run once. */
+async function interesting(reader: LedgerReader, flow: string | undefined, limit: number): Promise<RunRow[]> {
+  const ask = { ...(flow === undefined ? {} : { flow }), newestFirst: true, limit };
+  const problems = RUN_STATES.filter((state: RunState) => state !== 'complete' && state !== 'cancelled');
+  const lists = await Promise.all([reader.runs(ask), ...problems.map((state) => reader.runs({ ...ask, state }))]);
+  return [...new Map(lists.flat().map((row) => [row.id, row])).values()];
+}
+
+async function statusRun(context: Context, reader: LedgerReader, row: RunRow): Promise<StatusRun> {
+  const run = runDocument(row, context.io.wallMs());
+  const balances = await reader.balance(row.id);
+  const lanes = [...balances].map(([lane, balance]) => ({ lane, balance: { ...balance } }));
+  const balance = { ...sumBalances(lanes) };
+  const condition = conditionOf(run);
+  const { id, flow, window, paused } = run;
+  const next = nextSteps(context, {
+    run: id,
+    flow,
+    window: window.name,
+    balance,
+    paused,
+    idle: condition !== 'running',
+  });
+  return { run, condition, needsAttention: NEEDS.includes(condition), balance, lanes, next };
+}
+
+function conditionOf(run: StatusRun['run']): Condition {
+  if (run.state !== 'open') return run.state;
+  if (run.paused) return 'paused';
+  return run.lease?.valid === true ? 'running' : 'interrupted';
+}
+
+const number = (head: string): Column => ({ head, align: 'right' });
+const COLUMNS: readonly Column[] = [
+  { head: 'run' },
+  { head: 'flow', shrinkTo: 8 },
+  { head: 'window', shrinkTo: 10 },
+  { head: 'condition', shrinkTo: 10 },
+  number('read'),
+  number('delivered'),
+  number('refused'),
+  number('skipped'),
+  number('in doubt'),
+  number('pending'),
+];
+
+function statusLines(context: Context, document: StatusDocument): string[] {
+  const { paint } = context.view;
+  if (document.runs.length === 0) return ['no runs yet'];
+  const table = context.table(
+    COLUMNS,
+    document.runs.map(({ run, condition, balance }) => [
+      run.id,
+      run.flow,
+      run.window.name,
+      { text: showState(condition as RunState), style: stateStyle(paint, condition) },
+      ...balanceCells(context, balance),
+    ]),
+  );
+  const urgent = document.runs.filter((run) => run.needsAttention);
+  const head =
+    urgent.length === 0
+      ? paint.green('nothing needs attention')
+      : paint.bold(
+          paint.yellow(`${countOf(urgent.length, 'run')} ${urgent.length === 1 ? 'needs' : 'need'} attention`),
+        );
+  const steps = urgent
+    .slice(0, 3)
+    .flatMap(({ run, next }) => ['', `${run.id} ${run.flow} ${run.window.name}`, ...nextLines(context, next)]);
+  return [head, '', ...table, ...steps];
+}

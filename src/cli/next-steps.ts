@@ -1,0 +1,59 @@
+import type { RunSummary } from '../app/waybill.ts';
+import { showRun } from '../model/ids.ts';
+import { addBalances, type Balance } from '../model/states.ts';
+import type { Context } from './context.ts';
+import { EXIT } from './exit-codes.ts';
+
+/** Where a run stands, as far as it decides what comes next. */
+export interface Standing {
+  /** `r3`. */
+  readonly run: string;
+  readonly flow: string;
+  readonly window: string;
+  readonly balance: Balance;
+  readonly paused: boolean;
+  /** Nobody is at work on it. */
+  readonly idle: boolean;
+}
+
+/** Commands to copy, the most pressing first. Empty when there is nothing to do. */
+export function nextSteps(context: Context, at: Standing): string[] {
+  const steps: string[] = [];
+  if (at.paused) steps.push(context.command('resume', at.run));
+  if (at.balance.inDoubt > 0) {
+    steps.push(context.command('doubts', at.run));
+    steps.push(context.command('settle', '--run', at.run, '--as', 'ask', '--evidence', 'asked the sink again'));
+  }
+  if (at.balance.refused > 0) {
+    steps.push(context.command('records', at.run, '--state', 'refused'));
+    steps.push(context.command('retry', at.run, '--reason', 'the data was corrected'));
+  }
+  if (at.balance.pending > 0 && at.idle && !at.paused) steps.push(runCommand(context, at.flow, at.window));
+  return steps;
+}
+
+export const runCommand = (context: Context, flow: string, window: string): string =>
+  context.command('run', flow, ...(window === 'all' ? [] : ['--for', window]));
+
+export const sumBalances = (lanes: readonly { readonly balance: Balance }[]): Balance =>
+  addBalances(lanes.map((lane) => lane.balance));
+
+/** The exit code that one finished start stands for, interruptions aside. Doubt wins over everything that it can. */
+export function exitOfSummary(summary: RunSummary): number {
+  const balance = sumBalances(summary.lanes);
+  if (summary.run.state === 'failed') return EXIT.failed;
+  if (balance.inDoubt > 0) return EXIT.inDoubt;
+  if (summary.stalled.length > 0 || summary.paused || balance.pending > 0) return EXIT.temporary;
+  return balance.refused > 0 ? EXIT.refused : EXIT.ok;
+}
+
+export function standingOf(summary: RunSummary): Standing {
+  return {
+    run: showRun(summary.run.id),
+    flow: summary.run.flow,
+    window: summary.run.window.name,
+    balance: sumBalances(summary.lanes),
+    paused: summary.paused,
+    idle: true,
+  };
+}

@@ -1,0 +1,214 @@
+import { z } from 'zod';
+import {
+  attemptShape,
+  balanceShape,
+  batchShape,
+  doubtShape,
+  errorShape,
+  guaranteeShape,
+  laneShape,
+  positionShape,
+  recordShape,
+  runShape,
+  windowShape,
+} from './output-shapes.ts';
+
+/**
+ * The JSON document of every command. The number after the slash grows when a field goes away or changes its meaning;
+ * new fields may come without that.
+ */
+
+const count = z.number().int().nonnegative();
+const commands = z.array(z.string()).describe('commands to copy, the next step to take');
+const page = z.string().optional().describe('pass it to --after for the next page; absent on the last');
+const document = <N extends string, S extends z.ZodRawShape>(name: N, shape: S) =>
+  z.strictObject({ schema: z.literal(`waybill.${name}/1` as const), ...shape });
+
+const finding = z.strictObject({
+  level: z.enum(['error', 'warning', 'info']),
+  place: z.string().optional(),
+  code: z.string(),
+  message: z.string(),
+  hint: z.string().optional(),
+});
+
+const flowLane = z.strictObject({
+  lane: z.string(),
+  connector: z.string(),
+  strategy: z.string(),
+  guarantee: guaranteeShape.optional(),
+});
+
+const amount = { batches: count, records: count, bytes: count };
+
+const plannedLane = z.strictObject({
+  lane: z.string(),
+  strategy: z.string(),
+  guarantee: guaranteeShape,
+  ordered: z.boolean(),
+  ready: z.strictObject(amount),
+  doubts: count,
+  fresh: z.strictObject({ ...amount, largestRecords: count, largestBytes: count }),
+  compared: z.strictObject({ same: count, changed: count, vanished: count, fresh: count }).optional(),
+  unbatched: z.array(z.strictObject({ row: count, code: z.string(), message: z.string() })),
+  balance: balanceShape,
+});
+
+const laneSummary = z.strictObject({
+  lane: z.string(),
+  guarantee: guaranteeShape,
+  balance: balanceShape,
+  attempts: count,
+  batches: count,
+  answers: z.record(z.string(), count),
+});
+
+const generationLane = z.strictObject({
+  lane: z.string(),
+  read: count,
+  same: count,
+  changed: count,
+  duplicates: count,
+  vanished: count,
+  batches: count,
+  sealed: count,
+  unbatched: count,
+});
+
+const runResult = z.strictObject({
+  flow: z.string(),
+  window: z.string(),
+  exitCode: count,
+  run: runShape.optional(),
+  generation: z
+    .strictObject({
+      generation: count,
+      kind: z.enum(['first', 'again', 'refresh', 'resend']),
+      state: z.enum(['open', 'closed', 'abandoned']),
+      reason: z.string(),
+      lanes: z.array(generationLane),
+    })
+    .optional(),
+  lanes: z.array(laneSummary),
+  nothingToDo: z.boolean(),
+  interrupted: z.boolean(),
+  paused: z.boolean(),
+  stalled: z.array(z.strictObject({ lane: z.string(), reason: z.string() })),
+  durationMs: z.number(),
+  error: errorShape.optional(),
+  next: commands,
+});
+
+const moved = z.strictObject({ batch: z.string(), state: z.string(), children: z.array(z.string()) });
+const trace = z.strictObject({
+  record: recordShape,
+  steps: z.array(z.strictObject({ batch: batchShape, position: count, attempts: z.array(attemptShape) })),
+  doubt: doubtShape.optional(),
+  next: commands,
+});
+const runChange = { run: runShape, lanes: z.array(laneShape), next: commands };
+
+export const OUTPUTS = {
+  init: document('init', { file: z.string(), next: commands }),
+  check: document('check', {
+    file: z.string(),
+    ok: z.boolean(),
+    flows: z.array(z.strictObject({ flow: z.string(), ok: z.boolean(), lanes: z.array(flowLane) })),
+    findings: z.array(finding),
+  }),
+  plan: document('plan', {
+    flow: z.string(),
+    window: windowShape,
+    run: runShape.optional(),
+    reading: z.strictObject({ reads: z.boolean(), why: z.string() }),
+    lanes: z.array(plannedLane),
+    next: commands,
+  }),
+  run: document('run', {
+    exitCode: count,
+    results: z.array(runResult),
+    notBegun: z.array(z.strictObject({ flow: z.string(), window: z.string() })),
+  }),
+  status: document('status', {
+    attention: count.describe('how many of the runs need somebody'),
+    runs: z.array(
+      z.strictObject({
+        run: runShape,
+        condition: z.string().describe('the state, or what an open run is really doing'),
+        needsAttention: z.boolean(),
+        balance: balanceShape,
+        lanes: z.array(z.strictObject({ lane: z.string(), balance: balanceShape })),
+        next: commands,
+      }),
+    ),
+  }),
+  runs: document('runs', { runs: z.array(runShape), after: page }),
+  batches: document('batches', { batches: z.array(batchShape), after: page }),
+  'batches-show': document('batches-show', {
+    batch: batchShape,
+    attempts: z.array(attemptShape),
+    children: z.array(batchShape),
+    payloadFile: z.string().optional(),
+    next: commands,
+  }),
+  records: document('records', { records: z.array(recordShape), after: page }),
+  trace: document('trace', { key: z.array(z.string()), traces: z.array(trace) }),
+  doubts: document('doubts', { doubts: z.array(doubtShape), after: page }),
+  settle: document('settle', { as: z.string(), settled: z.array(moved), next: commands }),
+  retry: document('retry', { retried: z.array(moved), next: commands }),
+  pause: document('pause', runChange),
+  resume: document('resume', runChange),
+  cancel: document('cancel', runChange),
+  state: document('state', {
+    flow: z.string(),
+    positions: z.array(z.strictObject({ position: positionShape, at: z.iso.datetime(), run: z.string().optional() })),
+    history: z
+      .array(
+        z.strictObject({
+          at: z.iso.datetime(),
+          what: z.string(),
+          run: z.string(),
+          window: z.string().optional(),
+          position: positionShape.optional(),
+          detail: z.record(z.string(), z.unknown()).optional(),
+        }),
+      )
+      .optional(),
+  }),
+  verify: document('verify', { run: z.string().optional(), differences: z.array(z.string()) }),
+  doctor: document('doctor', {
+    ok: z.boolean(),
+    checks: z.array(
+      z.strictObject({ check: z.string(), ok: z.boolean(), message: z.string(), hint: z.string().optional() }),
+    ),
+  }),
+  connectors: document('connectors', {
+    connectors: z.array(
+      z.strictObject({
+        type: z.string(),
+        summary: z.string(),
+        source: z.boolean(),
+        sink: z.boolean(),
+      }),
+    ),
+    strategies: z.array(z.strictObject({ name: z.string(), summary: z.string() })),
+  }),
+  schedule: document('schedule', {
+    flow: z.string(),
+    window: z.string(),
+    result: runResult,
+  }),
+  schema: document('schema', { of: z.string(), jsonSchema: z.record(z.string(), z.unknown()) }),
+  completion: document('completion', { shell: z.string(), script: z.string() }),
+  error: errorShape,
+} as const;
+
+export type OutputName = keyof typeof OUTPUTS;
+export type OutputOf<N extends OutputName> = z.infer<(typeof OUTPUTS)[N]>;
+
+export const outputNames = Object.keys(OUTPUTS) as readonly OutputName[];
+
+/** The JSON Schema (2020-12) of one output. */
+export function outputSchema(name: OutputName): Record<string, unknown> {
+  return z.toJSONSchema(OUTPUTS[name], { target: 'draft-2020-12' }) as Record<string, unknown>;
+}
