@@ -1,70 +1,133 @@
 import { z } from 'zod';
 import type { Connector } from '../connectors/connector.ts';
+import type { ConnectorList } from './config.ts';
 import { allConnectors } from './connector-list.ts';
 import { fileSchema, flowSchema, sinkSchema, sourceSchema } from './flow-file.ts';
 
 type JsonSchema = Record<string, unknown>;
 
 /**
- * The JSON Schema (2020-12) of the flow file, for editors. A connection names its connector, so its settings are one
- * of the known ones; a source or a sink names only a connection, so its settings may be those of any connector.
- * `waybill check` is stricter: it knows which.
+ * The JSON Schema (draft 2020-12) of the flow file, made from the schemas that check it, so that an editor knows every
+ * key of every connector. A source or a sink names only a connection, so its settings may be those of any connector;
+ * `waybill check` is stricter, since it knows which. Where a number is wanted, a variable may stand as well.
  */
-export async function flowFileSchema(): Promise<JsonSchema> {
-  const connectors = await allConnectors();
-  const all = (await Promise.all(connectors.types.map((type) => connectors.load(type)))).filter(
-    (one) => one !== undefined,
-  );
-  const flow = asJson(flowSchema);
-  const sink = anyOf(
-    all.flatMap((one) => (one.sink === undefined ? [] : [merge(asJson(sinkSchema), asJson(one.sink.settings))])),
-  );
-  const properties = flow.properties as JsonSchema;
-  properties.source = anyOf(
-    all.flatMap((one) => (one.source === undefined ? [] : [merge(asJson(sourceSchema), asJson(one.source.settings))])),
-  );
-  properties.sink = sink;
-  properties.sinks = { type: 'object', additionalProperties: sink };
-  const file = asJson(fileSchema);
-  const parts = file.properties as JsonSchema;
-  parts.connections = { type: 'object', additionalProperties: anyOf(all.map(connectionSchema)) };
-  parts.flows = { type: 'object', additionalProperties: flow };
-  return { $schema: 'https://json-schema.org/draft/2020-12/schema', title: 'Waybill flow file', ...file };
-}
-
-function connectionSchema(connector: Connector): JsonSchema {
-  const type = { type: 'object', properties: { type: { const: connector.type } }, required: ['type'] };
-  return merge(type, asJson(connector.connection));
-}
-
-/** As it is written, before defaults and conversions; what JSON Schema cannot say is allowed. */
-function asJson(schema: z.ZodType): JsonSchema {
-  const { $schema: _, ...rest } = z.toJSONSchema(schema, {
-    target: 'draft-2020-12',
-    io: 'input',
-    unrepresentable: 'any',
-  });
-  return rest as JsonSchema;
-}
-
-/** Both sets of keys in one object; the settings may be one of several shapes. */
-function merge(base: JsonSchema, settings: JsonSchema): JsonSchema {
-  for (const word of ['anyOf', 'oneOf'] as const) {
-    const options = settings[word];
-    if (Array.isArray(options)) return anyOf(options.map((option: JsonSchema) => merge(base, option)));
+export async function flowFileSchema(connectors?: ConnectorList): Promise<JsonSchema> {
+  const list = connectors ?? (await allConnectors());
+  const loaded: Connector[] = [];
+  for (const type of list.types) {
+    const connector = await list.load(type);
+    if (connector !== undefined) loaded.push(connector);
   }
-  const required = [base, settings].flatMap((one) => (one.required as string[] | undefined) ?? []);
+  const builder = new SchemaBuilder();
+  const flow = builder.of('flow', flowSchema);
+  const lane = builder.side(loaded, 'sink', sinkSchema);
+  const properties = {
+    ...propertiesOf(flow),
+    source: builder.side(loaded, 'source', sourceSchema),
+    sink: lane,
+    sinks: { type: 'object', minProperties: 1, additionalProperties: lane },
+  };
+  const one = [{ required: ['sink'] }, { required: ['sinks'] }];
+  const file = builder.of('file', fileSchema);
   return {
-    type: 'object',
-    ...(settings.$defs === undefined ? {} : { $defs: settings.$defs }),
-    properties: { ...(base.properties as JsonSchema), ...(settings.properties as JsonSchema | undefined) },
-    ...(required.length === 0 ? {} : { required: [...new Set(required)] }),
-    // A settings schema without named properties allows any: then so must this one.
-    additionalProperties: settings.properties === undefined && settings.type !== 'object',
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    title: 'Waybill flow file',
+    ...file,
+    properties: {
+      ...propertiesOf(file),
+      connections: { type: 'object', additionalProperties: builder.connections(loaded) },
+      flows: { type: 'object', additionalProperties: { ...flow, properties, required: ['source'], oneOf: one } },
+    },
+    required: ['version', 'flows'],
+    $defs: builder.definitions,
   };
 }
 
-function anyOf(options: readonly JsonSchema[]): JsonSchema {
-  const [only] = options;
-  return options.length === 1 && only !== undefined ? only : { anyOf: options };
+const propertiesOf = (schema: JsonSchema): JsonSchema => (schema.properties ?? {}) as JsonSchema;
+
+class SchemaBuilder {
+  readonly definitions: Record<string, JsonSchema> = {};
+
+  /** A schema whose own definitions have moved to the common list, under names that begin with `name`. */
+  of(name: string, schema: z.ZodType): JsonSchema {
+    const options = { target: 'draft-2020-12', io: 'input', unrepresentable: 'any' } as const;
+    const { $schema: _, $defs, ...json } = z.toJSONSchema(schema, options) as JsonSchema;
+    for (const [id, definition] of Object.entries(($defs ?? {}) as Record<string, JsonSchema>)) {
+      this.definitions[`${name}.${id}`] = moved(definition, name) as JsonSchema;
+    }
+    return moved(json, name) as JsonSchema;
+  }
+
+  /** What may stand as a connection: one form for each connector. */
+  connections(connectors: readonly Connector[]): JsonSchema {
+    const forms = connectors.map((connector) => {
+      const name = `connection.${connector.type}`;
+      const type = { const: connector.type, description: connector.summary };
+      return this.#define(name, withKeys(this.of(name, connector.connection), { type }, ['type']));
+    });
+    return { anyOf: forms };
+  }
+
+  /** What may stand as a source or a sink: one form for each connector that has one. */
+  side(connectors: readonly Connector[], side: 'source' | 'sink', generic: z.ZodType): JsonSchema {
+    const common = propertiesOf(this.of(side, generic));
+    const forms = connectors.flatMap((connector) => {
+      const part = connector[side];
+      if (part === undefined) return [];
+      const name = `${side}.${connector.type}`;
+      return [this.#define(name, withKeys(this.of(name, part.settings), common, ['connection']))];
+    });
+    return { anyOf: forms };
+  }
+
+  #define(name: string, schema: JsonSchema): JsonSchema {
+    this.definitions[name] = schema;
+    return { $ref: `#/$defs/${name}` };
+  }
+}
+
+/** References of a schema that was a document of its own point to where its definitions are now. */
+function moved(node: unknown, name: string): unknown {
+  if (Array.isArray(node)) return node.map((item) => moved(item, name));
+  if (typeof node !== 'object' || node === null) return node;
+  // Our own mark for fields that hold secrets; it would mean nothing to an editor.
+  const { secret: _, ...copy } = node as JsonSchema;
+  for (const [key, value] of Object.entries(copy)) {
+    if (key === '$ref' && typeof value === 'string') {
+      copy[key] = value === '#' ? `#/$defs/${name}` : value.replace('#/$defs/', `#/$defs/${name}.`);
+    } else if (key !== 'default' && key !== 'const' && key !== 'enum') copy[key] = moved(value, name);
+  }
+  return orVariable(copy);
+}
+
+/** Numbers, and texts of a certain form, may be given by a variable. */
+function orVariable(schema: JsonSchema): JsonSchema {
+  const { type, description, default: preset, ...rest } = schema;
+  const isNumber = type === 'number' || type === 'integer' || type === 'boolean';
+  const isForm = type === 'string' && (rest.pattern !== undefined || rest.format !== undefined);
+  if (!isNumber && !isForm) return schema;
+  return {
+    ...(description === undefined ? {} : { description }),
+    ...(preset === undefined ? {} : { default: preset }),
+    anyOf: [
+      { type, ...rest },
+      { type: 'string', pattern: '\\$\\{[A-Za-z_][A-Za-z0-9_]*(:[^{}]*)?\\}' },
+    ],
+  };
+}
+
+/** Adds keys to every form of an object schema. */
+function withKeys(schema: JsonSchema, keys: JsonSchema, required: readonly string[]): JsonSchema {
+  for (const choice of ['anyOf', 'oneOf'] as const) {
+    const forms = schema[choice];
+    if (!Array.isArray(forms)) continue;
+    return { ...schema, [choice]: forms.map((form: JsonSchema) => withKeys(form, keys, required)) };
+  }
+  const before = Array.isArray(schema.required) ? (schema.required as string[]) : [];
+  return {
+    ...schema,
+    type: 'object',
+    properties: { ...keys, ...propertiesOf(schema) },
+    required: [...new Set([...required, ...before])],
+  };
 }
