@@ -31,7 +31,7 @@ const DAY = 24 * HOUR;
 /** `340 ms`, `1.2 s`, `12 s`, `3 min 05 s`, `2 h 07 min`, `4 d 3 h`. */
 export function formatDuration(ms: number): string {
   if (ms < 0) return `-${formatDuration(-ms)}`;
-  if (ms < SECOND) return `${Math.round(ms)} ms`;
+  if (ms < SECOND) return `${Math.floor(ms)} ms`;
   if (ms < 10 * SECOND) return `${(Math.floor(ms / 100) / 10).toFixed(1)} s`;
   if (ms < MINUTE) return `${Math.floor(ms / SECOND)} s`;
   if (ms < HOUR) return pair(ms, MINUTE, 'min', SECOND, 's');

@@ -33,7 +33,7 @@ export function renderTable(
       .filter((_, at) => used[at])
       .join(GAP)
       .trimEnd();
-  const head = line(columns.map((column, at) => options.headStyle(it(column.head, widths[at]!, column.align))));
+  const head = line(columns.map((column, at) => options.headStyle(padTo(column.head, widths[at]!, column.align))));
   return [head, ...cells.map((row) => line(row.map((cell, at) => paint(cell, widths[at]!, columns[at]!))))];
 }
 
@@ -71,7 +71,7 @@ function paint(cell: { text: string; style: (text: string) => string }, width: n
   return column.align === 'right' ? space + cell.style(text) : cell.style(text) + space;
 }
 
-function _fit(text: string, width: number, align: Column['align'] = 'left'): string {
+function padTo(text: string, width: number, align: Column['align'] = 'left'): string {
   const cut = cutText(text, width);
   const space = ' '.repeat(width - displayWidth(cut));
   return align === 'right' ? space + cut : cut + space;
