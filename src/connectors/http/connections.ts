@@ -67,6 +67,8 @@ export class Connections {
       headersTimeout: 0,
       bodyTimeout: 0,
       keepAliveTimeout: IDLE_MAX_MS,
+      // undici closes on its own, coarser clock; it must not be the one that decides.
+      keepAliveTimeoutThreshold: MARGIN_MS / 2,
       connect: (_options, callback) => {
         // Later, not now: undici looks for work only after its connector has returned.
         queueMicrotask(() => {

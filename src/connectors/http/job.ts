@@ -1,5 +1,5 @@
 import type { Batch, Payload } from '../../model/batch.ts';
-import { NotAppliedError, RefusedError, WaybillError } from '../../model/errors.ts';
+import { describeError, NotAppliedError, RefusedError, WaybillError } from '../../model/errors.ts';
 import { OUTCOME, unknown, type Verdict } from '../../model/verdict.ts';
 import type { Abilities, Permit } from '../connector.ts';
 import type { Sent } from './account.ts';
@@ -30,13 +30,19 @@ class Jobs {
     this.#config = config;
   }
 
+  /** Whatever goes wrong here, nothing of the batch has left: an orphan that holds nothing is harmless. */
   async open(permit: Permit): Promise<string> {
     const { create } = this.#config;
-    const reply = await this.#step(create, permit, undefined);
-    const handle = identityOf(at(jsonOf(reply), create.handle));
-    if (handle !== undefined) return handle;
-    // An orphan that holds nothing is harmless: no data is sent without a handle.
-    throw new NotAppliedError(`${stepName(create, 'POST')} gave no handle at ${create.handle}`);
+    const name = stepName(create, 'POST');
+    try {
+      const reply = await this.#step(create, permit, undefined);
+      const handle = identityOf(at(jsonOf(reply), create.handle));
+      if (handle !== undefined) return handle;
+    } catch (error) {
+      if (error instanceof NotAppliedError || error instanceof RefusedError) throw error;
+      throw new NotAppliedError(`${name} made no job: ${describeError(error)}`, { cause: error, sinkAway: true });
+    }
+    throw new NotAppliedError(`${name} gave no handle at ${create.handle}`);
   }
 
   async send(handle: string, permit: Permit): Promise<void> {

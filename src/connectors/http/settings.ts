@@ -21,13 +21,18 @@ export const connectionSchema = z.strictObject({
 });
 export type ConnectionConfig = z.output<typeof connectionSchema>;
 
-/** A path below the base URL. Secrets in queries end up in access logs, so names that sound like one are refused. */
-const pathSchema = z
+/**
+ * A path below the base URL. Secrets in queries end up in access logs, so names that sound like one are refused.
+ * Templates are spelled without spaces from here on.
+ */
+const templateSchema = z
   .string()
-  .regex(/^(\/[^\s#]*)?$/, 'a path begins with / and holds no space and no #')
+  .transform((path) => path.replaceAll(/\{\{\s*([A-Za-z.]+)\s*\}\}/g, '{{$1}}'))
+  .refine((path) => /^(\/[\x21\x22\x24-\x7e]*)?$/.test(path), 'a path begins with / and holds neither spaces nor #')
   .refine((path) => !/[?&][^=]*(token|secret|password|api_?-?key|signature)[^=]*=/i.test(path), {
     message: 'a secret in a URL ends up in logs; use auth',
   });
+const pathSchema = templateSchema.refine((path) => !path.includes('{{'), 'nothing can be filled in here');
 
 const statusList = z.array(z.number().int().min(100).max(599));
 
@@ -45,7 +50,7 @@ const httpMethod = z.enum(['POST', 'PUT', 'PATCH']);
 
 const lookupSchema = z
   .strictObject({
-    path: pathSchema.describe('May hold {{ id }} (one request a record), {{ ids }} or {{ batch.idempotencyKey }}.'),
+    path: templateSchema.describe('May hold {{ id }} (one request a record), {{ ids }} or {{ batch.idempotencyKey }}.'),
     method: z.enum(['GET', 'POST']).default('GET').describe('POST sends the ids in a JSON body.'),
     recordId: z.string().describe('Path of the id within a record that was sent.'),
     idsField: z.string().default('ids').describe('For POST: the field of the body that holds the ids.'),
@@ -65,7 +70,7 @@ const lookupSchema = z
 
 const stepSchema = (what: string) =>
   z.strictObject({
-    path: pathSchema.describe(`${what} May hold {{ handle }}.`),
+    path: templateSchema.describe(`${what} May hold {{ handle }}.`),
     method: z.enum(['GET', 'POST', 'PUT', 'PATCH']).optional().describe('POST where data is sent, else GET.'),
     body: z.json().optional().describe('A JSON body, the same for every job.'),
   });
@@ -164,7 +169,9 @@ export const sinkSchema = z
         z.literal(true),
         z.strictObject({
           method: httpMethod.default('PUT').describe('The method that replaces one record.'),
-          path: pathSchema.refine((path) => path.includes('{{ key }}'), 'the path must hold {{ key }}'),
+          path: templateSchema
+            .refine((path) => path.includes('{{key}}'), 'the path must hold {{ key }}')
+            .describe('Where one record stands; holds {{ key }}.'),
           key: z.string().describe('Path of the key within a record.'),
         }),
       ])

@@ -1,5 +1,5 @@
 import type { Payload } from '../../model/batch.ts';
-import { NotAppliedError, WaybillError } from '../../model/errors.ts';
+import { NotAppliedError, RefusedError, WaybillError } from '../../model/errors.ts';
 import type { Verdict } from '../../model/verdict.ts';
 import type { Abilities, OpenContext, Permit, Rate, Sink } from '../connector.ts';
 import { framingOf } from './body.ts';
@@ -113,7 +113,9 @@ class Sender {
       compose: async () => {
         payload = await permit.payload();
         const key = identityOf(at(sentOf(permit.batch, payload).record(0), upsert.key));
-        if (key === undefined) throw new WaybillError('CONFIG_INVALID', `the record has no key at ${upsert.key}`);
+        if (key === undefined) {
+          throw new RefusedError(`the record has no key at ${upsert.key}`, { reason: 'no-key' });
+        }
         return { path: fill(upsert.path, { key }), body: payload.bytes };
       },
     });

@@ -1,5 +1,5 @@
 import type { Dispatcher } from 'undici';
-import { describeError, NotAppliedError, WaybillError } from '../../model/errors.ts';
+import { describeError, NotAppliedError, RefusedError, WaybillError } from '../../model/errors.ts';
 import type { Connection, Connections } from './connections.ts';
 import type { Deadlines } from './deadlines.ts';
 import { Reply, type ReplyHeaders } from './reply.ts';
@@ -164,8 +164,8 @@ class Exchange implements Dispatcher.DispatchHandler {
 }
 
 /** Everything before the first byte is proved harmless, a secret that cannot be read included. */
-function beforeSending(error: unknown, name: string): NotAppliedError {
-  if (error instanceof NotAppliedError) return error;
+function beforeSending(error: unknown, name: string): WaybillError {
+  if (error instanceof NotAppliedError || error instanceof RefusedError) return error;
   return new NotAppliedError(`${name} was not sent: ${describeError(error)}`, {
     cause: error,
     ...(error instanceof WaybillError ? { hint: error.hint, ids: error.ids } : {}),

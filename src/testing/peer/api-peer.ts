@@ -16,7 +16,7 @@ import { PeerJobs } from './jobs.ts';
 import { KeyStore } from './keys.ts';
 import { findRecords } from './lookups.ts';
 import { Gate } from './oauth.ts';
-import { rejectsWhole } from './shapes.ts';
+import { rejectsWhole, replyOf } from './shapes.ts';
 import { type AppliedRecord, PeerStore, type ReceivedRequest, recordsOf } from './store.ts';
 
 /**
@@ -172,14 +172,15 @@ class Peer implements ApiPeer {
     const refused = this.#refusedOf(request.records);
     const whole = rejectsWhole(behaviour.shape) && refused.size > 0;
     this.#apply(request, whole ? 'none' : applyOf(fault), refused);
-    const status = give(response, fault.answer, behaviour.shape, {
-      records: request.records,
-      refused,
-      nth: request.nth,
-    });
+    const outcome = { records: request.records, refused, nth: request.nth };
+    const status = give(response, fault.answer, behaviour.shape, outcome);
     if (status !== undefined) request.status = status;
     if (rule !== undefined && key !== undefined) {
-      this.#keys.end(rule, key, { status: status ?? 500, body: undefined }, request.applied > 0);
+      const { answer } = fault;
+      const error = isGood(answer)
+        ? undefined
+        : { status: 500, body: undefined, ...(typeof answer === 'object' ? answer : {}) };
+      this.#keys.end(rule, key, { honest: replyOf(behaviour.shape, outcome), error, applied: request.applied > 0 });
     }
     this.#fillJob(request, refused);
   }

@@ -25,11 +25,15 @@ export class KeyStore {
     return kept.reply ?? { status: 409, body: { error: 'a request with this key is still running' } };
   }
 
-  /** An error that is not stored frees the key: nothing was applied under it. */
-  end(rule: Idempotency, key: string, reply: Replied, applied: boolean): void {
+  /**
+   * `error`: the answer was one. Stored errors are repeated for good; others free the key, unless records were applied
+   * under it: then a repeat is answered with what the request came to.
+   */
+  end(rule: Idempotency, key: string, ended: { honest: Replied; error: Replied | undefined; applied: boolean }): void {
     const kept = this.#kept.get(key);
     if (kept === undefined) return;
-    if (reply.status < 400 || rule.storesErrors || applied) kept.reply = reply;
+    if (ended.error !== undefined && rule.storesErrors) kept.reply = ended.error;
+    else if (ended.error === undefined || ended.applied) kept.reply = ended.honest;
     else this.#kept.delete(key);
   }
 }
