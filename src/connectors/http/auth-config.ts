@@ -26,34 +26,40 @@ export const authSchema = z
   .union([
     z.strictObject({ bearer: secretSchema.describe('The token, as a reference.') }),
     z.strictObject({
-      basic: z.strictObject({
-        username: z.string().describe('The name, or a reference to it.'),
-        password: secretSchema,
-      }),
+      basic: z
+        .strictObject({
+          username: z.string().describe('The name, or a reference to it.'),
+          password: secretSchema,
+        })
+        .describe('A name and a password.'),
     }),
     z.strictObject({
-      header: z.strictObject({
-        name: headerName.describe('The header that carries the secret.'),
-        value: secretSchema,
-        prefix: z.string().default('').describe('What stands before the secret: `Token `.'),
-      }),
+      header: z
+        .strictObject({
+          name: headerName.describe('The header that carries the secret.'),
+          value: secretSchema,
+          prefix: z.string().default('').describe('What stands before the secret: `Token `.'),
+        })
+        .describe('A header of its own.'),
     }),
     z.strictObject({
-      oauth2: z.strictObject({
-        tokenUrl: z
-          .url({ protocol: /^https?$/ })
-          .refine(isPlain, 'a URL carries no credentials')
-          .describe('Where tokens are given out.'),
-        clientId: z.string().min(1).describe('The id of the client, or a reference to it.'),
-        clientSecret: secretSchema,
-        scope: z.string().optional().describe('The scopes to ask for, separated by spaces.'),
-        audience: z.string().optional().describe('The audience to ask for.'),
-        credentials: z
-          .enum(['basic', 'body'])
-          .default('basic')
-          .describe('How the client names itself to the token endpoint: in the header or in the form.'),
-        refreshAhead: durationSchema.default(60_000).describe('How long before its end a token is replaced.'),
-      }),
+      oauth2: z
+        .strictObject({
+          tokenUrl: z
+            .url({ protocol: /^https?$/ })
+            .refine(isPlain, 'a URL carries no credentials')
+            .describe('Where tokens are given out.'),
+          clientId: z.string().min(1).describe('The id of the client, or a reference to it.'),
+          clientSecret: secretSchema,
+          scope: z.string().optional().describe('The scopes to ask for, separated by spaces.'),
+          audience: z.string().optional().describe('The audience to ask for.'),
+          credentials: z
+            .enum(['basic', 'body'])
+            .default('basic')
+            .describe('How the client names itself to the token endpoint: in the header or in the form.'),
+          refreshAhead: durationSchema.default(60_000).describe('How long before its end a token is replaced.'),
+        })
+        .describe('OAuth 2 client credentials.'),
     }),
   ])
   .describe('How requests are authorized. Exactly one of bearer, basic, header and oauth2.');

@@ -77,19 +77,28 @@ const stepSchema = (what: string) =>
 
 const jobSchema = z
   .strictObject({
-    create: stepSchema('Makes an empty job.').extend({
-      handle: z.string().describe('Path of the handle in the reply.'),
-    }),
-    upload: stepSchema('Takes the records of the job.'),
-    complete: stepSchema('Tells the job that its data is complete.').optional(),
-    state: stepSchema('Tells how the job stands.').extend({
-      status: z.string().describe('Path of the status in the reply.'),
-      running: z.array(z.string()).default([]).describe('Statuses of a job at work.'),
-      empty: z.array(z.string()).default([]).describe('Statuses of a job that got no data, or was not told to begin.'),
-      done: z.array(z.string()).min(1).describe('Statuses of a job that has ended well.'),
-      failed: z.array(z.string()).default([]).describe('Statuses of a job that has ended badly.'),
-      receipt: receiptSchema.optional().describe('Read from the state of a job that has ended.'),
-    }),
+    create: stepSchema('Makes an empty job.')
+      .extend({
+        handle: z.string().describe('Path of the handle in the reply.'),
+      })
+      .describe('Makes an empty job.'),
+    upload: stepSchema('Takes the records of the job.').describe('Takes the records of the job.'),
+    complete: stepSchema('Tells the job that its data is complete.')
+      .optional()
+      .describe('Tells the job that its data is complete.'),
+    state: stepSchema('Tells how the job stands.')
+      .extend({
+        status: z.string().describe('Path of the status in the reply.'),
+        running: z.array(z.string()).default([]).describe('Statuses of a job at work.'),
+        empty: z
+          .array(z.string())
+          .default([])
+          .describe('Statuses of a job that got no data, or was not told to begin.'),
+        done: z.array(z.string()).min(1).describe('Statuses of a job that has ended well.'),
+        failed: z.array(z.string()).default([]).describe('Statuses of a job that has ended badly.'),
+        receipt: receiptSchema.optional().describe('Read from the state of a job that has ended.'),
+      })
+      .describe('Tells how the job stands.'),
     errors: stepSchema('Lists what a job refused.')
       .extend({
         receipt: receiptSchema,

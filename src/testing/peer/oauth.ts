@@ -34,7 +34,9 @@ export class Gate {
     const form = new URLSearchParams(body);
     const wanted = auth !== undefined && 'oauth' in auth ? auth.oauth : undefined;
     const inForm = form.get('client_id') === wanted?.clientId && form.get('client_secret') === wanted?.clientSecret;
-    const inHeader = wanted !== undefined && headers.authorization === basic(wanted.clientId, wanted.clientSecret);
+    // RFC 6749, 2.3.1: both parts are form-encoded before they are put together.
+    const [id, secret] = wanted === undefined ? [] : [wanted.clientId, wanted.clientSecret].map(encodeURIComponent);
+    const inHeader = headers.authorization === basic(id ?? '', secret ?? '');
     const scoped = wanted?.scope === undefined || form.get('scope') === wanted.scope;
     if (wanted === undefined || form.get('grant_type') !== 'client_credentials' || !(inForm || inHeader) || !scoped) {
       send(response, { status: 401, body: { error: 'invalid_client' } });

@@ -89,7 +89,7 @@ export function recordsOf(
   recordsAt: string,
   recordIn: string | undefined,
 ): readonly unknown[] {
-  if (body.trim() === '') return [];
+  if (body.trim() === '' || !contentType.includes('json')) return [];
   if (contentType.includes('ndjson'))
     return body
       .split('\n')
