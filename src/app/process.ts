@@ -6,8 +6,8 @@ import { realPorts } from './ports.ts';
 export interface Output {
   write(text: string | Uint8Array): unknown;
   readonly isTTY?: boolean;
-  readonly columns?: number;
-  readonly rows?: number;
+  readonly columns?: number | undefined;
+  readonly rows?: number | undefined;
 }
 
 /**

@@ -50,11 +50,13 @@ function pathPattern(command: CommandWords): string {
 function valueCases(options: readonly OptionWords[]): string[] {
   const byLong = new Map(options.map((option) => [option.long, option]));
   return [...byLong.values()].map((option) => {
-    const offer = option.file
-      ? 'COMPREPLY=($(compgen -f -- "$cur"))'
-      : `COMPREPLY=(${option.choices.length === 0 ? '' : `$(compgen -W ${quoted(option.choices.join(' '))} -- "$cur")`})`;
-    return `    ${spellings(option).join(' | ')}) ${offer}; return ;;`;
+    return `    ${spellings(option).join(' | ')}) COMPREPLY=(${offers(option)}); return ;;`;
   });
+}
+
+function offers(option: OptionWords): string {
+  if (option.file) return '$(compgen -f -- "$cur")';
+  return option.choices.length === 0 ? '' : `$(compgen -W ${quoted(option.choices.join(' '))} -- "$cur")`;
 }
 
 function wordsCase(command: CommandWords, tree: CommandWords): string {

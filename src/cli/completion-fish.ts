@@ -5,11 +5,10 @@ export function fishScript(tree: CommandWords): string {
   const lines = ['# fish completion for waybill', 'complete -c waybill -f'];
   for (const option of tree.options) lines.push(optionLine(option, ''));
   for (const command of allCommands(tree)) {
-    lines.push(
-      `complete -c waybill -n ${seen(command.path.slice(0, -1), command)} -a ${command.path.at(-1)} -d ${fishQuoted(command.summary)}`,
-    );
-    const condition = ` -n ${fishQuoted(command.path.map((word) => `__fish_seen_subcommand_from ${word}`).join('; and '))}`;
-    for (const option of command.options) lines.push(optionLine(option, condition));
+    const [name, when] = [command.path.at(-1), seen(command.path.slice(0, -1), command)];
+    lines.push(`complete -c waybill -n ${when} -a ${name} -d ${fishQuoted(command.summary)}`);
+    const inside = command.path.map((word) => `__fish_seen_subcommand_from ${word}`).join('; and ');
+    for (const option of command.options) lines.push(optionLine(option, ` -n ${fishQuoted(inside)}`));
   }
   return `${lines.join('\n')}\n`;
 }

@@ -70,7 +70,7 @@ export function batchDocument(batch: BatchRow): BatchDocument {
   };
 }
 
-/** `withExcerpt`: also the beginning of what the sink answered, which may quote records; only where one was asked for. */
+/** `withExcerpt`: also the beginning of what the sink answered. It may quote records: only for one that was asked for. */
 export function attemptDocument(attempt: AttemptRow, withExcerpt = false): AttemptDocument {
   const notes = Object.entries(attempt.notes).filter((entry): entry is [string, string] => entry[1] !== undefined);
   const { answeredAtMs, intendedAtMs } = attempt;

@@ -44,11 +44,11 @@ function pair(ms: number, big: number, bigName: string, small: number, smallName
   return `${Math.floor(ms / big)} ${bigName} ${String(rest).padStart(2, '0')} ${smallName}`;
 }
 
-/** `512/s`, `1.2k/s`, `3.4M/s`: records a second. */
+/** `512/s`, `1,667/s`, `12.3k/s`, `3.4M/s`: records a second. */
 export function formatRate(perSecond: number): string {
   if (perSecond >= 999_500) return `${(perSecond / 1_000_000).toFixed(1)}M/s`;
   if (perSecond >= 9_995) return `${(perSecond / 1000).toFixed(1)}k/s`;
-  return perSecond >= 10 || perSecond === 0 ? `${Math.round(perSecond)}/s` : `${perSecond.toFixed(1)}/s`;
+  return perSecond >= 10 || perSecond === 0 ? `${formatCount(Math.round(perSecond))}/s` : `${perSecond.toFixed(1)}/s`;
 }
 
 /** `2026-11-19 06:00:12Z`: seconds are enough for reading; JSON has the milliseconds. */

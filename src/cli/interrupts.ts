@@ -1,6 +1,9 @@
 import type { ProcessPort } from '../app/process.ts';
 import type { StopSignals } from '../app/waybill.ts';
+import { WaybillError } from '../model/errors.ts';
 import { EXIT } from './exit-codes.ts';
+
+const interrupted = (signal: string): WaybillError => new WaybillError('INTERRUPTED', `${signal} was received`);
 
 /** How long the engine has, after the second signal, to give up by itself before the process ends under it. */
 const LEAVE_WITHIN_MS = 1000;
@@ -23,10 +26,10 @@ export class Interrupts {
       if (this.#first === undefined) {
         this.#first = signal;
         heard(1);
-        this.#stop.abort(new Error(`${signal} received`));
+        this.#stop.abort(interrupted(signal));
       } else if (!this.#abort.signal.aborted) {
         heard(2);
-        this.#abort.abort(new Error(`${signal} received twice`));
+        this.#abort.abort(interrupted(signal));
         void this.#leaveSoon(io);
       } else io.exit(this.exitCode ?? EXIT.interrupted);
     });

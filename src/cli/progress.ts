@@ -90,22 +90,31 @@ export interface BarsStyle {
 
 /** A header and one line a lane, none wider than the terminal: a wrapped line could not be drawn over. */
 export function renderBars(title: string, reading: Reading, style: BarsStyle): string[] {
-  const stage = `${STAGES[reading.stage]}, ${countOf(reading.read, 'record')} read, ${formatDuration(reading.elapsedMs)}`;
-  const head = cutText(`${plainText(title)}: ${stage}`, style.width);
+  const facts = [STAGES[reading.stage], `${countOf(reading.read, 'record')} read`, formatDuration(reading.elapsedMs)];
+  const head = cutText(`${plainText(title)}: ${facts.join(', ')}`, style.width);
   const nameWidth = Math.min(16, Math.max(...reading.lanes.map((lane) => displayWidth(plainText(lane.lane))), 0));
-  return [style.paint.bold(head), ...reading.lanes.map((lane) => laneLine(lane, nameWidth, style))];
+  const rows = reading.lanes.map((lane) => ({ lane, facts: laneFacts(lane) }));
+  const factsWidth = Math.max(0, ...rows.map(({ facts }) => displayWidth(facts.map((fact) => fact.text).join(GAP))));
+  // Bars of one width, so that lanes can be compared at a glance.
+  const barWidth = Math.min(BAR_MAX, style.width - nameWidth - factsWidth - 3 * GAP.length);
+  return [style.paint.bold(head), ...rows.map((row) => laneLine(row, { nameWidth, barWidth }, style))];
 }
 
-function laneLine(lane: LaneReading, nameWidth: number, { width, paint }: BarsStyle): string {
+const GAP = '  ';
+const BAR_MAX = 40;
+const BAR_MIN = 8;
+
+function laneLine(
+  { lane, facts }: { lane: LaneReading; facts: readonly Fact[] },
+  { nameWidth, barWidth }: { nameWidth: number; barWidth: number },
+  { width, paint }: BarsStyle,
+): string {
   const name = cutText(plainText(lane.lane), nameWidth);
-  const start = `  ${name}${' '.repeat(nameWidth - displayWidth(name))}  `;
-  const facts = laneFacts(lane);
-  const text = facts.map((fact) => fact.text).join('  ');
-  const room = width - displayWidth(start) - displayWidth(text) - 2;
+  const start = `${GAP}${name}${' '.repeat(nameWidth - displayWidth(name))}${GAP}`;
   // Figures before pictures: on a narrow terminal the bar goes first, and then what does not fit of the figures.
-  if (room < 8) return cutText(start + text, width);
-  const bar = renderBar(lane.balance, lane.total, Math.min(40, room), paint);
-  return `${start}${bar}  ${facts.map((fact) => (fact.style ?? same)(fact.text, paint)).join('  ')}`;
+  if (barWidth < BAR_MIN) return cutText(start + facts.map((fact) => fact.text).join(GAP), width);
+  const bar = renderBar(lane.balance, lane.total, barWidth, paint);
+  return `${start}${bar}${GAP}${facts.map((fact) => (fact.style ?? same)(fact.text, paint)).join(GAP)}`;
 }
 
 interface Fact {
@@ -141,7 +150,10 @@ function laneFacts(lane: LaneReading): Fact[] {
 export const percent = (decided: number, total: number): number =>
   total === 0 ? 100 : Math.floor((decided / total) * 100);
 
-/** A bar whose parts have the colours of the states. A part that is not empty has at least one column: no doubt is too small to be seen. */
+/**
+ * A bar whose parts have the colours of the states. A part that is not empty has at least one column: no doubt is too
+ * small to be seen.
+ */
 export function renderBar(balance: Balance, total: number | undefined, width: number, paint: Colours): string {
   const whole = Math.max(total ?? balance.read, balance.read);
   const counts = [balance.delivered, balance.refused, balance.inDoubt, balance.skipped];

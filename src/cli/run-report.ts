@@ -25,7 +25,8 @@ function headline(context: Context, result: RunResult): string {
   const { paint } = context.view;
   const run = result.run!;
   const state = result.paused ? paint.magenta('paused') : conditionOf(context, result);
-  return `${paint.bold(`${run.flow} ${run.window.name}`)} ${paint.dim(run.id)}: ${state}, in ${formatDuration(result.durationMs)}`;
+  const name = `${paint.bold(`${run.flow} ${run.window.name}`)} ${paint.dim(run.id)}`;
+  return `${name}: ${state}, in ${formatDuration(result.durationMs)}`;
 }
 
 function conditionOf(context: Context, result: RunResult): string {

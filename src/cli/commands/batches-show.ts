@@ -157,7 +157,11 @@ function answerText(attempt: AttemptDocument): string {
     case undefined:
       return 'no answer is recorded';
     case 'verdict':
-      return `${formatCount(attempt.applied)} applied, ${formatCount(attempt.refused)} refused, ${formatCount(attempt.unknown)} unknown${took}`;
+      return [
+        `${formatCount(attempt.applied)} applied`,
+        `${formatCount(attempt.refused)} refused`,
+        `${formatCount(attempt.unknown)} unknown${took}`,
+      ].join(', ');
     case 'not-applied':
       return `proved not applied${took}`;
     case 'refused':

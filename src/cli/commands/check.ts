@@ -51,8 +51,15 @@ function checkedFlow(flow: FlowInfo, broken: readonly Finding[]): CheckDocument[
   };
 }
 
-/** Findings name the path in the file: `flows.roket-daily.sink.batch`. */
-const mentions = (finding: Finding, flow: string): boolean => finding.message.includes(`flows.${flow}`);
+/** Findings name the path in the file (`flows.roket-daily.sink.batch`) or the flow and its lane. */
+function mentions({ message }: Finding, flow: string): boolean {
+  const rest = [`flows.${flow}`, `flows[${JSON.stringify(flow)}]`, `flow ${flow}`].flatMap((name) => {
+    const at = message.indexOf(name);
+    return at === -1 ? [] : [message.slice(at + name.length)];
+  });
+  // `flows.a` must not be taken for `flows.a-b`.
+  return rest.some((text) => !/^[A-Za-z0-9_-]/.test(text));
+}
 
 function checkLines(context: Context, document: CheckDocument): string[] {
   const lines = document.findings.flatMap((finding) => findingLines(context, finding as Finding));

@@ -15,7 +15,8 @@ const SHELLS: Readonly<Record<string, (tree: CommandWords) => string>> = {
 
 export const completion: CommandDefinition = {
   description:
-    'Prints a script that completes commands, options and their values in a shell. It starts no process when a word is completed.',
+    'Prints a script that completes commands, options and their values in a shell. It starts no process when a word ' +
+    'is completed.',
   exits: [0, 2],
   examples: [
     ['source <(waybill completion bash)', 'in ~/.bashrc'],

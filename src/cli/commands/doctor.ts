@@ -6,8 +6,8 @@ import type { OutputOf } from '../output-schemas.ts';
 
 export const doctor: CommandDefinition = {
   description:
-    'Looks at what flows need here: the Node version, drivers, the ledger and its disk, secrets. Says what to do about ' +
-    'each thing that is not well.',
+    'Looks at what flows need here: the Node version, drivers, the ledger and its disk, secrets. Says what to do ' +
+    'about each thing that is not well.',
   exits: [0, 1, 2],
   examples: [['waybill doctor', 'before the first run, or when something is odd']],
   configure(command, acts) {

@@ -61,9 +61,10 @@ function doubtLines(context: Context, document: OutputOf<'doubts'>): string[] {
 function oneDoubt(context: Context, doubt: DoubtDocument): string[] {
   const { paint } = context.view;
   const attempt = doubt.lastAttempt;
+  const inDoubt = formatCount(doubt.balance.inDoubt);
   const lines = [
     `${paint.bold(doubt.id)} ${doubt.flow} ${doubt.window}, run ${doubt.run}, lane ${plainText(doubt.lane)}`,
-    `  ${formatCount(doubt.balance.inDoubt)} of ${countOf(doubt.records, 'record')} in doubt for ${formatDuration(doubt.ageMs)}`,
+    `  ${inDoubt} of ${countOf(doubt.records, 'record')} in doubt for ${formatDuration(doubt.ageMs)}`,
   ];
   const evidence = [doubt.reason, attempt.reason, attempt.receipt?.summary].filter((text) => text !== undefined);
   for (const text of new Set(evidence)) lines.push(`  evidence: ${plainText(text)}`);

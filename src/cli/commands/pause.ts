@@ -5,8 +5,8 @@ import { showChangedRun } from '../run-change.ts';
 
 export const pause: CommandDefinition = {
   description:
-    'Lets a run, or one lane of it, begin no new batch. What is in flight is finished and recorded; other lanes go on. ' +
-    'It stays paused over restarts, until `waybill resume`.',
+    'Lets a run, or one lane of it, begin no new batch. What is in flight is finished and recorded; other lanes go ' +
+    'on. It stays paused over restarts, until `waybill resume`.',
   exits: [0, 1, 2, 5],
   examples: [["waybill pause r3 --lane crm --reason 'the sink is being upgraded'", 'one lane']],
   configure(command, acts) {

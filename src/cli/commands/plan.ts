@@ -97,10 +97,11 @@ function amountLines(lane: LaneDocument): string[] {
   if (ready.batches + fresh.batches === 0) lines.push('would send nothing');
   if (lane.doubts > 0) lines.push(`would first try to settle ${countOf(lane.doubts, 'batch', 'batches')} in doubt`);
   if (compared !== undefined) {
-    const { fresh: added, changed, vanished, same } = compared;
-    lines.push(
-      `read again: ${[`${formatCount(added)} new`, `${formatCount(changed)} changed`, `${formatCount(vanished)} vanished`, `${formatCount(same)} the same`].join(', ')}`,
+    const words = { fresh: 'new', changed: 'changed', vanished: 'vanished', same: 'the same' };
+    const counts = (Object.keys(words) as (keyof typeof words)[]).map(
+      (name) => `${formatCount(compared[name])} ${words[name]}`,
     );
+    lines.push(`read again: ${counts.join(', ')}`);
   }
   return lines;
 }

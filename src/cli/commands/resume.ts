@@ -5,8 +5,8 @@ import { showChangedRun } from '../run-change.ts';
 
 export const resume: CommandDefinition = {
   description:
-    'Lets a paused run or lane go on. A process that is at work on it goes on by itself; otherwise start it again with ' +
-    '`waybill run`.',
+    'Lets a paused run or lane go on. A process that is at work on it goes on by itself; otherwise start it again ' +
+    'with `waybill run`.',
   exits: [0, 1, 2, 5],
   examples: [['waybill resume r3', 'the whole run']],
   configure(command, acts) {

@@ -140,9 +140,9 @@ function heard(context: Context, nth: 1 | 2, targets: readonly Target[]): void {
     target === undefined || targets.length > 1
       ? 'the same command'
       : runCommand(context, target.flow, target.window ?? 'all');
-  context.complain(
+  const what =
     nth === 1
-      ? `stopping: what is in flight is finished and recorded; press Ctrl-C again to leave at once. Resume with: ${resume}`
-      : `leaving at once: what was in flight may have arrived; it is in doubt until the next start settles it. Resume with: ${resume}`,
-  );
+      ? 'stopping: what is in flight is finished and recorded; Ctrl-C again leaves at once.'
+      : 'leaving at once: what was in flight may have arrived, and is in doubt until the next start settles it.';
+  context.complain(`${what} Resume with: ${resume}`);
 }

@@ -6,8 +6,8 @@ import { usage } from '../read-words.ts';
 
 export const schema: CommandDefinition = {
   description:
-    'Prints the JSON Schema (2020-12) of the flow file, with the settings of every connector, for editors; or of what ' +
-    'a command writes with --output json.',
+    'Prints the JSON Schema (2020-12) of the flow file, with the settings of every connector, for editors; or of ' +
+    'what a command writes with --output json.',
   exits: [0, 2],
   examples: [
     ['waybill schema > waybill.schema.json', 'for an editor'],

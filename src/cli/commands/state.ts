@@ -13,8 +13,8 @@ const VERBS = ['show', 'set', 'reset', 'history'] as const;
 
 export const state: CommandDefinition = {
   description:
-    'Shows where the sources of a flow stand, and how they came there; sets or forgets a position. A source reads what ' +
-    'comes after its position: one that is set too far ahead leaves records out, which the history then shows.',
+    'Shows where the sources of a flow stand, and how they came there; sets or forgets a position. A source reads ' +
+    'what comes after its position: one that is set too far ahead leaves records out, which the history then shows.',
   exits: [0, 1, 2, 6],
   examples: [
     ['waybill state files-in show', 'where the sources stand'],
