@@ -17,16 +17,18 @@ interface PackageJson {
 const manifest = JSON.parse(readText('package.json')) as PackageJson;
 
 describe('pages that are made', () => {
-  it('are what `npm run docs` makes', () => {
-    const stale = [...generatedPages()].filter(([path, text]) => !files.includes(path) || readText(path) !== text);
+  it('are what `npm run docs` makes', async () => {
+    const stale = [...(await generatedPages())].filter(
+      ([path, text]) => !files.includes(path) || readText(path) !== text,
+    );
     expect(
       stale.map(([path]) => path),
       'run `npm run docs`: errors, exit codes and glossary have one source',
     ).toEqual([]);
   });
 
-  it('stand alone in their folders', () => {
-    const made = generatedPages();
+  it('stand alone in their folders', async () => {
+    const made = await generatedPages();
     const extra = files.filter((path) => GENERATED_FOLDERS.some((f) => path.startsWith(`${f}/`)) && !made.has(path));
     expect(extra, 'a page that nothing makes any more describes something that is gone').toEqual([]);
   });
