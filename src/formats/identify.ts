@@ -1,11 +1,11 @@
 import { assert } from '../model/assert.ts';
-import { type Chunk, DIGEST_BYTES, type Identities, KEY_BYTES } from '../model/chunk.ts';
+import { type Chunk, DIGEST_BYTES, KEY_BYTES } from '../model/chunk.ts';
 import { WaybillError } from '../model/errors.ts';
 import { encodeText } from './canonical.ts';
 import { rawFields } from './csv-row.ts';
-import type { Identify, IdentifyOptions } from './formats.ts';
+import type { Identify } from './formats.ts';
 import { rawMembers } from './json-members.ts';
-import { KEY_STATE, type KeyScan, kernel } from './kernel.ts';
+import { kernel, SCAN_STATE, type Scan } from './kernel.ts';
 import { packKey } from './keys.ts';
 import { rowAt, textAt } from './rows.ts';
 
@@ -23,35 +23,39 @@ export function digestRecipe(exclude: readonly string[] | undefined): DigestReci
  * Without key columns the key is a hash of the content; the engine tells equal records apart by `withOccurrence`.
  */
 export const identify: Identify = (chunk, options) => {
-  assert(options.seed.length === 16, 'formats.seed-has-16-bytes', { length: options.seed.length });
-  const { keys, missing } = identifyKeys(chunk, options);
-  return { keys, digests: digestsOf(chunk, options), missing };
+  const { key, seed, exclude = [] } = options;
+  assert(seed.length === 16, 'formats.seed-has-16-bytes', { length: seed.length });
+  assert(key === null || key.length > 0, 'formats.key-has-columns');
+  const csv = chunk.format === 'csv';
+  const scan = kernel().identify(chunk.bytes, spansOf(chunk), {
+    key: key === null ? null : csv ? { fields: fieldNumbers(chunk, key) } : { names: key },
+    // The columns of CSV have no names in the record, so the kernel cannot leave them out.
+    exclude: csv ? [] : exclude,
+    seed,
+  });
+  const missing = key === null ? [] : finishKeys(chunk, scan.keys, key, seed);
+  const slow = csv && exclude.length > 0 ? allSlow(scan.digests) : scan.digests;
+  if (slow.special > 0) digestSlowRows(chunk, slow, new Set(exclude), seed);
+  return { keys: scan.keys.out, digests: scan.digests.out, missing };
 };
 
-function identifyKeys(chunk: Chunk, { key, seed }: IdentifyOptions): Pick<Identities, 'keys' | 'missing'> {
-  if (key === null) return { keys: kernel().hashSpansWide(chunk.bytes, spansOf(chunk), seed), missing: [] };
-  const scan = scanKeys(chunk, key, seed);
+/** Works out the keys that the kernel left; answers which records have none. */
+function finishKeys(chunk: Chunk, scan: Scan, key: readonly string[], seed: Uint8Array): number[] {
   const missing: number[] = [];
-  if (scan.special === 0) return { keys: scan.keys, missing };
+  if (scan.special === 0) return missing;
   for (let i = 0; i < chunk.count; i++) {
     const state = scan.states[i];
-    if (state === KEY_STATE.complete) continue;
-    const packed = state === KEY_STATE.slow ? keyOfRow(chunk, i, key, seed) : undefined;
+    if (state === SCAN_STATE.complete) continue;
+    const packed = state === SCAN_STATE.slow ? keyOfRow(chunk, i, key, seed) : undefined;
     if (packed === undefined) missing.push(i);
-    else scan.keys.set(packed, i * KEY_BYTES);
+    else scan.out.set(packed, i * KEY_BYTES);
   }
-  for (const i of missing) scan.keys.fill(0, i * KEY_BYTES, (i + 1) * KEY_BYTES);
-  return { keys: scan.keys, missing };
+  for (const i of missing) scan.out.fill(0, i * KEY_BYTES, (i + 1) * KEY_BYTES);
+  return missing;
 }
 
-function scanKeys(chunk: Chunk, key: readonly string[], seed: Uint8Array): KeyScan {
-  assert(key.length > 0, 'formats.key-has-columns');
-  if (chunk.format === 'csv') return kernel().keysOfRows(chunk.bytes, spansOf(chunk), fieldNumbers(chunk, key), seed);
-  return kernel().keysOfLines(chunk.bytes, spansOf(chunk), key, seed) ?? allSlow(chunk.count, KEY_BYTES);
-}
-
-function allSlow(count: number, bytes: number): KeyScan {
-  return { keys: new Uint8Array(count * bytes), states: new Uint8Array(count).fill(KEY_STATE.slow), special: count };
+function allSlow(scan: Scan): Scan {
+  return { out: scan.out, states: scan.states.fill(SCAN_STATE.slow), special: scan.states.length };
 }
 
 function keyOfRow(chunk: Chunk, index: number, key: readonly string[], seed: Uint8Array): Uint8Array | undefined {
@@ -78,23 +82,14 @@ function spansOf(chunk: Chunk): Uint32Array {
   return chunk.spans.length === chunk.count * 2 ? chunk.spans : chunk.spans.subarray(0, chunk.count * 2);
 }
 
-function digestsOf(chunk: Chunk, { exclude, seed }: IdentifyOptions): Uint8Array {
-  if (exclude === undefined || exclude.length === 0) return kernel().hashSpans(chunk.bytes, spansOf(chunk), seed);
-  const scan =
-    (chunk.format === 'ndjson' ? kernel().columnDigests(chunk.bytes, spansOf(chunk), exclude, seed) : undefined) ??
-    allSlow(chunk.count, DIGEST_BYTES);
-  if (scan.special > 0) digestSlowRows(chunk, scan, new Set(exclude), seed);
-  return scan.keys;
-}
-
 /** The rows that the kernel left: the same bytes are put together here and hashed in one call. */
-function digestSlowRows(chunk: Chunk, scan: KeyScan, exclude: ReadonlySet<string>, seed: Uint8Array): void {
+function digestSlowRows(chunk: Chunk, scan: Scan, exclude: ReadonlySet<string>, seed: Uint8Array): void {
   const places: number[] = [];
   const pieces: Uint8Array[] = [];
   const spans: number[] = [];
   let at = 0;
   for (let i = 0; i < chunk.count; i++) {
-    if (scan.states[i] !== KEY_STATE.slow) continue;
+    if (scan.states[i] !== SCAN_STATE.slow) continue;
     const bytes = sortedMembers(membersOf(chunk, i), exclude);
     places.push(i);
     pieces.push(bytes);
@@ -103,7 +98,7 @@ function digestSlowRows(chunk: Chunk, scan: KeyScan, exclude: ReadonlySet<string
   }
   const digests = kernel().hashSpans(Buffer.concat(pieces), Uint32Array.from(spans), seed);
   for (const [n, i] of places.entries()) {
-    scan.keys.set(digests.subarray(n * DIGEST_BYTES, (n + 1) * DIGEST_BYTES), i * DIGEST_BYTES);
+    scan.out.set(digests.subarray(n * DIGEST_BYTES, (n + 1) * DIGEST_BYTES), i * DIGEST_BYTES);
   }
 }
 

@@ -37,14 +37,23 @@ export interface FramedLines {
   readonly open: boolean;
 }
 
-/** The state of a record's key in `KeyScan.states`. */
-export const KEY_STATE = { complete: 0, missing: 1, slow: 2 } as const;
+/** The state of a record in `Scan.states`: done, without a key, or left to the caller. */
+export const SCAN_STATE = { complete: 0, missing: 1, slow: 2 } as const;
 
-export interface KeyScan {
-  readonly keys: Uint8Array;
+/** Keys (16 bytes a record) or digests (8 bytes). */
+export interface Scan {
+  readonly out: Uint8Array;
   readonly states: Uint8Array;
   /** How many states are not `complete`. */
   readonly special: number;
+}
+
+export interface IdentityWants {
+  /** Names of NDJSON members, 0-based numbers of CSV fields, or null for a hash of the whole record. */
+  readonly key: { readonly names: readonly string[] } | { readonly fields: readonly number[] } | null;
+  /** Names of the NDJSON members that digests leave out. None: digests of the raw bytes. */
+  readonly exclude: readonly string[];
+  readonly seed: Uint8Array;
 }
 
 interface Memory {
@@ -60,7 +69,25 @@ declare const WebAssembly: {
 
 interface Exports {
   readonly memory: Memory;
-  frameLines(start: number, end: number, spans: number, spansMax: number, faults: number, faultsMax: number): void;
+  frameLines(
+    start: number,
+    end: number,
+    spans: number,
+    spansMax: number,
+    faults: number,
+    faultsMax: number,
+    tape: number,
+  ): void;
+  keysOfTape(
+    base: number,
+    spans: number,
+    count: number,
+    tape: number,
+    tapeEnd: number,
+    names: number,
+    keys: number,
+    states: number,
+  ): number;
   frameRows(
     start: number,
     end: number,
@@ -101,15 +128,24 @@ const PAGE = 65_536;
 const RESULT = 64;
 const SEED = 96;
 const NAMES = 4096;
+/** Behind the list and the heads that the kernel makes. */
+const NAME_BYTES = 4096 + 512 + 1024;
 const NAMES_END = 16_384;
 const MEMBER_ROOM = 8 * 1024;
 /** Line ends behind every input; see `assembly/memory.ts`. */
 const GUARD = 64;
 const SPANS_MAX = 65_536;
 const FAULTS_MAX = 1024;
+/** Of larger inputs, which hold a huge record, no names are noted. */
+const TAPE_INPUT_MAX = 4 * 1024 * 1024;
+/** A top-level member takes 5 bytes at least: `"":1,`. */
+const MEMBER_BYTES_MIN = 5;
 
-/** Most key columns, or left-out columns, that the kernel looks for at once. */
-export const NAMES_MAX = 64;
+/** Most key columns, or left-out columns, that the kernel looks for at once; the caller does more by itself. */
+const NAMES_MAX = 64;
+
+/** A name that JSON cannot hold as it is: no record spells it in a way that the kernel can compare. */
+const NEEDS_ESCAPES = /["\\\p{Cc}\p{Surrogate}]/u;
 
 let shared: Kernel | undefined;
 
@@ -121,6 +157,8 @@ export function kernel(): Kernel {
 
 export class Kernel {
   readonly #wasm: Exports;
+  /** Where the names of framed records stand, by the spans that were handed out with them. */
+  readonly #tapes = new WeakMap<Uint32Array, Uint32Array>();
 
   constructor() {
     const module = new WebAssembly.Module(Buffer.from(KERNEL_WASM, 'base64'));
@@ -129,9 +167,18 @@ export class Kernel {
 
   /** Cuts `bytes` into lines and checks that each holds one JSON object. The last line may lack its end. */
   frameLines(bytes: Uint8Array): FramedLines {
-    const [spans, faults] = this.#place(bytes, [SPANS_MAX * 8, FAULTS_MAX * 16]);
-    this.#wasm.frameLines(PAGE, PAGE + bytes.length, spans, SPANS_MAX, faults, FAULTS_MAX);
-    return this.#framed(spans, faults);
+    const taped = bytes.length <= TAPE_INPUT_MAX;
+    const tapeBytes = taped ? 4 * (Math.ceil(bytes.length / MEMBER_BYTES_MIN) + 1) : 0;
+    const [spans, faults, tape] = this.#place(bytes, [SPANS_MAX * 8, FAULTS_MAX * 16, tapeBytes]);
+    const end = PAGE + bytes.length;
+    this.#wasm.frameLines(PAGE, end, spans, SPANS_MAX, faults, FAULTS_MAX, taped ? tape : 0);
+    const framed = this.#framed(spans, faults);
+    if (taped) {
+      const { buffer } = this.#wasm.memory;
+      const length = new Uint32Array(buffer, RESULT, 6)[5]! / 4;
+      this.#tapes.set(framed.spans, new Uint32Array(buffer, tape, length).slice());
+    }
+    return framed;
   }
 
   /** Cuts `bytes` into CSV rows of `fields` fields. The end of `bytes` ends the last row. */
@@ -143,41 +190,58 @@ export class Kernel {
     return this.#framed(spans, faults);
   }
 
-  /** Keys of NDJSON records by the names of their columns; undefined when the names are too many or too long. */
-  keysOfLines(bytes: Uint8Array, spans: Uint32Array, names: readonly string[], seed: Uint8Array): KeyScan | undefined {
-    const count = spans.length / 2;
-    const [at, keys, states] = this.#place(bytes, [spans.byteLength, count * 16, count], spans);
-    if (!this.#writeNames(names)) return undefined;
-    this.#writeSeed(seed);
-    const special = this.#wasm.keysOfLines(PAGE, at, count, names.length, keys, states);
-    return { keys: this.#read(keys, count * 16), states: this.#read(states, count), special };
-  }
-
-  /** Keys of CSV rows (comma, double quote) by the 0-based numbers of their fields. */
-  keysOfRows(bytes: Uint8Array, spans: Uint32Array, fields: readonly number[], seed: Uint8Array): KeyScan {
-    const count = spans.length / 2;
-    const [at, keys, states] = this.#place(bytes, [spans.byteLength, count * 16, count], spans);
-    new Uint32Array(this.#wasm.memory.buffer, NAMES, fields.length).set(fields);
-    this.#writeSeed(seed);
-    const last = Math.max(...fields);
-    const special = this.#wasm.keysOfRows(PAGE, at, count, fields.length, last, keys, states);
-    return { keys: this.#read(keys, count * 16), states: this.#read(states, count), special };
-  }
-
-  /** Digests of NDJSON records by column, without the named ones. `keys` of the answer holds 8 bytes a record. */
-  columnDigests(
+  /** Keys and digests of a chunk in one go. What is `slow` the caller has to work out itself. */
+  identify(
     bytes: Uint8Array,
     spans: Uint32Array,
-    exclude: readonly string[],
-    seed: Uint8Array,
-  ): KeyScan | undefined {
+    wants: IdentityWants,
+  ): { readonly keys: Scan; readonly digests: Scan } {
     const count = spans.length / 2;
-    const room = longest(spans) + MEMBER_ROOM;
-    const [at, digests, states, scratch] = this.#place(bytes, [spans.byteLength, count * 8, count, room], spans);
-    if (!this.#writeNames(exclude)) return undefined;
-    this.#writeSeed(seed);
-    const special = this.#wasm.columnDigests(PAGE, at, count, exclude.length, digests, states, scratch);
-    return { keys: this.#read(digests, count * 8), states: this.#read(states, count), special };
+    const tape = this.#tapes.get(spans);
+    const room = wants.exclude.length > 0 ? longest(spans) + MEMBER_ROOM : 0;
+    const sizes = [spans.byteLength, tape?.byteLength ?? 0, count * 16, count, count * 8, count, room] as const;
+    const [at, tapeAt, keys, keyStates, digests, digestStates, scratch] = this.#place(bytes, sizes, spans);
+    if (tape !== undefined) new Uint32Array(this.#wasm.memory.buffer, tapeAt, tape.length).set(tape);
+    this.#writeSeed(wants.seed);
+    const places = { at, count, tapeAt, tapeEnd: tapeAt + (tape?.byteLength ?? 0) };
+    const oddKeys = this.#keys(wants.key, places, keys, keyStates);
+    const oddDigests = this.#digests(wants.exclude, places, digests, digestStates, scratch);
+    return {
+      keys: { out: this.#read(keys, count * 16), states: this.#read(keyStates, count), special: oddKeys },
+      digests: { out: this.#read(digests, count * 8), states: this.#read(digestStates, count), special: oddDigests },
+    };
+  }
+
+  #keys(key: IdentityWants['key'], places: Places, out: number, states: number): number {
+    const { at, count, tapeAt, tapeEnd } = places;
+    if (key === null) {
+      this.#wasm.hashSpansWide(PAGE, at, count, out);
+      return this.#allStates(states, count, SCAN_STATE.complete);
+    }
+    if ('fields' in key) {
+      const { fields } = key;
+      if (fields.length > NAMES_MAX) return this.#allStates(states, count, SCAN_STATE.slow);
+      new Uint32Array(this.#wasm.memory.buffer, NAMES, fields.length).set(fields);
+      return this.#wasm.keysOfRows(PAGE, at, count, fields.length, Math.max(...fields), out, states);
+    }
+    const { length } = key.names;
+    if (!this.#writeNames(key.names)) return this.#allStates(states, count, SCAN_STATE.slow);
+    if (tapeEnd === tapeAt) return this.#wasm.keysOfLines(PAGE, at, count, length, out, states);
+    return this.#wasm.keysOfTape(PAGE, at, count, tapeAt, tapeEnd, length, out, states);
+  }
+
+  #digests(exclude: readonly string[], { at, count }: Places, out: number, states: number, scratch: number): number {
+    if (exclude.length > 0) {
+      if (!this.#writeNames(exclude)) return this.#allStates(states, count, SCAN_STATE.slow);
+      return this.#wasm.columnDigests(PAGE, at, count, exclude.length, out, states, scratch);
+    }
+    this.#wasm.hashSpans(PAGE, at, count, out);
+    return this.#allStates(states, count, SCAN_STATE.complete);
+  }
+
+  #allStates(at: number, count: number, state: number): number {
+    new Uint8Array(this.#wasm.memory.buffer, at, count).fill(state);
+    return state === SCAN_STATE.complete ? 0 : count;
   }
 
   /** SipHash-1-3 of each stretch: 8 bytes each, little-endian. */
@@ -187,15 +251,6 @@ export class Kernel {
     this.#writeSeed(seed);
     this.#wasm.hashSpans(PAGE, at, count, out);
     return this.#read(out, count * 8);
-  }
-
-  /** SipHash-1-3 of each stretch with 16 bytes of output, the top bit of the last byte set. */
-  hashSpansWide(bytes: Uint8Array, spans: Uint32Array, seed: Uint8Array): Uint8Array {
-    const count = spans.length / 2;
-    const [at, out] = this.#place(bytes, [spans.byteLength, count * 16], spans);
-    this.#writeSeed(seed);
-    this.#wasm.hashSpansWide(PAGE, at, count, out);
-    return this.#read(out, count * 16);
   }
 
   /** The packed key of canonical text: 16 bytes. */
@@ -234,17 +289,17 @@ export class Kernel {
   }
 
   #writeNames(names: readonly string[]): boolean {
-    if (names.length > NAMES_MAX) return false;
+    if (names.length > NAMES_MAX || names.some((name) => NEEDS_ESCAPES.test(name))) return false;
     const memory = Buffer.from(this.#wasm.memory.buffer, 0, NAMES_END);
-    let at = NAMES + NAMES_MAX * 8;
+    let at = NAME_BYTES;
     for (const [index, name] of names.entries()) {
       const length = Buffer.byteLength(name);
       // The kernel compares in blocks of 8 and may look a little past a name.
       if (at + length + 16 > NAMES_END) return false;
-      memory.write(name, at);
+      memory.write(`${name}"`, at);
       memory.writeUInt32LE(at, NAMES + index * 8);
       memory.writeUInt32LE(length, NAMES + index * 8 + 4);
-      at += length;
+      at += length + 1;
     }
     return true;
   }
@@ -264,6 +319,14 @@ export class Kernel {
     }
     return { spans: new Uint32Array(buffer, spans, count * 2).slice(), broken, lines, consumed, open: open === 1 };
   }
+}
+
+interface Places {
+  /** Of the spans. */
+  readonly at: number;
+  readonly count: number;
+  readonly tapeAt: number;
+  readonly tapeEnd: number;
 }
 
 function longest(spans: Uint32Array): number {

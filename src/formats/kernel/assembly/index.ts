@@ -2,13 +2,13 @@
 import { hash64, hash128, pack } from './hash';
 
 export { frameRows, keysOfRows } from './csv';
-export { columnDigests, frameLines, keysOfLines } from './ndjson';
+export { columnDigests, frameLines, keysOfLines, keysOfTape } from './ndjson';
 
 /** 8 bytes for each stretch of `spans`. */
 export function hashSpans(base: usize, spans: usize, count: u32, out: usize): void {
   for (let i: u32 = 0; i < count; i++) {
     const start = load<u32>(spans + (i << 3));
-    store<u64>(out + (i << 3), hash64(base + start, load<u32>(spans + (i << 3), 4) - start));
+    hash64(base + start, load<u32>(spans + (i << 3), 4) - start, out + (i << 3));
   }
 }
 

@@ -13,6 +13,8 @@ export const DEPTH_MAX: u32 = 512;
 export const FOUND: usize = 2048;
 /** The caller's list of names: pairs of address and length, u32 each; or field numbers, one u32 each. */
 export const NAMES: usize = 4096;
+/** The first 8 bytes of each name and its closing quote, and the mask that cuts others to the same: u64 each. */
+export const HEADS: usize = 4608;
 /** Members of one record, for digests by column: name, name end, value, value end. */
 export const MEMBERS: usize = 16384;
 export const MEMBERS_MAX: u32 = 1024;

@@ -1,7 +1,7 @@
 // AssemblyScript. Whole chunks of newline-delimited JSON: framing with a full check, keys and digests.
 import { hash64, pack } from './hash';
-import { FOUND, JOIN, JOIN_MAX, MEMBERS, MEMBERS_MAX, NAMES, byteAt, setResult } from './memory';
-import { checkedEnd, errorAt, skipSpace, skipString, skipValue, stringStop, tooDeep } from './scan';
+import { FOUND, HEADS, JOIN, JOIN_MAX, MEMBERS, MEMBERS_MAX, NAMES, byteAt, setResult } from './memory';
+import { ESCAPED, checkedEnd, errorAt, setTape, skipSpace, skipString, skipValue, stringStop, tape, tooDeep } from './scan';
 
 /** What is wrong with a line; the names stand in `kernel.ts`. */
 const NOT_JSON: u32 = 1;
@@ -28,7 +28,8 @@ function faultOf(p: usize, after: usize): u32 {
 /**
  * Cuts `start` to `end` into lines and checks each. `spans` gets start and end of each object, counted from `start`;
  * `faults` gets for each broken line: records before it, its line (0-based), what is wrong, where in the line.
- * Stops early when either list is full. Result: spans, faults, lines, bytes consumed.
+ * Stops early when either list is full. `names` is where the tape of names goes, 0 for none.
+ * Result: spans, faults, lines, bytes consumed, 0, bytes of tape.
  */
 export function frameLines(
   start: usize,
@@ -37,7 +38,9 @@ export function frameLines(
   spansMax: u32,
   faults: usize,
   faultsMax: u32,
+  names: usize,
 ): void {
+  setTape(names, start);
   let count: u32 = 0;
   let broken: u32 = 0;
   let lines: u32 = 0;
@@ -50,6 +53,7 @@ export function frameLines(
       lines++;
       continue;
     }
+    const tapeBefore = tape;
     const object = checkedEnd(p);
     const after = object == 0 ? 0 : skipSpace(object);
     const whole = after != 0 && byteAt(after) == 0x0a;
@@ -60,6 +64,7 @@ export function frameLines(
       count++;
       line = after + 1;
     } else {
+      setTape(tapeBefore, start);
       store<u32>(faults, count + broken);
       store<u32>(faults, lines, 4);
       store<u32>(faults, whole ? NOT_OBJECT : faultOf(p, after), 8);
@@ -75,6 +80,7 @@ export function frameLines(
   setResult(2, lines);
   setResult(3, (line < end ? line : end) - start);
   setResult(4, 0);
+  setResult(5, tape - names);
 }
 
 /** The state of a record's key: all columns there, one of them absent or null, or more than this scan can tell. */
@@ -176,6 +182,77 @@ export function packFound(names: u32, out: usize): u32 {
   return COMPLETE;
 }
 
+function prepareHeads(names: u32): void {
+  for (let i: u32 = 0; i < names; i++) {
+    const start = load<u32>(NAMES + (i << 3));
+    const length = load<u32>(NAMES + (i << 3), 4) + 1;
+    const mask = length >= 8 ? <u64>-1 : ((<u64>1) << (length << 3)) - 1;
+    store<u64>(HEADS + (i << 4), load<u64>(start) & mask);
+    store<u64>(HEADS + (i << 4), mask, 8);
+  }
+}
+
+/** Whether the name at `p` is the caller's, closing quote and all. */
+@inline
+function isName(p: usize, index: u32): bool {
+  const head = HEADS + (index << 4);
+  if ((load<u64>(p) & load<u64>(head, 8)) != load<u64>(head)) return false;
+  const length = load<u32>(NAMES + (index << 3), 4) + 1;
+  return length <= 8 || sameBytes(load<u32>(NAMES + (index << 3)) + 8, p + 8, length - 8);
+}
+
+/** From the names that were found, in FOUND, to their values. */
+function resolveValues(names: u32): u32 {
+  for (let i: u32 = 0; i < names; i++) {
+    const entry = FOUND + (i << 3);
+    const name = <usize>load<u32>(entry);
+    if (name == 0) return MISSING;
+    const colon = skipSpace(name + load<u32>(NAMES + (i << 3), 4) + 1);
+    const value = skipSpace(colon + 1);
+    const end = skipValue(value);
+    if (end == 0) return SLOW;
+    store<u32>(entry, <u32>value);
+    store<u32>(entry, <u32>end, 4);
+  }
+  return COMPLETE;
+}
+
+/** As `keysOfLines`, with the tape that `frameLines` wrote for these very bytes. */
+export function keysOfTape(
+  base: usize,
+  spans: usize,
+  count: u32,
+  places: usize,
+  placesEnd: usize,
+  names: u32,
+  keys: usize,
+  states: usize,
+): u32 {
+  prepareHeads(names);
+  let special: u32 = 0;
+  for (let i: u32 = 0; i < count; i++) {
+    const end = load<u32>(spans + (i << 3), 4);
+    for (let k: u32 = 0; k < names; k++) store<u64>(FOUND + (k << 3), 0);
+    let state = COMPLETE;
+    for (; places < placesEnd; places += 4) {
+      const place = load<u32>(places);
+      if ((place & ~ESCAPED) >= end) break;
+      if ((place & ESCAPED) != 0) {
+        state = SLOW;
+        continue;
+      }
+      const name = base + place;
+      for (let k: u32 = 0; k < names; k++) if (isName(name, k)) store<u32>(FOUND + (k << 3), <u32>name);
+    }
+    if (state == COMPLETE) state = resolveValues(names);
+    for (let k: u32 = 0; k < names && state == COMPLETE; k++) state = canonical(FOUND + (k << 3));
+    if (state == COMPLETE) state = packFound(names, keys + (i << 4));
+    store<u8>(states + i, state);
+    if (state != COMPLETE) special++;
+  }
+  return special;
+}
+
 /** Writes a packed key and a state byte for each record; the caller does the slow ones itself. Returns how many are not plain. */
 export function keysOfLines(base: usize, spans: usize, count: u32, names: u32, keys: usize, states: usize): u32 {
   let special: u32 = 0;
@@ -256,7 +333,7 @@ function gatherOthers(p: usize, end: usize, names: u32): i32 {
 }
 
 /** Writes the sorted members as length, name, length, value; `room` holds 8 bytes a member more than the record. */
-export function hashMembers(count: u32, room: usize): u64 {
+export function hashMembers(count: u32, room: usize, out: usize): void {
   let to = room;
   for (let i: u32 = 0; i < count << 1; i++) {
     const start = load<u32>(MEMBERS + (i << 3));
@@ -265,7 +342,7 @@ export function hashMembers(count: u32, room: usize): u64 {
     memory.copy(to + 4, start, length);
     to += 4 + length;
   }
-  return hash64(room, to - room);
+  hash64(room, to - room, out);
 }
 
 /** Digests by column, without the named ones. A state byte of 2: the caller does the record itself. */
@@ -285,7 +362,7 @@ export function columnDigests(
     const members = gatherOthers(start, end, names);
     store<u8>(states + i, members < 0 ? SLOW : COMPLETE);
     if (members < 0) special++;
-    else store<u64>(digests + (i << 3), hashMembers(members, room));
+    else hashMembers(members, room, digests + (i << 3));
   }
   return special;
 }

@@ -1,6 +1,19 @@
 // AssemblyScript. Small steps through JSON text, 16 bytes at a time where that pays.
 import { DEPTH_MAX, STACK, byteAt } from './memory';
 
+/**
+ * While lines are checked, the places of their top-level names are noted on a tape, so that keys can be found later
+ * without a second walk: one u32 each, counted from `tapeBase`; the top bit says that the name is spelled with escapes.
+ */
+export let tape: usize = 0;
+let tapeBase: usize = 0;
+export const ESCAPED: u32 = 0x80000000;
+
+export function setTape(at: usize, base: usize): void {
+  tape = at;
+  tapeBase = base;
+}
+
 /** Where the last check failed. */
 export let errorAt: usize = 0;
 export let tooDeep: bool = false;
@@ -97,10 +110,17 @@ function wordEnd(p: usize, c: u32): usize {
 
 /** From a member's name to its value; 0 when there is no name and colon. */
 @inline
-function valueOfMember(p: usize): usize {
+function valueOfMember(p: usize, depth: u32): usize {
   if (byteAt(p) != 0x22) return fail(p);
-  p = stringEnd(p + 1);
+  const name = p + 1;
+  p = stringStop(name);
+  const plain = byteAt(p) == 0x22;
+  p = plain ? p + 1 : stringEnd(p);
   if (p == 0) return 0;
+  if (depth == 1 && tape != 0) {
+    store<u32>(tape, <u32>(name - tapeBase) | (plain ? 0 : ESCAPED));
+    tape += 4;
+  }
   p = skipSpace(p);
   if (byteAt(p) != 0x3a) return fail(p);
   return skipSpace(p + 1);
@@ -123,7 +143,7 @@ export function checkedEnd(p: usize): usize {
       store<u8>(STACK + depth++, close);
       p = skipSpace(p + 1);
       if (byteAt(p) != close) {
-        if (c == 0x7b) p = valueOfMember(p);
+        if (c == 0x7b) p = valueOfMember(p, depth);
         if (p == 0) return 0;
         continue;
       }
@@ -140,7 +160,7 @@ export function checkedEnd(p: usize): usize {
       const next = byteAt(p);
       if (next == 0x2c) {
         p = skipSpace(p + 1);
-        if (close == 0x7d) p = valueOfMember(p);
+        if (close == 0x7d) p = valueOfMember(p, depth);
         if (p == 0) return 0;
         break;
       }
