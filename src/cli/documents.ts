@@ -70,7 +70,7 @@ export function batchDocument(batch: BatchRow): BatchDocument {
   };
 }
 
-/** `withExcerpt`: also the beginning of what the sink answered. It may quote records: only for one that was asked for. */
+/** `withExcerpt`: also how the sink's answer begins, which may quote records; for a batch that was asked for. */
 export function attemptDocument(attempt: AttemptRow, withExcerpt = false): AttemptDocument {
   const notes = Object.entries(attempt.notes).filter((entry): entry is [string, string] => entry[1] !== undefined);
   const { answeredAtMs, intendedAtMs } = attempt;

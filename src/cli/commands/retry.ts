@@ -12,7 +12,8 @@ import { nextLines } from '../run-report.ts';
 export const retry: CommandDefinition = {
   description:
     'Sends refused records again, in new batches that point to the ones they come from. What was delivered is ' +
-    'not sent again. For after the sink was mended; when the data was corrected at its source, use `waybill run --refresh`.',
+    'not sent again. For after the sink was mended; when the data was corrected at its source, use ' +
+    '`waybill run --refresh`.',
   exits: [0, 1, 2, 5, 6],
   examples: [
     ["waybill retry r3 --reason 'the account was unlocked'", 'every refused record of a run'],
