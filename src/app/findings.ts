@@ -1,0 +1,77 @@
+import type { ErrorCode } from '../model/error-codes.ts';
+import { WaybillError } from '../model/errors.ts';
+import type { Config, FlowConfig } from './config.ts';
+import { nearest } from './nearest.ts';
+import { maskError, type SecretStore } from './secrets.ts';
+import type { Finding } from './waybill.ts';
+import { fitOf, type WireWorld, wireLanes } from './wire.ts';
+
+/** Throws the first error of the flow file, and says how many there are. */
+export function requireSound(config: Config): void {
+  const errors = config.findings.filter((finding) => finding.level === 'error');
+  const [first] = errors;
+  if (first === undefined) return;
+  const more = errors.length === 1 ? '' : ` (and ${errors.length - 1} more: waybill check lists them)`;
+  throw new WaybillError(first.code as ErrorCode, `${first.place ?? config.file} ${first.message}${more}`, {
+    ...(first.hint === undefined ? {} : { hint: first.hint }),
+    ids: { file: config.file, findings: errors.length },
+  });
+}
+
+/** The flow of this name; throws what is wrong with the flow file first. */
+export function requireFlow(config: Config, name: string): FlowConfig {
+  if (!config.flowNames.includes(name)) {
+    const near = nearest(name, config.flowNames);
+    const message = `there is no flow ${JSON.stringify(name)} in ${config.file}${near === undefined ? '' : `; did you mean ${near}?`}`;
+    throw new WaybillError('FLOW_UNKNOWN', message, { ids: { flow: name, file: config.file } });
+  }
+  requireSound(config);
+  return config.flows.get(name)!;
+}
+
+/** What can be known of the flows without touching a network: do strategies fit sinks, are secrets there. */
+export async function checkFlows(config: Config, world: WireWorld): Promise<readonly Finding[]> {
+  const findings: Finding[] = [];
+  for (const flow of config.flows.values()) findings.push(...(await checkFits(flow, world)));
+  for (const { reference, place } of config.secrets) {
+    const finding = checkSecret(reference, place, world.secrets);
+    if (finding !== undefined) findings.push(finding);
+  }
+  return findings;
+}
+
+async function checkFits(flow: FlowConfig, world: WireWorld): Promise<readonly Finding[]> {
+  const findings: Finding[] = [];
+  try {
+    const { lanes, close } = wireLanes(flow, world);
+    for (const lane of lanes) {
+      const fit = fitOf(lane);
+      if (fit.fits) continue;
+      const message = `flow ${flow.name}, lane ${lane.name}: ${lane.strategy.name} does not fit this sink: ${fit.reason}`;
+      const hint = fit.instead === undefined ? {} : { hint: `The strategy ${fit.instead} fits it.` };
+      findings.push({ level: 'error', code: 'PROMISE_IMPOSSIBLE', message, ...hint });
+    }
+    await close();
+  } catch (error) {
+    if (!(error instanceof WaybillError)) throw error;
+    maskError(error);
+    findings.push({
+      level: 'error',
+      code: error.code,
+      message: `flow ${flow.name}: ${error.message}`,
+      hint: error.hint,
+    });
+  }
+  return findings;
+}
+
+/** Only a warning: `waybill check` runs in places that have no secrets. */
+function checkSecret(reference: string, place: string, secrets: SecretStore): Finding | undefined {
+  try {
+    secrets.resolve(reference);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof WaybillError)) throw error;
+    return { level: 'warning', code: error.code, place, message: error.message, hint: error.hint };
+  }
+}

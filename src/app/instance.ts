@@ -1,0 +1,229 @@
+import { userInfo } from 'node:os';
+import { showKey } from '../formats/keys.ts';
+import type { Ledger, LedgerReader, Moved, RecordRow, RunRow } from '../ledger/ledger.ts';
+import { pick } from '../ledger/staging.ts';
+import type { Framing } from '../model/batch.ts';
+import { WaybillError } from '../model/errors.ts';
+import { type BatchId, type RunId, showBatch } from '../model/ids.ts';
+import type { Ports } from '../model/ports.ts';
+import type { Position } from '../model/position.ts';
+import type { Window } from '../model/window.ts';
+import type { Config, FlowConfig } from './config.ts';
+import { diagnose } from './doctor.ts';
+import { checkFlows, requireFlow, requireSound } from './findings.ts';
+import type { LedgerHome } from './ledger-home.ts';
+import { ownerOf } from './owner.ts';
+import { retryBatches, settleBatches } from './person.ts';
+import { planWindow, type RunWorld, runWindow } from './running.ts';
+import { dueWindows } from './schedule.ts';
+import { withTakeover } from './takeover.ts';
+import { type TraceFilter, traceKey, verifyStaging } from './tracing.ts';
+import type {
+  Diagnosis,
+  Finding,
+  FlowInfo,
+  PlanOptions,
+  ReadableTrace,
+  RunOptions,
+  SettleAsk,
+  Waybill,
+} from './waybill.ts';
+import { parseWindow, windowsBetween } from './windows.ts';
+import { fitOf, type WireWorld, wireLanes } from './wire.ts';
+
+export interface InstanceParts {
+  readonly config: Config;
+  readonly ports: Ports;
+  readonly home: LedgerHome;
+  readonly world: WireWorld;
+}
+
+/** One flow file and one ledger: what `openWaybill` gives out. Holds little; each method is at home in its own file. */
+export class Instance implements Waybill {
+  readonly file: string;
+  readonly #config: Config;
+  readonly #ports: Ports;
+  readonly #home: LedgerHome;
+  readonly #world: WireWorld;
+  readonly #owner: string;
+  #infos: readonly FlowInfo[] | undefined;
+
+  constructor(parts: InstanceParts) {
+    this.file = parts.config.file;
+    this.#config = parts.config;
+    this.#ports = parts.ports;
+    this.#home = parts.home;
+    this.#world = parts.world;
+    this.#owner = ownerOf(parts.ports);
+  }
+
+  flows(): readonly FlowInfo[] {
+    this.#infos ??= [...this.#config.flows.values()].map((flow) => flowInfo(flow, this.#world));
+    return this.#infos;
+  }
+
+  async check(): Promise<readonly Finding[]> {
+    return [...this.#config.findings, ...(await checkFlows(this.#config, this.#world))];
+  }
+
+  async plan(name: string, window: string | undefined, options: PlanOptions = {}): ReturnType<Waybill['plan']> {
+    const flow = requireFlow(this.#config, name);
+    return await planWindow(flow, this.#window(flow, window), options, this.#running());
+  }
+
+  async run(name: string, window: string | undefined, options: RunOptions): ReturnType<Waybill['run']> {
+    const flow = requireFlow(this.#config, name);
+    return await runWindow(flow, this.#window(flow, window), options, this.#running());
+  }
+
+  async due(name?: string): ReturnType<Waybill['due']> {
+    requireSound(this.#config);
+    const flows = name === undefined ? [...this.#config.flows.values()] : [requireFlow(this.#config, name)];
+    const reader = this.#home.exists ? await this.reader() : undefined;
+    const due = [];
+    for (const flow of flows) due.push(...(await dueWindows(flow, reader, this.#ports.wallMs())));
+    return due.sort((a, b) => Date.parse(a.window.start ?? '1970') - Date.parse(b.window.start ?? '1970'));
+  }
+
+  windows(name: string, from: string, to: string): readonly Window[] {
+    const flow = requireFlow(this.#config, name);
+    const cut = { kind: flow.window, timezone: flow.timezone };
+    const [first, end] = [this.#window(flow, from), this.#window(flow, to)];
+    if (first.start === undefined || end.start === undefined) return [first];
+    const all = Date.parse(first.start) < Date.parse(end.start) ? windowsBetween(cut, first, end) : [];
+    return all.filter((window) => window.start !== end.start);
+  }
+
+  #window(flow: FlowConfig, text: string | undefined): Window {
+    return parseWindow({ kind: flow.window, timezone: flow.timezone }, text, this.#ports.wallMs());
+  }
+
+  #running(): RunWorld {
+    const { status } = this.#config;
+    return { home: this.#home, ports: this.#ports, wire: this.#world, owner: this.#owner, who: userName(), status };
+  }
+
+  async ledger(): Promise<Ledger> {
+    return await this.#home.open({ create: true });
+  }
+
+  async reader(): Promise<LedgerReader> {
+    return (await this.#existing()).read;
+  }
+
+  async #existing(): Promise<Ledger> {
+    return await this.#home.open({ create: false });
+  }
+
+  async trace(key: readonly string[], filter: TraceFilter): Promise<readonly ReadableTrace[]> {
+    return await traceKey(key, filter, await this.#existing());
+  }
+
+  showKey(record: RecordRow): string {
+    return record.key === undefined ? '' : showKey(record.key);
+  }
+
+  async payload(id: BatchId): ReturnType<Waybill['payload']> {
+    const batch = await (await this.reader()).batch(id);
+    const staged = await this.#home.staging.read(batch.staged);
+    const payload = batch.picks === undefined ? staged : pick(staged, batch.picks, this.#framing(batch));
+    return { batch, payload };
+  }
+
+  /** How the records of a lane stand in its batches: the sink of the flow file says so. */
+  #framing(batch: { readonly id: BatchId; readonly flow: string; readonly lane: string }): Framing {
+    const flow = requireFlow(this.#config, batch.flow);
+    const { lanes } = wireLanes(flow, this.#world);
+    const framing = lanes.find((lane) => lane.name === batch.lane)?.sink.accepts[0];
+    if (framing !== undefined) return framing;
+    const message = `flow ${batch.flow} has no lane ${batch.lane} any more, so the bytes of ${showBatch(batch.id)} cannot be framed`;
+    throw new WaybillError('CONFIG_INVALID', message, { ids: { batch: showBatch(batch.id), lane: batch.lane } });
+  }
+
+  async settle(ask: SettleAsk): Promise<readonly Moved[]> {
+    const person = { ledger: await this.#existing(), staging: this.#home.staging, framing: this.#framing.bind(this) };
+    if (ask.as === 'ask') {
+      const run = async (row: RunRow, only: readonly BatchId[]): Promise<void> => {
+        const stop = new AbortController().signal;
+        const flow = requireFlow(this.#config, row.flow);
+        await runWindow(flow, row.window, { only, signals: { stop, abort: stop } }, this.#running());
+      };
+      return await settleBatches(ask, person, run);
+    }
+    return await withTakeover(person.ledger, () => settleBatches(ask, person));
+  }
+
+  async retry(ask: Parameters<Waybill['retry']>[0]): Promise<readonly Moved[]> {
+    const person = { ledger: await this.#existing(), staging: this.#home.staging, framing: this.#framing.bind(this) };
+    return await withTakeover(person.ledger, () => retryBatches(ask, person));
+  }
+
+  async pause(ask: { run: RunId; lane?: string; reason: string }): Promise<void> {
+    await (await this.#existing()).pause({ ...ask, who: userName() });
+  }
+
+  async resume(ask: { run: RunId; lane?: string }): Promise<void> {
+    await (await this.#existing()).resume({ ...ask, who: userName() });
+  }
+
+  async cancel(ask: { run: RunId; reason: string }): Promise<void> {
+    const ledger = await this.#existing();
+    await withTakeover(ledger, () => ledger.cancel({ ...ask, who: userName() }));
+  }
+
+  async positions(flow: string): ReturnType<Waybill['positions']> {
+    return await (await this.reader()).positions(flow);
+  }
+
+  async setPosition(flow: string, sourceName: string, position: Position | null): Promise<void> {
+    const ledger = await this.#home.open({ create: true });
+    await withTakeover(ledger, () => ledger.setPosition({ flow, sourceName, position, who: userName() }));
+  }
+
+  async verify(run?: RunId): Promise<readonly string[]> {
+    const { read } = await this.#existing();
+    return [...(await read.verify(run)), ...(await verifyStaging(run, read, this.#home.staging))];
+  }
+
+  async doctor(): Promise<readonly Diagnosis[]> {
+    const config = this.#config.file === '' ? undefined : this.#config;
+    return await diagnose({ config, home: this.#home, ports: this.#ports });
+  }
+
+  async close(): Promise<void> {
+    await this.#home.close();
+  }
+}
+
+function flowInfo(flow: FlowConfig, world: WireWorld): FlowInfo {
+  const { connection, key } = flow.source;
+  const { lanes } = wireLanes(flow, world);
+  return {
+    name: flow.name,
+    source: { name: connection.name, connection: connection.name, connector: connection.connector.type, key },
+    window: flow.window,
+    timezone: flow.timezone,
+    lanes: flow.lanes.map((lane, at) => {
+      const fit = fitOf(lanes[at]!);
+      const guarantee = fit.fits ? { guarantee: fit.guarantee } : {};
+      const { name, strategy } = lane;
+      return {
+        name,
+        connection: lane.connection.name,
+        connector: lane.connection.connector.type,
+        strategy,
+        ...guarantee,
+      };
+    }),
+    ...(flow.schedule === undefined ? {} : { schedule: flow.schedule }),
+  };
+}
+
+/** For the audit lines of the ledger. A container may run as a user that has no name. */
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return `uid-${process.getuid?.() ?? 'unknown'}`;
+  }
+}

@@ -1,0 +1,78 @@
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Journal } from '../ledger/journal.ts';
+import { fileJournal } from '../ledger/journal-file.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Staging } from '../ledger/staging.ts';
+import { folderStaging } from '../ledger/staging-folder.ts';
+import { WaybillError } from '../model/errors.ts';
+import type { Ports } from '../model/ports.ts';
+
+/** From this many batches in flight on, the ledger's commits are worth a thread of their own. */
+const THREAD_FROM_IN_FLIGHT = 8;
+
+export interface LedgerPlaces {
+  readonly path: string;
+  /** Beside the ledger when absent. */
+  readonly stagingFolder: string | undefined;
+}
+
+/** The ledger of one instance with what lies around it; each opened at its first use and once. */
+export class LedgerHome {
+  readonly path: string;
+  readonly stagingFolder: string;
+  readonly journalPath: string;
+  readonly #ports: Ports;
+  #ledger: Promise<Ledger> | undefined;
+  #staging: Staging | undefined;
+  #journal: Journal | undefined;
+
+  constructor(places: LedgerPlaces, ports: Ports) {
+    this.path = places.path;
+    this.stagingFolder = places.stagingFolder ?? join(dirname(places.path), 'staging');
+    this.journalPath = `${places.path}.journal`;
+    this.#ports = ports;
+  }
+
+  get exists(): boolean {
+    return existsSync(this.path);
+  }
+
+  /** `create`: make one when there is none; otherwise throws LEDGER_MISSING. */
+  async open(options: { create: boolean; inFlight?: number }): Promise<Ledger> {
+    if (this.#ledger === undefined && !options.create && !this.exists) {
+      throw new WaybillError('LEDGER_MISSING', `there is no ledger ${this.path} yet`, { ids: { path: this.path } });
+    }
+    this.#ledger ??= this.#start(options.create, (options.inFlight ?? 1) >= THREAD_FROM_IN_FLIGHT ? 'worker' : 'main');
+    try {
+      return await this.#ledger;
+    } catch (error) {
+      // A ledger that was busy or missing may be there when it is asked for again.
+      this.#ledger = undefined;
+      throw error;
+    }
+  }
+
+  async #start(create: boolean, thread: 'main' | 'worker'): Promise<Ledger> {
+    const { openSqliteLedger } = await import('../ledger/sqlite/open.ts');
+    return await openSqliteLedger({ path: this.path, ports: this.#ports, thread, create });
+  }
+
+  get staging(): Staging {
+    this.#staging ??= folderStaging(this.stagingFolder);
+    return this.#staging;
+  }
+
+  get journal(): Journal {
+    this.#journal ??= fileJournal(this.journalPath);
+    return this.#journal;
+  }
+
+  async close(): Promise<void> {
+    const [ledger, journal] = [this.#ledger, this.#journal];
+    this.#ledger = undefined;
+    this.#journal = undefined;
+    await journal?.close();
+    await (await ledger)?.close();
+  }
+}

@@ -1,0 +1,82 @@
+import { createHash } from 'node:crypto';
+import { packKeyText, showKey } from '../formats/keys.ts';
+import type { BatchRow, DoubtRow, Ledger, LedgerReader, Trace } from '../ledger/ledger.ts';
+import type { Staging } from '../ledger/staging.ts';
+import { describeError } from '../model/errors.ts';
+import { type RunId, showBatch } from '../model/ids.ts';
+import type { ReadableTrace } from './waybill.ts';
+
+/** What `showKey` prints for a key that is too long to be kept; it can be typed in again. */
+const SHOWN_HASH = /^#([0-9a-f]{32})$/;
+const PAGE = 500;
+
+export interface TraceFilter {
+  readonly flow?: string;
+  readonly window?: string;
+  readonly lane?: string;
+}
+
+/** Where the record with this key is, in every lane of every run that met it. */
+export async function traceKey(
+  key: readonly string[],
+  filter: TraceFilter,
+  ledger: Ledger,
+): Promise<readonly ReadableTrace[]> {
+  const hash = key.length === 1 ? SHOWN_HASH.exec(key[0] ?? '') : null;
+  const packed = hash === null ? packKeyText(key, ledger.identity.seed) : Buffer.from(hash[1]!, 'hex');
+  const { flow, window, lane } = filter;
+  const ask = { ...(flow === undefined ? {} : { flow }), ...(lane === undefined ? {} : { lane }) };
+  const traces = await ledger.read.trace({ key: packed, ...ask });
+  const shown = hash === null ? key.join(', ') : showKey(packed);
+  const kept = traces.filter((trace) => window === undefined || trace.record.window === window);
+  const readable: ReadableTrace[] = [];
+  for (const trace of kept) readable.push(await withDoubt(trace, shown, ledger.read));
+  return readable;
+}
+
+async function withDoubt(trace: Trace, keyText: string, read: LedgerReader): Promise<ReadableTrace> {
+  const batch = trace.steps.at(-1)?.batch;
+  const doubt = batch?.state === 'in-doubt' ? await doubtOf(batch, read) : undefined;
+  return { ...trace, record: { ...trace.record, keyText }, ...(doubt === undefined ? {} : { doubt }) };
+}
+
+async function doubtOf(batch: BatchRow, read: LedgerReader): Promise<DoubtRow | undefined> {
+  const found = await read.doubts({ run: batch.run, after: batch.id - 1, limit: 1 });
+  return found.find((doubt) => doubt.id === batch.id);
+}
+
+/**
+ * Whether the staged bytes are those that were sealed: each batch that has bytes of its own is read and its digest
+ * compared. Children are records of such a batch, so they are right when it is.
+ */
+export async function verifyStaging(
+  run: RunId | undefined,
+  read: LedgerReader,
+  staging: Staging,
+): Promise<readonly string[]> {
+  const differences: string[] = [];
+  for (let after = 0; ; ) {
+    const page = await read.batches({ after, limit: PAGE, ...(run === undefined ? {} : { run }) });
+    for (const batch of page) {
+      const difference = batch.picks === undefined ? await verifyBatch(batch, staging) : undefined;
+      if (difference !== undefined) differences.push(difference);
+    }
+    const last = page.at(-1);
+    if (last === undefined) return differences;
+    after = last.id;
+  }
+}
+
+async function verifyBatch(batch: BatchRow, staging: Staging): Promise<string | undefined> {
+  try {
+    const { bytes, spans } = await staging.read(batch.staged);
+    const digest = createHash('sha256').update(bytes).digest('hex');
+    if (digest !== batch.digest)
+      return `${showBatch(batch.id)}: the staged bytes in ${batch.staged.segment} have another digest than the one that was sealed`;
+    if (spans.length !== batch.records * 2)
+      return `${showBatch(batch.id)}: ${spans.length / 2} records are staged, and ${batch.records} were sealed`;
+    return undefined;
+  } catch (error) {
+    return `${showBatch(batch.id)}: ${describeError(error)}`;
+  }
+}

@@ -1,0 +1,39 @@
+/** The public API of the package `waybill`: re-exports only. */
+export { openWaybill } from './app/open.ts';
+export type {
+  Diagnosis,
+  Finding,
+  FlowInfo,
+  OpenOptions,
+  PlanOptions,
+  ReadableTrace,
+  RunOptions,
+  SettleAsk,
+  Waybill,
+} from './app/waybill.ts';
+export type {
+  Abilities,
+  AbilityFacts,
+  Connector,
+  Found,
+  OpenContext,
+  Permit,
+  Rate,
+  ReadRange,
+  Sink,
+  Source,
+} from './connectors/connector.ts';
+export type { LaneSummary, Notice, Plan, PlannedLane, Progress, RunSummary, StopSignals } from './engine/engine.ts';
+export type { BatchRow, DoubtRow, LedgerReader, Moved, RecordRow, RunRow, Trace } from './ledger/ledger.ts';
+export type { Batch, Framing, Limits, Payload } from './model/batch.ts';
+export type { Chunk, DataRecord, Format, Reject } from './model/chunk.ts';
+export type { ErrorCode } from './model/error-codes.ts';
+export { ERROR_CODES } from './model/error-codes.ts';
+export { NotAppliedError, RefusedError, WaybillError } from './model/errors.ts';
+export type { DoubtPolicy, Guarantee, Rung } from './model/guarantee.ts';
+export { type BatchId, parseBatchId, parseRunId, type RunId, showBatch, showRun } from './model/ids.ts';
+export type { Position } from './model/position.ts';
+export type { Balance, BatchState, RecordState, RunState } from './model/states.ts';
+export { applied, OUTCOME, type Outcome, type Receipt, type Refusal, unknown, type Verdict } from './model/verdict.ts';
+export type { Parameter, Parameters, Window, WindowKind } from './model/window.ts';
+export type { Strategy } from './strategies/strategy.ts';
