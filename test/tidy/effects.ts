@@ -57,6 +57,7 @@ const PURE_GLOBALS = new Set([
   'Date',
   'AsyncLocalStorage',
   'WebAssembly',
+  'Promise',
 ]);
 /** Methods that only compute, of arrays, strings, maps and schemas. */
 const PURE_METHODS = new Set([
@@ -157,6 +158,8 @@ function callEffect(node: Node, source: Source, seen: Set<Node>): string | undef
   if (!isNode(callee)) return undefined;
   if (isFunction(callee)) return bodyEffect(callee, source, seen);
   const root = rootName(callee);
+  // It makes a function that can load something, and loads nothing yet.
+  if (nameOf(callee) === 'createRequire') return undefined;
   const value = root === undefined ? undefined : initialOf(root, source);
   // A schema runs what it is given later, when it checks something; everybody else may run it at once.
   if (root !== undefined && (isPurePackage(root, source) || isPlain(value))) return undefined;

@@ -85,14 +85,8 @@ export const ROOMS: readonly Room[] = [
     name: 'ledger/X',
     // The folder staging and the journal are one file each beside their interface; a database is a folder.
     files: /^src\/ledger\/(?:([^/]+)\/)?/,
-    // Digests of rows are the same in every database: a ledger that is copied from one to another keeps them.
-    may: [
-      ...MODEL,
-      'src/ledger/ledger.ts',
-      'src/ledger/staging.ts',
-      'src/ledger/journal.ts',
-      'src/ledger/row-digest.ts',
-    ],
+    // Beside the interfaces stand what every database needs in the same way: digests of rows, the index of keys.
+    may: [...MODEL, 'src/ledger/*.ts'],
     node: ['*'],
     why: 'a ledger keeps books; it must not know who writes them',
   },
@@ -114,6 +108,8 @@ export const ROOMS: readonly Room[] = [
     name: 'status',
     files: /^src\/status\//,
     may: [...MODEL, 'src/ledger/ledger.ts', 'src/connectors/connector.ts'],
+    // Messages as lines of a file, and as two tables: both are written without a processor in between.
+    node: [...COMPUTING, 'fs', 'fs/promises'],
     why: 'status reads the ledger and hands messages to sinks; a queue is a sink',
   },
   {
@@ -177,7 +173,8 @@ export const ROOMS: readonly Room[] = [
  * `lazy`: an optional peer, loaded by `import()` at the moment of use, so that who does not need it need not have it.
  */
 export const DRIVERS: Readonly<Record<string, { readonly in: RegExp; readonly lazy?: true }>> = {
-  'better-sqlite3': { in: /^src\/(ledger|connectors)\/sqlite\// },
+  // The doctor loads it to say what is wrong with it; the store of statuses is two tables of an SQLite file.
+  'better-sqlite3': { in: /^src\/((ledger|connectors)\/sqlite\/|app\/doctor\.ts$|status\/emit-store\.ts$)/ },
   pg: { in: /^src\/(ledger|connectors)\/postgres\//, lazy: true },
   'pg-copy-streams': { in: /^src\/(ledger|connectors)\/postgres\//, lazy: true },
   undici: { in: /^src\/connectors\/http\// },
