@@ -1,0 +1,110 @@
+import { KEY_BYTES } from '../model/chunk.ts';
+
+/**
+ * The pure half of the key index: sorted entries of (hash of a key, batch), 8 bytes each, cut into pages. Entries only
+ * propose where a key may be; whoever uses them compares the whole key. An entry is one 64-bit number with the hash
+ * above the batch, so that sorting numbers sorts entries, and stands little-endian in a page.
+ */
+export type Entries = BigUint64Array;
+
+export const ENTRY_BYTES = 8;
+/** Two pages of 4,000 bytes, their row headers and digests fill a page of 8 KiB of the database. */
+export const ENTRIES_PER_PAGE = 500;
+
+export interface KeyPage {
+  /** Batch, hash, batch, hash… */
+  readonly words: Uint32Array;
+  readonly count: number;
+  readonly first: number;
+  readonly last: number;
+}
+
+/** 32 bits of a packed key, which may itself be a plain number or a UUID and is not spread evenly. */
+export function keyHash(keys: Uint8Array, at: number): number {
+  const view = new DataView(keys.buffer, keys.byteOffset + at, KEY_BYTES);
+  let hash = 0x9747b28c;
+  for (let word = 0; word < KEY_BYTES; word += 4) {
+    hash = Math.imul(hash ^ view.getInt32(word, true), 0x85ebca6b);
+    hash = Math.imul((hash << 13) | (hash >>> 19), 0x9e3779b1);
+  }
+  hash = Math.imul(hash ^ (hash >>> 16), 0xc2b2ae35);
+  return (hash ^ (hash >>> 15)) >>> 0;
+}
+
+/** Sorted entries for packed keys; `batchOf` names the batch of a record by its place. */
+export function entriesOf(keys: Uint8Array, batchOf: (place: number) => number): Entries {
+  const count = keys.length / KEY_BYTES;
+  const words = new Uint32Array(count * 2);
+  for (let place = 0; place < count; place++) {
+    words[place * 2] = batchOf(place);
+    words[place * 2 + 1] = keyHash(keys, place * KEY_BYTES);
+  }
+  return new BigUint64Array(words.buffer).sort();
+}
+
+/** One sorted run out of several. Native sorting of what is nearly sorted beats a merge written in JavaScript. */
+export function mergeEntries(runs: readonly Entries[]): Entries {
+  const all = new BigUint64Array(runs.reduce((sum, run) => sum + run.length, 0));
+  let at = 0;
+  for (const run of runs) {
+    all.set(run, at);
+    at += run.length;
+  }
+  return runs.length > 1 ? all.sort() : all;
+}
+
+/**
+ * How many entries at the head of each run may be merged now, when more may follow in the runs that are not `ended`:
+ * none above the lowest last entry of those.
+ */
+export function mergeable(heads: readonly { readonly entries: Entries; readonly ended: boolean }[]): number[] {
+  const open = heads.filter((head) => !head.ended);
+  if (open.length === 0) return heads.map((head) => head.entries.length);
+  const limit = open.map((head) => head.entries[head.entries.length - 1] as bigint).reduce((a, b) => (a < b ? a : b));
+  return heads.map((head) => countUpTo(head.entries, limit));
+}
+
+function countUpTo(entries: Entries, limit: bigint): number {
+  let [low, high] = [0, entries.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((entries[middle] as bigint) <= limit) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Pages of at most `ENTRIES_PER_PAGE`, in order; only the last may be short. */
+export function toPages(entries: Entries): Uint8Array[] {
+  const pages: Uint8Array[] = [];
+  for (let from = 0; from < entries.length; from += ENTRIES_PER_PAGE) {
+    const page = entries.slice(from, from + ENTRIES_PER_PAGE);
+    pages.push(new Uint8Array(page.buffer));
+  }
+  return pages;
+}
+
+export function toEntries(page: KeyPage): Entries {
+  return new BigUint64Array(page.words.buffer, page.words.byteOffset, page.count);
+}
+
+export function readPage(bytes: Uint8Array): KeyPage {
+  // Copied: what a driver hands over need not begin at a multiple of eight.
+  const copy = new Uint8Array(bytes);
+  const words = new Uint32Array(copy.buffer, 0, copy.byteLength / 4);
+  const count = words.length / 2;
+  return { words, count, first: words[1] ?? 0, last: words[words.length - 1] ?? 0 };
+}
+
+/** The batches that a page names for a hash, in rising order. */
+export function pageHolds(page: KeyPage, hash: number): number[] {
+  let [low, high] = [0, page.count];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((page.words[middle * 2 + 1] as number) < hash) low = middle + 1;
+    else high = middle;
+  }
+  const batches: number[] = [];
+  for (; low < page.count && page.words[low * 2 + 1] === hash; low++) batches.push(page.words[low * 2] as number);
+  return batches;
+}

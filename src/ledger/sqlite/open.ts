@@ -1,0 +1,39 @@
+import type { Clock } from '../../model/ports.ts';
+import type { Ledger } from '../ledger.ts';
+import { ledgerError } from './failure.ts';
+import { createFile, openFile } from './ledger-file.ts';
+import { LocalWriter, type Submit } from './local-writer.ts';
+import { SqliteReader } from './reader.ts';
+import { SqliteLedger } from './sqlite-ledger.ts';
+import { WorkerWriter } from './worker-writer.ts';
+import { Writer } from './writer.ts';
+
+export interface SqliteLedgerOptions {
+  readonly path: string;
+  readonly ports: Clock & { id(): string };
+  /** `worker`: commits run on a thread of their own; pays from about eight lanes on. */
+  readonly thread: 'main' | 'worker';
+  /** Make it, and its folder, when there is none. Otherwise LEDGER_MISSING. */
+  readonly create: boolean;
+}
+
+/** A ledger in one file. Several processes may have it open; each write waits for the others, up to five seconds. */
+export async function openSqliteLedger({ path, ports, thread, create }: SqliteLedgerOptions): Promise<Ledger> {
+  if (create) createFile(path, ports.id());
+  const file = openFile(path);
+  try {
+    const reading = openFile(path, { readonly: true });
+    const reader = new SqliteReader(reading.store, file.identity.id);
+    return new SqliteLedger({ identity: file.identity, reader, writer: writerFor(), ports });
+  } catch (error) {
+    file.store.db.close();
+    throw ledgerError(error, path, 'opening the ledger');
+  }
+
+  function writerFor(): Submit {
+    if (thread === 'main') return new LocalWriter(new Writer(file.store, file.identity.id), path);
+    // Opened and checked here all the same, so that whoever opens it hears at once what is wrong with it.
+    file.store.db.close();
+    return new WorkerWriter(path);
+  }
+}

@@ -1,0 +1,80 @@
+import { type KeyPage, pageHolds, readPage } from '../../key-index.ts';
+import { corrupt } from '../failure.ts';
+import { query, type Store, table } from '../store.ts';
+
+export const KEY_LANE = table('key_lane', 16, { keys: ['lane'], rest: ['upto'] });
+export const KEY_PART = table('key_part', 17, {
+  keys: ['id'],
+  fixed: ['lane'],
+  rest: ['level', 'into_part', 'first_page', 'end_page', 'entries'],
+});
+export const KEY_PAGE = table('key_page', 18, { keys: ['id'], rest: ['entries'] });
+
+/** A sorted part of the index of a lane: its pages from `firstPage` to before `endPage`. */
+export interface KeyPart {
+  readonly id: number;
+  readonly lane: number;
+  level: number;
+  /** The part that this one is being merged into, piece by piece: what is there already is gone from here. */
+  into: number | null;
+  firstPage: number;
+  endPage: number;
+  entries: number;
+}
+
+const PAGES_IN_PART = 2 ** 20;
+export const pageId = (part: number, nth: number): number => part * PAGES_IN_PART + nth;
+
+const LANE = query(KEY_LANE, 'WHERE lane = ?');
+const PARTS = query(KEY_PART, 'WHERE lane = ? ORDER BY id');
+const PAGE = query(KEY_PAGE, 'WHERE id = ?');
+
+/** The last row of members that the index of a lane covers. */
+export const indexedUpTo = (store: Store, lane: number): number =>
+  (store.one(LANE, lane)?.[1] as number | undefined) ?? 0;
+
+export function partsOf(store: Store, lane: number): KeyPart[] {
+  return store.many(PARTS, lane).map((c) => ({
+    id: c[0] as number,
+    lane: c[1] as number,
+    level: c[2] as number,
+    into: c[3] as number | null,
+    firstPage: c[4] as number,
+    endPage: c[5] as number,
+    entries: c[6] as number,
+  }));
+}
+
+export function keyPage(store: Store, part: number, nth: number): KeyPage {
+  const cells = store.one(PAGE, pageId(part, nth));
+  if (cells === undefined)
+    throw corrupt(store.place, `page ${nth} of part ${part} of the key index is missing`, {
+      table: 'key_page',
+      row: pageId(part, nth),
+    });
+  return readPage(cells[1] as Uint8Array);
+}
+
+/** Batches that may hold a key with this hash, oldest first. */
+export function candidatesOf(store: Store, lane: number, hash: number): number[] {
+  const found = new Set<number>();
+  for (const part of partsOf(store, lane)) {
+    for (let nth = firstPageFor(store, part, hash); nth < part.endPage; nth++) {
+      const page = keyPage(store, part.id, nth);
+      for (const batch of pageHolds(page, hash)) found.add(batch);
+      if (page.last > hash) break;
+    }
+  }
+  return [...found].sort((a, b) => a - b);
+}
+
+/** The first page whose last hash is not below the one that is looked for. */
+function firstPageFor(store: Store, part: KeyPart, hash: number): number {
+  let [low, high] = [part.firstPage, part.endPage];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (keyPage(store, part.id, middle).last < hash) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

@@ -1,0 +1,127 @@
+import { KEY_BYTES } from '../../../model/chunk.ts';
+import { keyHash } from '../../key-index.ts';
+import { corrupt } from '../failure.ts';
+import { type BatchRecord, findBatch, readBatch } from '../tables/batches.ts';
+import { decodeMembers, keysOf, MEMBERS_AFTER, type MembersRecord, readMembers } from '../tables/members.ts';
+import { candidatesOf, indexedUpTo } from './key-pages.ts';
+import type { Reading } from './reading.ts';
+
+/** A place where a key was sealed: always in a batch that came from the source, never in a child. */
+export interface Sealed {
+  readonly batch: BatchRecord;
+  readonly index: number;
+}
+/**
+ * Finds keys in a lane: in the index as far as that has come, then by walking through what was sealed since. The index
+ * only proposes batches; a key counts as found where all its 16 bytes stand.
+ */
+export class KeySearch {
+  readonly #r: Reading;
+  readonly #lane: number;
+  readonly #members = new Map<number, MembersRecord>();
+
+  constructor(reading: Reading, lane: number) {
+    this.#r = reading;
+    this.#lane = lane;
+  }
+
+  /** For each of the keys, every place where it was sealed, oldest first. */
+  find(keys: Uint8Array): Sealed[][] {
+    const wanted = Array.from({ length: keys.length / KEY_BYTES }, (_, nth) =>
+      keys.subarray(nth * KEY_BYTES, (nth + 1) * KEY_BYTES),
+    );
+    const found: Sealed[][] = wanted.map((key) => this.#indexed(key));
+    this.#walk(wanted, found);
+    return found;
+  }
+
+  #indexed(key: Uint8Array): Sealed[] {
+    const batches = candidatesOf(this.#r.store, this.#lane, keyHash(key, 0));
+    return batches.flatMap((id) => {
+      const batch = findBatch(this.#r.store, id);
+      // The batches of an extraction that was abandoned are gone; the index keeps their entries.
+      return batch === undefined ? [] : placesOf(key, this.#keysOf(batch)).map((index) => ({ batch, index }));
+    });
+  }
+
+  #keysOf(batch: BatchRecord): Uint8Array {
+    let members = this.#members.get(batch.members);
+    if (members === undefined) {
+      members = readMembers(this.#r.store, batch.members);
+      // One at a time: a row of members can be megabytes, and neighbours in the question rarely share one.
+      this.#members.clear();
+      this.#members.set(batch.members, members);
+    }
+    return keysOf(batch, members);
+  }
+
+  /** Many keys are looked up in a table made of them; a few are searched for directly, which is several times faster. */
+  #walk(wanted: readonly Uint8Array[], found: Sealed[][]): void {
+    const table = wanted.length > FEW ? tableOf(wanted) : undefined;
+    for (let next = indexedUpTo(this.#r.store, this.#lane); ; ) {
+      const [cells] = this.#r.store.many(MEMBERS_AFTER, this.#lane, next, 1);
+      if (cells === undefined) return;
+      const members = decodeMembers(cells);
+      next = members.id;
+      const hits =
+        table === undefined
+          ? wanted.flatMap((key, nth) => placesOf(key, members.keys).map((place) => ({ nth, place })))
+          : hitsIn(members.keys, table);
+      if (hits.length === 0) continue;
+      const batches = batchesIn(this.#r, members);
+      for (const { nth, place } of hits) found[nth]?.push(sealedAt(batches, place));
+    }
+  }
+}
+
+const FEW = 4;
+
+/** Every place of a key among packed keys. */
+function placesOf(key: Uint8Array, keys: Uint8Array): number[] {
+  const places: number[] = [];
+  const bytes = Buffer.from(keys.buffer, keys.byteOffset, keys.byteLength);
+  for (let at = bytes.indexOf(key); at >= 0; at = bytes.indexOf(key, at + 1)) {
+    if (at % KEY_BYTES === 0) places.push(at / KEY_BYTES);
+  }
+  return places;
+}
+
+const textOf = (keys: Uint8Array, nth: number): string =>
+  Buffer.from(keys.buffer, keys.byteOffset + nth * KEY_BYTES, KEY_BYTES).toString('latin1');
+
+function tableOf(wanted: readonly Uint8Array[]): Map<string, number[]> {
+  const table = new Map<string, number[]>();
+  wanted.forEach((key, nth) => {
+    const text = textOf(key, 0);
+    const there = table.get(text);
+    if (there === undefined) table.set(text, [nth]);
+    else there.push(nth);
+  });
+  return table;
+}
+
+function hitsIn(keys: Uint8Array, table: ReadonlyMap<string, readonly number[]>): { nth: number; place: number }[] {
+  const hits: { nth: number; place: number }[] = [];
+  for (let place = 0; place < keys.length / KEY_BYTES; place++) {
+    for (const nth of table.get(textOf(keys, place)) ?? []) hits.push({ nth, place });
+  }
+  return hits;
+}
+
+function sealedAt(batches: readonly BatchRecord[], place: number): Sealed {
+  let at = batches.length - 1;
+  while (at > 0 && (batches[at] as BatchRecord).memberAt > place) at--;
+  const batch = batches[at] as BatchRecord;
+  return { batch, index: place - batch.memberAt };
+}
+
+/** The batches whose keys stand in a row of members, in order. */
+export function batchesIn(r: Reading, members: MembersRecord): BatchRecord[] {
+  const batches = Array.from({ length: members.batches }, (_, nth) => readBatch(r.store, members.firstBatch + nth));
+  const records = batches.reduce((sum, batch) => sum + batch.records, 0);
+  if (records * KEY_BYTES === members.keys.length) return batches;
+  throw corrupt(r.store.place, `row ${members.id} of members holds keys of other batches than it says`, {
+    table: 'members',
+    row: members.id,
+  });
+}

@@ -1,0 +1,44 @@
+import type { RunId } from '../../../model/ids.ts';
+import type { BatchRow } from '../../ledger.ts';
+import type { Store } from '../store.ts';
+import { type BatchRecord, type LaneFacts, toBatchRow } from '../tables/batches.ts';
+import { readLane } from '../tables/lanes.ts';
+import { segmentName } from '../tables/members.ts';
+import { readRun } from '../tables/runs.ts';
+
+/** One question to the ledger: what several of its rows have in common is looked up once. */
+export class Reading {
+  readonly store: Store;
+  readonly ledgerId: string;
+  readonly #facts = new Map<number, LaneFacts>();
+  readonly #segments = new Map<number, string>();
+
+  constructor(store: Store, ledgerId: string) {
+    this.store = store;
+    this.ledgerId = ledgerId;
+  }
+
+  facts(lane: number): LaneFacts {
+    let facts = this.#facts.get(lane);
+    if (facts === undefined) {
+      const { run, name } = readLane(this.store, lane);
+      const { flow, window } = readRun(this.store, run as RunId);
+      facts = { run, flow, window, lane: name };
+      this.#facts.set(lane, facts);
+    }
+    return facts;
+  }
+
+  row(batch: BatchRecord): BatchRow {
+    let segment = this.#segments.get(batch.segment);
+    if (segment === undefined) {
+      segment = segmentName(this.store, batch.segment);
+      this.#segments.set(batch.segment, segment);
+    }
+    return toBatchRow(batch, this.facts(batch.lane), segment, this.ledgerId);
+  }
+}
+
+export const PAGE_LIMIT = 1000;
+/** The end of `id > ?` when a page has no beginning. */
+export const limitOf = (limit: number | undefined): number => limit ?? PAGE_LIMIT;

@@ -1,0 +1,209 @@
+import { KEY_BYTES } from '../../../model/chunk.ts';
+import { WaybillError } from '../../../model/errors.ts';
+import type { BatchId, RunId } from '../../../model/ids.ts';
+import { type BatchState, RECORD_STATES, type RecordState } from '../../../model/states.ts';
+import type { RecordRow } from '../../ledger.ts';
+import { query } from '../store.ts';
+import { type AttemptRecord, attemptsOf } from '../tables/attempts.ts';
+import { type BatchRecord, readBatch } from '../tables/batches.ts';
+import { notesOf } from '../tables/exceptions.ts';
+import {
+  decodeUnbatched,
+  keysOf,
+  type MembersRecord,
+  readMembers,
+  UNBATCHED,
+  type UnbatchedRecord,
+} from '../tables/members.ts';
+import { lanesFor, pageOfBatches } from './batches.ts';
+import { limitOf, type Reading } from './reading.ts';
+
+export interface RecordsFilter {
+  run?: RunId;
+  lane?: string;
+  batch?: BatchId;
+  states?: readonly RecordState[];
+  after?: string;
+  limit?: number;
+}
+type RecordsPage = { readonly records: readonly RecordRow[]; readonly cursor?: string };
+
+/** Where a page ended: in which part, at which batch or row, after which record of it. */
+interface Cursor {
+  readonly part: 'batch' | 'unbatched';
+  readonly id: number;
+  readonly index: number;
+}
+
+/** Batches in the order of their ids, and after them what got into none. A cursor is `b<batch>.<index>` or `u<row>`. */
+export function records(r: Reading, filter: RecordsFilter): RecordsPage {
+  const limit = limitOf(filter.limit);
+  const from = parseCursor(filter.after);
+  const lanes = lanesFor(r, filter);
+  const wanted = new Set(filter.states ?? RECORD_STATES);
+  const found: RecordRow[] = [];
+  const full = (): boolean => found.length >= limit;
+  if (from.part === 'batch') {
+    for (const batch of batchesFrom(r, filter, lanes, from.id)) {
+      addRecords(r, batch, wanted, batch.id === from.id ? from.index : -1, limit, found);
+      if (full()) return page(found, cursorOf(found));
+    }
+  }
+  if (filter.batch !== undefined) return page(found);
+  const last = addUnbatched(r, lanes, wanted, from.part === 'unbatched' ? from.id : 0, limit, found);
+  return full() ? page(found, last === 0 ? cursorOf(found) : `u${last}`) : page(found);
+}
+
+const page = (found: RecordRow[], cursor?: string): RecordsPage => ({
+  records: found,
+  ...(cursor === undefined ? {} : { cursor }),
+});
+
+function cursorOf(found: readonly RecordRow[]): string {
+  const last = found[found.length - 1];
+  return `b${last?.batch ?? 0}.${last?.index ?? -1}`;
+}
+
+function parseCursor(text: string | undefined): Cursor {
+  if (text === undefined) return { part: 'batch', id: 0, index: -1 };
+  const [, part, id, index] = /^([bu])(\d{1,15})(?:\.(\d{1,9}))?$/.exec(text) ?? [];
+  if (part === undefined)
+    throw new WaybillError('USAGE', `${JSON.stringify(text)} is no place in a list of records`, {
+      hint: 'Give the cursor that came with the page before.',
+    });
+  return { part: part === 'u' ? 'unbatched' : 'batch', id: Number(id), index: Number(index ?? -1) };
+}
+
+/** The states of batches that may hold records in a state. Those of a batch that has moved are in its children. */
+const HOLDING: Record<RecordState, readonly BatchState[]> = {
+  pending: ['sealed', 'sending'],
+  delivered: ['delivered', 'partial', 'in-doubt'],
+  refused: ['refused', 'partial', 'in-doubt'],
+  'in-doubt': ['in-doubt'],
+  skipped: ['skipped', 'partial', 'refused'],
+};
+const PAGE = 256;
+
+/** Page by page, since the connection can answer nothing else while rows are being walked through. */
+function* batchesFrom(
+  r: Reading,
+  filter: RecordsFilter,
+  lanes: readonly number[] | undefined,
+  first: number,
+): Generator<BatchRecord> {
+  if (filter.batch !== undefined) {
+    yield readBatch(r.store, filter.batch);
+    return;
+  }
+  const states = [...new Set((filter.states ?? RECORD_STATES).flatMap((state) => HOLDING[state]))];
+  for (let after = first - 1; ; ) {
+    const found = pageOfBatches(r, { lanes, states, after, limit: PAGE });
+    yield* found;
+    const last = found[found.length - 1];
+    if (last === undefined) return;
+    after = last.id;
+  }
+}
+
+function addRecords(
+  r: Reading,
+  batch: BatchRecord,
+  wanted: ReadonlySet<RecordState>,
+  after: number,
+  limit: number,
+  found: RecordRow[],
+): void {
+  const has = RECORD_STATES.some((state) => wanted.has(state) && countOf(batch, state) > 0);
+  if (!has) return;
+  const notes = notesOf(r.store, batch);
+  const described = describe(r, batch);
+  for (let index = after + 1; index < notes.length && found.length < limit; index++) {
+    const note = notes[index] as (typeof notes)[number];
+    if (note.child === null && wanted.has(note.state)) found.push(described(index, note));
+  }
+}
+
+const countOf = (batch: BatchRecord, state: RecordState): number =>
+  ({
+    pending: batch.pending,
+    delivered: batch.delivered,
+    refused: batch.refused,
+    'in-doubt': batch.inDoubt,
+    skipped: batch.skipped,
+  })[state];
+
+type Note = ReturnType<typeof notesOf>[number];
+
+/** Makes rows for the records of one batch; what they have in common is read once. */
+export function describe(
+  r: Reading,
+  batch: BatchRecord,
+  members?: MembersRecord,
+): (index: number, note: Note) => RecordRow {
+  const { run, flow, window, lane } = r.facts(batch.lane);
+  const keys = keysOf(batch, members ?? readMembers(r.store, batch.members));
+  const attempts = attemptsOf(r.store, batch);
+  const atMs = lastAt(r, batch, attempts[attempts.length - 1]);
+  return (index, note) => ({
+    run,
+    flow,
+    window,
+    lane,
+    key: new Uint8Array(keys.subarray(index * KEY_BYTES, (index + 1) * KEY_BYTES)),
+    batch: batch.id,
+    index,
+    generation: batch.generation,
+    state: note.state,
+    atMs,
+    ...(note.code === null ? {} : { code: note.code }),
+    ...reasonOf(batch, note),
+  });
+}
+
+function reasonOf(batch: BatchRecord, note: Note): { reason?: string } {
+  if (note.message !== null) return { reason: note.message };
+  return batch.reason === null || note.state === 'delivered' ? {} : { reason: batch.reason };
+}
+
+const LAST_EVENT_OF = 'SELECT started_at FROM generation WHERE run = ? AND generation = ?';
+
+/** When it came to be as it is: the answer, the intent, or else the extraction. */
+function lastAt(r: Reading, batch: BatchRecord, attempt: AttemptRecord | undefined): number {
+  if (attempt !== undefined) return attempt.answeredAtMs ?? attempt.intendedAtMs;
+  return (r.store.scalar(LAST_EVENT_OF, r.facts(batch.lane).run, batch.generation) as number | null) ?? 0;
+}
+
+const UNBATCHED_FROM = query(UNBATCHED, 'WHERE id > ? ORDER BY id LIMIT 256');
+
+function addUnbatched(
+  r: Reading,
+  lanes: readonly number[] | undefined,
+  wanted: ReadonlySet<RecordState>,
+  after: number,
+  limit: number,
+  found: RecordRow[],
+): number {
+  const mine = lanes === undefined ? undefined : new Set(lanes);
+  for (let last = after; ; ) {
+    const rows = r.store.many(UNBATCHED_FROM, last).map((cells) => decodeUnbatched(r.store, cells));
+    for (const one of rows) {
+      if (found.length >= limit) return last;
+      last = one.id;
+      if (mine?.has(one.lane) !== false && wanted.has(one.state)) found.push(unbatchedRow(r, one));
+    }
+    if (rows.length === 0) return last;
+  }
+}
+
+export function unbatchedRow(r: Reading, one: UnbatchedRecord): RecordRow {
+  return {
+    ...r.facts(one.lane),
+    ...(one.key === null ? {} : { key: new Uint8Array(one.key) }),
+    row: one.row,
+    generation: one.generation,
+    state: one.state,
+    atMs: one.atMs,
+    code: one.code,
+    reason: one.message,
+  };
+}

@@ -1,0 +1,148 @@
+import { hash } from 'node:crypto';
+import { asBatchId, asRunId, type BatchId, type RunId } from '../../../model/ids.ts';
+import type { EventKind, EventRow } from '../../ledger.ts';
+import type { Cell } from '../../row-digest.ts';
+import { EVENT_KIND, toWord } from '../codes.ts';
+import { corrupt } from '../failure.ts';
+import { query, type Store, table } from '../store.ts';
+
+export const CHAIN = table('chain', 12, { keys: ['run'], rest: ['events', 'last', 'head'] });
+export const EVENT_COLUMNS = 'seq, run, batch, at, kind, detail, hash';
+
+/** The events of a run so far. `last`: seq of the last one; `head`: its hash, in hex. */
+export interface Chain {
+  readonly run: RunId;
+  events: number;
+  last: number;
+  head: string;
+}
+
+/** One event as it is stored. `detail`: JSON, or null for none. */
+export interface EventCells {
+  readonly seq: number;
+  readonly run: number;
+  readonly batch: number | null;
+  readonly atMs: number;
+  readonly kind: number;
+  readonly detail: string | null;
+}
+
+export const NO_EVENTS = '0'.repeat(32);
+const CHAIN_OF = query(CHAIN, 'WHERE run = ?');
+
+export function findChain(store: Store, run: RunId): Chain | undefined {
+  const cells = store.one(CHAIN_OF, run);
+  if (cells === undefined) return undefined;
+  return { run, events: cells[1] as number, last: cells[2] as number, head: (cells[3] as Buffer).toString('hex') };
+}
+
+export const encodeChain = (chain: Chain): Cell[] => [
+  chain.run,
+  chain.events,
+  chain.last,
+  Buffer.from(chain.head, 'hex'),
+];
+
+/** Each hash covers the one before it, so that no event can be changed, removed or put in without all later ones. */
+export const nextHash = (head: string, e: EventCells): string =>
+  hash('sha256', `${head}|${e.seq}|${e.run}|${e.batch ?? ''}|${e.atMs}|${e.kind}|${e.detail ?? ''}`, 'hex').slice(
+    0,
+    32,
+  );
+
+export const decodeEvent = (c: readonly Cell[]): EventCells & { readonly hash: string } => ({
+  seq: c[0] as number,
+  run: c[1] as number,
+  batch: c[2] as number | null,
+  atMs: c[3] as number,
+  kind: c[4] as number,
+  detail: c[5] as string | null,
+  hash: (c[6] as Buffer).toString('hex'),
+});
+
+/**
+ * What the detail of an event holds, by kind. Stored as the bare values in this order, without those at the end that
+ * are undefined: names would take more room than all else about an event. Names are only ever added at the end.
+ */
+const DETAIL: Readonly<Record<EventKind, readonly string[]>> = {
+  'run-opened': ['owner', 'fence', 'created'],
+  'generation-started': ['generation', 'kind', 'reason'],
+  sealed: ['generation', 'lanes', 'position'],
+  'generation-closed': ['generation', 'lanes'],
+  'generation-abandoned': ['generation', 'reason', 'records'],
+  intended: ['attempt', 'fence'],
+  answered: ['attempt', 'answer', 'state', 'applied', 'refused', 'unknown', 'children', 'reason'],
+  settled: ['decision', 'state', 'who', 'evidence', 'records', 'children'],
+  retried: ['who', 'reason', 'children'],
+  paused: ['lane', 'who', 'reason'],
+  resumed: ['lane', 'who'],
+  cancelled: ['who', 'reason', 'skipped'],
+  concluded: ['state', 'balance'],
+  failed: ['code', 'message'],
+  'lease-broken': ['owner', 'evidence', 'leases'],
+  'position-set': ['source', 'position', 'who'],
+};
+
+export function packDetail(kind: EventKind, detail: Readonly<Record<string, unknown>>): string | null {
+  const names = DETAIL[kind];
+  let count = names.length;
+  while (count > 0 && detail[names[count - 1] as string] === undefined) count--;
+  return count === 0 ? null : JSON.stringify(names.slice(0, count).map((name) => detail[name] ?? null));
+}
+
+function unpackDetail(kind: EventKind, text: string | null): Record<string, unknown> {
+  const values = text === null ? [] : (JSON.parse(text) as unknown[]);
+  const names = DETAIL[kind];
+  return Object.fromEntries(values.flatMap((value, nth) => (value === null ? [] : [[names[nth] as string, value]])));
+}
+
+export function toEventRow(store: Store, event: EventCells): EventRow {
+  const kind = toWord(EVENT_KIND, event.kind, store.place);
+  return {
+    seq: event.seq,
+    run: asRunId(event.run),
+    atMs: event.atMs,
+    kind,
+    detail: unpackDetail(kind, event.detail),
+    ...(event.batch === null ? {} : { batch: asBatchId(event.batch) as BatchId }),
+  };
+}
+
+/** A stretch of a chain that was found whole: what comes after it can be checked from there. */
+export interface ChainMark {
+  readonly seq: number;
+  readonly events: number;
+  readonly hash: string;
+}
+
+const FROM_MARK = `SELECT ${EVENT_COLUMNS} FROM event WHERE run = ? AND seq > ? ORDER BY seq`;
+const HASH_AT = 'SELECT hash FROM event WHERE seq = ? AND run = ?';
+
+/**
+ * Recomputes the chain of a run, from `mark` on when there is one. Throws LEDGER_CORRUPT when an event is not what
+ * was written, or when events are missing; returns the mark for the next time.
+ */
+export function checkChain(store: Store, run: RunId, mark?: ChainMark): ChainMark {
+  const chain = findChain(store, run);
+  // Every run has at least the event of its opening.
+  if (chain === undefined) throw broken(store, run, 0);
+  let { seq, events, hash: head } = mark ?? { seq: 0, events: 0, hash: NO_EVENTS };
+  if (mark !== undefined && mark.seq > 0) {
+    const stored = store.scalar(HASH_AT, mark.seq, run) as Buffer | null;
+    if (stored?.toString('hex') !== mark.hash) throw broken(store, run, mark.seq);
+  }
+  for (const cells of store.plain(FROM_MARK, run, seq)) {
+    const event = decodeEvent(cells);
+    head = nextHash(head, event);
+    if (head !== event.hash) throw broken(store, run, event.seq);
+    seq = event.seq;
+    events++;
+  }
+  if (chain.events !== events || chain.last !== seq || chain.head !== head)
+    throw broken(store, run, seq, ', or events after it are missing');
+  return { seq, events, hash: head };
+}
+
+function broken(store: Store, run: RunId, seq: number, more = ''): Error {
+  return corrupt(store.place, `event ${seq} of run r${run} breaks the chain${more}`, { table: 'event', row: seq, run });
+}

@@ -1,0 +1,59 @@
+import type { Transaction } from '../transaction.ts';
+import { answer } from './answer.ts';
+import { claimShard, releaseShard, renewShard } from './claim-shard.ts';
+import { concludeRun, failRun } from './conclude-run.ts';
+import { cancel, pause, resume } from './control.ts';
+import { abandonGeneration, closeGeneration, startGeneration } from './generation.ts';
+import { indexKeys } from './index-keys.ts';
+import { intend, note } from './intend.ts';
+import { openRun } from './open-run.ts';
+import { retry } from './retry.ts';
+import { breakLeases, releaseRun, renewRun } from './run-lease.ts';
+import { seal } from './seal.ts';
+import { emitted, setPosition } from './set-position.ts';
+import { settle } from './settle.ts';
+
+/** Everything that writes. Each is synchronous, throws before or after its first write as it likes, and never commits. */
+export const VERBS = {
+  openRun,
+  renewRun,
+  releaseRun,
+  breakLeases,
+  startGeneration,
+  seal,
+  closeGeneration,
+  abandonGeneration,
+  claimShard,
+  renewShard,
+  releaseShard,
+  intend,
+  note,
+  answer,
+  settle,
+  retry,
+  pause,
+  resume,
+  cancel,
+  concludeRun,
+  failRun,
+  setPosition,
+  emitted,
+  indexKeys,
+} as const;
+
+export type Verb = keyof typeof VERBS;
+export type Ask<V extends Verb> = Parameters<(typeof VERBS)[V]>[1];
+export type Result<V extends Verb> = ReturnType<(typeof VERBS)[V]>;
+
+/** One call of a verb, as it travels to the writer: the time of the call comes with it. */
+export interface Command {
+  readonly verb: Verb;
+  readonly ask: unknown;
+  readonly nowMs: number;
+}
+
+export function carryOut(tx: Transaction, command: Command): unknown {
+  tx.nowMs = command.nowMs;
+  const verb = VERBS[command.verb] as (tx: Transaction, ask: unknown) => unknown;
+  return verb(tx, command.ask);
+}

@@ -1,0 +1,134 @@
+import { showRun } from '../../../model/ids.ts';
+import { type BatchState, moveBatch } from '../../../model/states.ts';
+import { type ClaimShard, type DoubtRow, SHARD_BATCHES, type Shard, type ShardClaim } from '../../ledger.ts';
+import { BATCH_STATE, toCode } from '../codes.ts';
+import { doubtRow } from '../doubt.ts';
+import { setRunState } from '../outcome.ts';
+import { query } from '../store.ts';
+import { ATTEMPT, type AttemptRecord, encodeAttempt, readAttempt } from '../tables/attempts.ts';
+import { BATCH, type BatchRecord, decodeBatch, readBatch } from '../tables/batches.ts';
+import { type LaneRecord, requireLane } from '../tables/lanes.ts';
+import { claimLease, type LeaseRecord, readLease, requireLease, saveLease } from '../tables/leases.ts';
+import { readRun } from '../tables/runs.ts';
+import type { Transaction } from '../transaction.ts';
+
+export const shardOf = (seq: number): number => Math.floor((seq - 1) / SHARD_BATCHES);
+
+export function claimShard(tx: Transaction, ask: ClaimShard): Shard | undefined {
+  const run = readRun(tx.store, ask.run);
+  const lane = requireLane(tx.store, ask.run, ask.lane);
+  if (run.paused || lane.paused || run.state === 'cancelled') return undefined;
+  const shard = nextShard(tx, lane, ask);
+  if (shard === undefined) return undefined;
+  const before = readLease(tx.store, ask.run, lane.id, shard);
+  const lease = claimLease(tx.store, {
+    run: ask.run,
+    lane: lane.id,
+    shard,
+    owner: ask.owner,
+    untilMs: tx.nowMs + ask.leaseMs,
+  });
+  // A run that failed goes on when somebody takes up what it had left.
+  if (run.state === 'failed') setRunState(tx, run, 'open');
+  const sealed = openBatches(tx, lane.id, shard, 'sealed');
+  for (const batch of openBatches(tx, lane.id, shard, 'sending')) lose(tx, batch, before, lease);
+  return {
+    run: ask.run,
+    lane: ask.lane,
+    shard,
+    fence: lease.fence,
+    leaseUntilMs: lease.untilMs,
+    ready: sealed.map((batch) => tx.row(batch)),
+    doubts: openBatches(tx, lane.id, shard, 'in-doubt').map(
+      (batch): DoubtRow => doubtRow(tx.store, batch, tx.row(batch)),
+    ),
+  };
+}
+
+const FIRST_OPEN = `SELECT min(seq) FROM batch WHERE state = ? AND lane = ? AND seq > ? AND state <> 4`;
+const OPEN: readonly BatchState[] = ['sealed', 'sending', 'in-doubt'];
+
+/** The lowest shard that has open work, may be returned, and is held by nobody else. */
+function nextShard(tx: Transaction, lane: LaneRecord, ask: ClaimShard): number | undefined {
+  const only = ask.only === undefined ? undefined : shardsOf(tx, lane, ask.only);
+  for (let after = 0; ; ) {
+    const firsts = OPEN.map(
+      (state) => tx.store.scalar(FIRST_OPEN, toCode(BATCH_STATE, state), lane.id, after) as number | null,
+    );
+    const first = Math.min(...firsts.map((seq) => seq ?? Number.POSITIVE_INFINITY));
+    if (first === Number.POSITIVE_INFINITY) return undefined;
+    const shard = shardOf(first);
+    const wanted = only?.has(shard) !== false && ask.skip?.includes(shard) !== true;
+    if (wanted && isFree(tx, lane, shard, ask.owner)) return shard;
+    after = (shard + 1) * SHARD_BATCHES;
+  }
+}
+
+function shardsOf(tx: Transaction, lane: LaneRecord, batches: NonNullable<ClaimShard['only']>): Set<number> {
+  const mine = batches.map((id) => readBatch(tx.store, id)).filter((batch) => batch.lane === lane.id);
+  return new Set(mine.map((batch) => shardOf(batch.seq)));
+}
+
+function isFree(tx: Transaction, lane: LaneRecord, shard: number, owner: string): boolean {
+  const lease = readLease(tx.store, lane.run, lane.id, shard);
+  return lease === undefined || lease.untilMs <= tx.nowMs || lease.owner === owner;
+}
+
+const IN_SHARD = query(BATCH, 'WHERE state = ? AND lane = ? AND seq BETWEEN ? AND ? AND state <> 4 ORDER BY seq');
+
+function openBatches(tx: Transaction, lane: number, shard: number, state: BatchState): BatchRecord[] {
+  const first = shard * SHARD_BATCHES + 1;
+  return tx.store
+    .many(IN_SHARD, toCode(BATCH_STATE, state), lane, first, first + SHARD_BATCHES - 1)
+    .map((cells) => decodeBatch(tx.store, cells));
+}
+
+/** Sent under an older claim and never answered: nobody knows what became of it. */
+function lose(tx: Transaction, batch: BatchRecord, before: LeaseRecord | undefined, lease: LeaseRecord): void {
+  const attempt = readAttempt(tx.store, batch.latest);
+  const held = before === undefined ? 'nobody' : `${before.owner} under fence ${before.fence}`;
+  const ended =
+    before === undefined || before.untilMs === 0 ? 'released' : `valid until ${new Date(before.untilMs).toISOString()}`;
+  const reason = `not answered when ${lease.owner} took over with fence ${lease.fence} at ${new Date(tx.nowMs).toISOString()}; it was held by ${held}, ${ended}`;
+  const answered: AttemptRecord = {
+    ...attempt,
+    answer: 'lost',
+    answeredAtMs: tx.nowMs,
+    unknown: batch.records,
+    reason,
+  };
+  tx.store.update(ATTEMPT, encodeAttempt(answered));
+  tx.saveBatch(batch, {
+    ...batch,
+    state: moveBatch(batch.state, 'in-doubt'),
+    pending: 0,
+    inDoubt: batch.pending,
+    reason,
+  });
+  tx.event(
+    lease.run,
+    'answered',
+    { attempt: attempt.attempt, answer: 'lost', state: 'in-doubt', unknown: batch.records, reason },
+    batch.id,
+  );
+}
+
+export function renewShard(tx: Transaction, ask: ShardClaim & { leaseMs: number }): { leaseUntilMs: number } {
+  const lease = requireShard(tx, ask);
+  lease.untilMs = tx.nowMs + ask.leaseMs;
+  saveLease(tx.store, lease);
+  return { leaseUntilMs: lease.untilMs };
+}
+
+export function releaseShard(tx: Transaction, ask: ShardClaim): void {
+  saveLease(tx.store, { ...requireShard(tx, ask), untilMs: 0 });
+}
+
+/** The lease of a shard claim. RUN_UNKNOWN for a lane that is not there, FENCED when somebody else has it now. */
+export function requireShard(tx: Transaction, ask: ShardClaim): LeaseRecord {
+  const lane = tx.laneId(ask.run, ask.lane);
+  return requireLease(tx.store, { run: ask.run, lane, shard: ask.shard, fence: ask.fence });
+}
+
+export const showShard = (ask: ShardClaim): string =>
+  `shard ${ask.shard} of lane ${ask.lane} of run ${showRun(ask.run)}`;

@@ -1,0 +1,149 @@
+import { assert } from '../../../model/assert.ts';
+import { WaybillError } from '../../../model/errors.ts';
+import { type RunId, showRun } from '../../../model/ids.ts';
+import type { GenerationKind, RecordRef, RunClaim } from '../../ledger.ts';
+import { setRunState } from '../outcome.ts';
+import { query } from '../store.ts';
+import { BATCH, decodeBatch, readBatch } from '../tables/batches.ts';
+import {
+  encodeGeneration,
+  findGeneration,
+  GENERATION,
+  type GenerationRecord,
+  generationLane,
+  generationLanes,
+  saveGenerationLane,
+} from '../tables/generations.ts';
+import { lanesOf, readLane } from '../tables/lanes.ts';
+import { RUN_LEASE, requireLease } from '../tables/leases.ts';
+import { decodeUnbatched, MEMBERS, UNBATCHED } from '../tables/members.ts';
+import { putPosition } from '../tables/positions.ts';
+import { encodeRun, RUN, readRun } from '../tables/runs.ts';
+import type { Transaction } from '../transaction.ts';
+
+export function startGeneration(
+  tx: Transaction,
+  ask: RunClaim & { kind: GenerationKind; reason: string },
+): { generation: number } {
+  requireLease(tx.store, { run: ask.run, ...RUN_LEASE, fence: ask.fence });
+  const run = readRun(tx.store, ask.run);
+  if (findGeneration(tx.store, run.id, run.generation)?.state === 'open') {
+    throw forbidden(run.id, run.generation, 'is still open; close or abandon it before another is started');
+  }
+  const generation = run.generation + 1;
+  const opened = run.state === 'open' ? run : setRunState(tx, run, 'open');
+  tx.store.update(RUN, encodeRun({ ...opened, generation }));
+  const fresh: GenerationRecord = {
+    run: run.id,
+    generation,
+    kind: ask.kind,
+    startedAtMs: tx.nowMs,
+    reason: ask.reason,
+    state: 'open',
+    closedAtMs: null,
+    position: null,
+    before: {},
+  };
+  tx.store.insert(GENERATION, encodeGeneration(fresh));
+  for (const lane of lanesOf(tx.store, run.id))
+    saveGenerationLane(tx.store, generationLane(tx.store, run.id, generation, lane.id));
+  tx.event(run.id, 'generation-started', { generation, kind: ask.kind, reason: ask.reason });
+  return { generation };
+}
+
+export function closeGeneration(
+  tx: Transaction,
+  ask: RunClaim & { generation: number; vanished: readonly RecordRef[] },
+): void {
+  const generation = openGeneration(tx, ask);
+  const vanished = new Map<number, number>();
+  for (const { batch } of ask.vanished) {
+    const { lane } = readBatch(tx.store, batch);
+    vanished.set(lane, (vanished.get(lane) ?? 0) + 1);
+  }
+  const lanes = generationLanes(tx.store, ask.run, ask.generation).map((lane) => {
+    const { read, same, sealed, unbatched } = lane;
+    assert(read === same + sealed + unbatched, 'generation.read-adds-up', {
+      run: showRun(ask.run),
+      lane: lane.lane,
+      read,
+      same,
+      sealed,
+      unbatched,
+    });
+    lane.vanished += vanished.get(lane.lane) ?? 0;
+    saveGenerationLane(tx.store, lane);
+    return { lane: readLane(tx.store, lane.lane).name, read, same, sealed, unbatched, vanished: lane.vanished };
+  });
+  tx.store.update(GENERATION, encodeGeneration({ ...generation, state: 'closed', closedAtMs: tx.nowMs }));
+  tx.event(ask.run, 'generation-closed', { generation: ask.generation, lanes });
+}
+
+const BATCHES_OF = query(BATCH, 'WHERE lane = ? AND generation = ?');
+const UNBATCHED_OF = query(UNBATCHED, 'WHERE lane = ? AND generation = ?');
+const MEMBERS_OF = 'SELECT id FROM members WHERE lane = ? AND generation = ?';
+
+/**
+ * Removes what was sealed, and puts the position back to where it stood, so that the next extraction reads the same
+ * again. Ids of removed batches are never given out a second time.
+ */
+export function abandonGeneration(
+  tx: Transaction,
+  ask: RunClaim & { generation: number; reason: string },
+): { records: number } {
+  const generation = openGeneration(tx, ask);
+  const run = readRun(tx.store, ask.run);
+  let records = 0;
+  for (const lane of lanesOf(tx.store, ask.run)) records += forgetLane(tx, ask, lane.id);
+  for (const [sourceName, before] of Object.entries(generation.before)) {
+    putPosition(tx.store, { flow: run.flow, sourceName, position: before, atMs: tx.nowMs, run: run.id });
+  }
+  tx.store.update(
+    GENERATION,
+    encodeGeneration({ ...generation, state: 'abandoned', closedAtMs: tx.nowMs, position: null }),
+  );
+  tx.event(ask.run, 'generation-abandoned', { generation: ask.generation, reason: ask.reason, records });
+  return { records };
+}
+
+function forgetLane(tx: Transaction, ask: { run: RunId; generation: number }, lane: number): number {
+  const tally = tx.tally(lane);
+  let records = 0;
+  for (const cells of tx.store.many(BATCHES_OF, lane, ask.generation)) {
+    const batch = decodeBatch(tx.store, cells);
+    if (batch.attempts > 0 || batch.state !== 'sealed') {
+      throw forbidden(
+        ask.run,
+        ask.generation,
+        `has batches that were ${batch.attempts > 0 ? 'attempted' : batch.state}; it can no longer be abandoned`,
+      );
+    }
+    tx.store.remove(BATCH, batch.id);
+    tally.batches--;
+    tally.read -= batch.records;
+    tally.pending -= batch.records;
+    records += batch.records;
+  }
+  for (const cells of tx.store.many(UNBATCHED_OF, lane, ask.generation)) {
+    const { id, state } = decodeUnbatched(tx.store, cells);
+    tx.store.remove(UNBATCHED, id);
+    tally.read--;
+    tally[state === 'refused' ? 'refused' : 'skipped']--;
+  }
+  for (const [id] of tx.store.plain(MEMBERS_OF, lane, ask.generation)) tx.store.remove(MEMBERS, id as number);
+  return records;
+}
+
+/** The generation that a claim may still add to: the latest, and open. */
+export function openGeneration(tx: Transaction, ask: RunClaim & { generation: number }): GenerationRecord {
+  requireLease(tx.store, { run: ask.run, ...RUN_LEASE, fence: ask.fence });
+  const generation = findGeneration(tx.store, ask.run, ask.generation);
+  if (generation === undefined) throw forbidden(ask.run, ask.generation, 'does not exist');
+  if (generation.state !== 'open') throw forbidden(ask.run, ask.generation, `is ${generation.state}`);
+  return generation;
+}
+
+const forbidden = (run: RunId, generation: number, why: string): WaybillError =>
+  new WaybillError('MOVE_FORBIDDEN', `generation ${generation} of run ${showRun(run)} ${why}`, {
+    ids: { run: showRun(run), generation },
+  });

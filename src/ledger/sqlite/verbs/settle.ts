@@ -1,0 +1,135 @@
+import { WaybillError } from '../../../model/errors.ts';
+import { showBatch } from '../../../model/ids.ts';
+import { tally } from '../../../model/verdict.ts';
+import type { BatchRow, Child, Moved, Settle, SettleDecision } from '../../ledger.ts';
+import { addChildren, saveOutcome, settlePending } from '../outcome.ts';
+import { type BatchRecord, readBatch } from '../tables/batches.ts';
+import { notesOf, type RecordNote } from '../tables/exceptions.ts';
+import { readLease } from '../tables/leases.ts';
+import type { Transaction } from '../transaction.ts';
+import { applyOutcomes } from './answer.ts';
+import { requireShard, shardOf } from './claim-shard.ts';
+import { batchIn } from './intend.ts';
+
+export function settle(tx: Transaction, ask: Settle): Moved {
+  const batch = ask.claim === undefined ? unclaimed(tx, ask) : claimed(tx, ask, ask.claim);
+  const { run } = tx.facts(batch.lane);
+  if (batch.state !== 'in-doubt') {
+    throw new WaybillError(
+      'MOVE_FORBIDDEN',
+      `batch ${showBatch(batch.id)} is ${batch.state}, not in doubt; there is nothing to settle`,
+      {
+        ids: { batch: showBatch(batch.id), state: batch.state },
+      },
+    );
+  }
+  // Whatever cannot be taken back is not decided on the strength of a history that was tampered with.
+  if (ask.decision.kind === 'resend' || ask.decision.kind === 'skip') tx.checkChain(run);
+  const records = batch.inDoubt;
+  const { after, children } = decide(tx, batch, ask);
+  tx.event(
+    run,
+    'settled',
+    {
+      decision: ask.decision.kind,
+      state: after.state,
+      who: ask.who,
+      evidence: ask.evidence,
+      records: records - after.inDoubt,
+      children: children.length === 0 ? undefined : children.map((child) => child.id),
+    },
+    batch.id,
+  );
+  return settlePending(tx, run, after, children);
+}
+
+function claimed(tx: Transaction, ask: Settle, claim: NonNullable<Settle['claim']>): BatchRecord {
+  requireShard(tx, claim);
+  return batchIn(tx, claim, ask.batch);
+}
+
+/** By a person: refused while a worker holds the shard, which may be settling the same doubt just now. */
+function unclaimed(tx: Transaction, ask: Settle): BatchRecord {
+  const batch = readBatch(tx.store, ask.batch);
+  const { run } = tx.facts(batch.lane);
+  const lease = readLease(tx.store, run, batch.lane, shardOf(batch.seq));
+  if (lease === undefined || lease.untilMs <= tx.nowMs) return batch;
+  throw new WaybillError(
+    'LEASE_HELD',
+    `batch ${showBatch(batch.id)} is being worked on by ${lease.owner} for another ${lease.untilMs - tx.nowMs} ms`,
+    {
+      ids: { batch: showBatch(batch.id), owner: lease.owner, leaseUntilMs: lease.untilMs },
+    },
+  );
+}
+
+const inDoubt = (note: RecordNote): boolean => note.state === 'in-doubt' && note.child === null;
+
+function decide(
+  tx: Transaction,
+  batch: BatchRecord,
+  ask: Settle,
+): { after: BatchRecord; children: readonly BatchRow[] } {
+  const notes = notesOf(tx.store, batch);
+  const { decision } = ask;
+  switch (decision.kind) {
+    case 'known':
+      return known(tx, batch, notes, decision);
+    case 'absent':
+    case 'resend':
+      return sendAgain(tx, batch, notes, decision, ask.evidence);
+    case 'skip':
+      for (const note of notes.filter(inDoubt)) note.state = 'skipped';
+      return { after: saveOutcome(tx, batch, notes, { reason: ask.evidence, possibly: 'lost' }), children: [] };
+    case 'delivered':
+      for (const note of notes.filter(inDoubt)) note.state = 'delivered';
+      return { after: saveOutcome(tx, batch, notes, { reason: ask.evidence }), children: [] };
+  }
+}
+
+/** The verdict speaks of the whole batch; only what is in doubt is decided by it. */
+function known(
+  tx: Transaction,
+  batch: BatchRecord,
+  notes: RecordNote[],
+  decision: SettleDecision & { kind: 'known' },
+): { after: BatchRecord; children: readonly BatchRow[] } {
+  tally(decision, batch.records);
+  applyOutcomes(notes, decision.outcomes, decision.refusals, inDoubt);
+  const children = addChildren(tx, batch, notes, decision.children, 'refused');
+  return { after: saveOutcome(tx, batch, notes, { reason: decision.receipt.summary }), children };
+}
+
+function sendAgain(
+  tx: Transaction,
+  batch: BatchRecord,
+  notes: RecordNote[],
+  decision: { kind: 'absent' | 'resend'; child?: Child },
+  evidence: string,
+): { after: BatchRecord; children: readonly BatchRow[] } {
+  const possibly = decision.kind === 'resend' ? 'twice' : null;
+  if (decision.child !== undefined) {
+    const left = batch.inDoubt - decision.child.picks.length;
+    const children = addChildren(tx, batch, notes, [decision.child], 'in-doubt', possibly);
+    if (left === 0) return { after: saveOutcome(tx, batch, notes, { reason: evidence }), children };
+    throw new WaybillError(
+      'MOVE_FORBIDDEN',
+      `the child leaves ${left} records of batch ${showBatch(batch.id)} in doubt; it must take all of them`,
+      { ids: { batch: showBatch(batch.id) } },
+    );
+  }
+  if (batch.inDoubt < batch.records) {
+    throw new WaybillError(
+      'MOVE_FORBIDDEN',
+      `only ${batch.inDoubt} of ${batch.records} records of batch ${showBatch(batch.id)} are in doubt; they can be sent again in a child only`,
+      {
+        ids: { batch: showBatch(batch.id) },
+      },
+    );
+  }
+  for (const note of notes) note.state = 'pending';
+  return {
+    after: saveOutcome(tx, batch, notes, { reason: evidence, possibly: possibly ?? batch.possibly }),
+    children: [],
+  };
+}

@@ -1,0 +1,107 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import { WaybillError } from '../../model/errors.ts';
+import { ledgerError } from './failure.ts';
+import { closedError, type Submit, settleWaiting, type Waiting } from './local-writer.ts';
+import type { Command } from './verbs/all.ts';
+import { type FromWorker, fromWire, type ToWorker, transferables } from './wire.ts';
+
+/**
+ * Writes on a thread of its own, so that waiting for the disk holds up nobody here. The commands of one turn of the
+ * event loop travel in one message; what arrives over there while a commit runs goes into the next one.
+ */
+export class WorkerWriter implements Submit {
+  readonly #worker: Worker;
+  readonly #place: string;
+  #queue: Waiting[] = [];
+  /** Sent and not answered, oldest first: the worker answers in the order of the messages. */
+  readonly #sent: Waiting[][] = [];
+  #scheduled = false;
+  #failure: WaybillError | undefined;
+  #closing: { promise: Promise<void>; done: () => void } | undefined;
+
+  constructor(path: string) {
+    this.#place = path;
+    this.#worker = new Worker(workerFile(), { workerData: { path } });
+    this.#worker.on('message', (message: FromWorker) => this.#answered(message));
+    this.#worker.on('messageerror', (error) => this.#fail(error));
+    this.#worker.on('error', (error) => this.#fail(error));
+    this.#worker.on('exit', () => this.#exited());
+    // An idle ledger does not keep a process alive; one that is writing does.
+    this.#worker.unref();
+  }
+
+  submit(command: Command): Promise<unknown> {
+    const failure = this.#failure ?? (this.#closing === undefined ? undefined : closedError(this.#place));
+    if (failure !== undefined) return Promise.reject(failure);
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ command, resolve, reject });
+      if (this.#scheduled) return;
+      this.#scheduled = true;
+      setImmediate(() => this.#post());
+    });
+  }
+
+  close(): Promise<void> {
+    if (this.#closing !== undefined) return this.#closing.promise;
+    if (this.#failure !== undefined) return Promise.resolve();
+    this.#post();
+    let done = (): void => {};
+    const promise = new Promise<void>((resolve) => {
+      done = resolve;
+    });
+    this.#closing = { promise, done };
+    this.#worker.ref();
+    this.#worker.postMessage({ kind: 'close' } satisfies ToWorker);
+    return promise;
+  }
+
+  #post(): void {
+    const waiting = this.#queue;
+    this.#queue = [];
+    this.#scheduled = false;
+    if (waiting.length === 0 || this.#failure !== undefined) return;
+    const commands = waiting.map(({ command }) => command);
+    this.#sent.push(waiting);
+    this.#worker.ref();
+    this.#worker.postMessage({ kind: 'commands', commands } satisfies ToWorker, transferables(commands));
+  }
+
+  #answered(message: FromWorker): void {
+    if (message.kind === 'failed') {
+      this.#fail(fromWire(message.error));
+      return;
+    }
+    const waiting = this.#sent.shift() ?? [];
+    if (this.#sent.length === 0 && this.#closing === undefined) this.#worker.unref();
+    settleWaiting(
+      waiting,
+      message.outcomes.map((outcome) => (outcome.ok ? outcome : { ok: false, error: fromWire(outcome.error) })),
+    );
+  }
+
+  /** Everything that waits is refused; whether the last commit took place, the ledger itself will say. */
+  #fail(error: unknown): void {
+    this.#failure ??= error instanceof WaybillError ? error : ledgerError(error, this.#place, 'writing');
+    const waiting = [...this.#sent.splice(0).flat(), ...this.#queue.splice(0)];
+    for (const { reject } of waiting) reject(this.#failure);
+  }
+
+  #exited(): void {
+    if (this.#closing === undefined)
+      this.#fail(new WaybillError('UNEXPECTED', `the thread that writes the ledger ${this.#place} ended`));
+    this.#closing?.done();
+  }
+}
+
+/** Node 20 runs no TypeScript: started from the sources, the thread runs what `npm run build` has made of them. */
+function workerFile(): string {
+  const here = fileURLToPath(import.meta.url);
+  if (!here.endsWith('.ts')) return fileURLToPath(new URL('./writer-thread.js', import.meta.url));
+  const built = fileURLToPath(new URL('../../../dist/ledger/sqlite/writer-thread.js', import.meta.url));
+  if (existsSync(built)) return built;
+  throw new WaybillError('USAGE', `the ledger cannot write on a thread of its own: ${built} is not there`, {
+    hint: 'Run `npm run build` first.',
+  });
+}

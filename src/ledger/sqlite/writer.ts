@@ -1,0 +1,80 @@
+import type { RunId } from '../../model/ids.ts';
+import { ledgerError } from './failure.ts';
+import type { Store } from './store.ts';
+import type { ChainMark } from './tables/events.ts';
+import { Transaction } from './transaction.ts';
+import { type Command, carryOut } from './verbs/all.ts';
+
+/** What became of a command. Written and durable when `ok`, and not written at all otherwise. */
+export type Outcome = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly error: unknown };
+
+/** A commit holds up everyone who comes after it, so no more than this share one. */
+const COMMANDS_PER_COMMIT = 512;
+
+/**
+ * The one writer of a connection. Commands that are there together share a transaction and with it the one wait for
+ * the disk. A command that throws takes nobody with it: what came before it is committed, it alone is refused, and
+ * what comes after it goes on in the next transaction, exactly as if they had been asked one after the other.
+ */
+export class Writer {
+  readonly #store: Store;
+  readonly #ledgerId: string;
+  #marks = new Map<RunId, ChainMark>();
+
+  constructor(store: Store, ledgerId: string) {
+    this.#store = store;
+    this.#ledgerId = ledgerId;
+  }
+
+  /** One outcome for each command, in their order. Never throws. */
+  carryOut(commands: readonly Command[]): Outcome[] {
+    const outcomes: Outcome[] = [];
+    while (outcomes.length < commands.length) {
+      const group = commands.slice(outcomes.length, outcomes.length + COMMANDS_PER_COMMIT);
+      outcomes.push(...this.#group(group));
+    }
+    return outcomes;
+  }
+
+  close(): void {
+    this.#store.db.pragma('wal_checkpoint(TRUNCATE)');
+    this.#store.db.close();
+  }
+
+  /** Outcomes for as many of the first commands as could be decided together; at least one. */
+  #group(commands: readonly Command[]): Outcome[] {
+    const marks = new Map(this.#marks);
+    const values: unknown[] = [];
+    try {
+      this.#store.execute('BEGIN IMMEDIATE');
+      const tx = new Transaction(this.#store, this.#ledgerId, marks);
+      for (const command of commands) values.push(carryOut(tx, command));
+      tx.flush();
+      this.#store.execute('COMMIT');
+      this.#marks = marks;
+      return values.map((value) => ({ ok: true, value }));
+    } catch (error) {
+      this.#rollBack();
+      if (commands.length === 1 || isShut(error)) return commands.map((command) => this.#refused(command, error));
+      const guilty = values.length;
+      // Thrown by the end of the transaction and not by a command: halving it finds out whose doing it was.
+      if (guilty === commands.length) return this.#group(commands.slice(0, Math.ceil(guilty / 2)));
+      const before = guilty === 0 ? [] : this.#group(commands.slice(0, guilty));
+      return before.length < guilty ? before : [...before, this.#refused(commands[guilty] as Command, error)];
+    }
+  }
+
+  #refused(command: Command, error: unknown): Outcome {
+    return { ok: false, error: ledgerError(error, this.#store.place, command.verb) };
+  }
+
+  #rollBack(): void {
+    if (this.#store.db.inTransaction) this.#store.execute('ROLLBACK');
+  }
+}
+
+/** The database as a whole cannot be written now: trying each command by itself would only take as long again. */
+function isShut(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return /^SQLITE_(BUSY|LOCKED|IOERR|READONLY|CANTOPEN|NOTADB|CORRUPT)/.test(code);
+}
