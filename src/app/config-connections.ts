@@ -12,6 +12,7 @@ const typeSchema = z.string();
 /** Checks every connection of the file with its connector's schema. */
 export async function readConnections(
   raw: Readonly<Record<string, unknown>>,
+  flows: Readonly<Record<string, unknown>>,
   reader: SettingsReader,
   connectors: ConnectorList,
 ): Promise<Connections> {
@@ -19,8 +20,9 @@ export async function readConnections(
   for (const [name, value] of Object.entries(raw)) {
     connections.set(name, (await readConnection(name, value, reader, connectors)) ?? null);
   }
+  const used = namesUsed(flows);
   for (const [name, type] of Object.entries(BUILT_IN_CONNECTIONS)) {
-    if (connections.has(name)) continue;
+    if (connections.has(name) || !used.has(name)) continue;
     const connector = await connectors.load(type);
     const settings = connector?.connection.safeParse({});
     if (connector !== undefined && settings?.success === true) {
@@ -29,6 +31,24 @@ export async function readConnections(
   }
   return connections;
 }
+
+/** Connections that the flows name: connectors that nobody uses are not even loaded. */
+function namesUsed(flows: Readonly<Record<string, unknown>>): ReadonlySet<unknown> {
+  const used = new Set<unknown>();
+  const note = (block: unknown): void => {
+    if (isMap(block)) used.add(block.connection);
+  };
+  for (const flow of Object.values(flows)) {
+    if (!isMap(flow)) continue;
+    note(flow.source);
+    note(flow.sink);
+    if (isMap(flow.sinks)) for (const sink of Object.values(flow.sinks)) note(sink);
+  }
+  return used;
+}
+
+const isMap = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 async function readConnection(
   name: string,

@@ -6,7 +6,7 @@ import { compileMapping, functionMapping } from '../formats/mapping.ts';
 import { describeError, WaybillError } from '../model/errors.ts';
 import type { ConnectionConfig, ConnectorList, FlowConfig, LaneConfig, SourceConfig } from './config.ts';
 import type { Connections } from './config-connections.ts';
-import { flowSchema, limitsSchema, type MappingSetting, sinkSchema, sourceSchema } from './flow-file.ts';
+import { BUILT_IN_CONNECTIONS, flowSchema, limitsSchema, type MappingSetting, sinkSchema, sourceSchema } from './flow-file.ts';
 import { adviseKey } from './issues.ts';
 import { nearest } from './nearest.ts';
 import type { Path } from './places.ts';
@@ -223,9 +223,9 @@ class FlowReading {
     if (typeof name !== 'string') return undefined;
     const found = connections.get(name);
     if (found !== undefined) return found;
-    const near = nearest(name, connections.keys());
+    const near = nearest(name, [...connections.keys(), ...Object.keys(BUILT_IN_CONNECTIONS)]);
     const message = `there is no connection ${JSON.stringify(name)}${near === undefined ? '' : `; did you mean \`${near}\`?`}`;
-    const hint = `Connections: ${[...connections.keys()].join(', ')}.`;
+    const hint = `Connections: ${[...new Set([...connections.keys(), ...Object.keys(BUILT_IN_CONNECTIONS)])].join(', ')}.`;
     reader.report(path, message, { code: 'CONNECTION_UNKNOWN', hint });
     return null;
   }

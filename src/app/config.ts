@@ -151,7 +151,7 @@ export async function loadConfig(path: string, world: ConfigWorld): Promise<Conf
   const flows = new Map<string, FlowConfig>();
   const parts = partsOf(raw.value);
   if (!hasSyntaxErrors(raw)) {
-    const connections = await readConnections(parts.connections, reader, world.connectors);
+    const connections = await readConnections(parts.connections, parts.flows, reader, world.connectors);
     for (const [name, value] of Object.entries(parts.flows)) {
       const flow = await readFlow(name, value, {
         reader,
