@@ -1,7 +1,10 @@
 import { posix } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { GENERATED_FOLDERS, generatedPages } from '../../scripts/docs/pages.ts';
-import { projectFiles, readText } from './tree.ts';
+import { EXIT_MEANINGS } from '../../src/cli/exit-codes.ts';
+import { importsOf, packageOf } from './imports.ts';
+import { parseFile } from './source.ts';
+import { isCode, isTest, projectFiles, readText } from './tree.ts';
 
 const files = projectFiles();
 const pages = files.filter((path) => path.endsWith('.md'));
@@ -44,6 +47,16 @@ describe('dependencies', () => {
     expect([...reasons].sort(), 'docs/dependencies.md: one row for each package').toEqual([...new Set(needed)].sort());
   });
 
+  it('needed to run are imported by something that is shipped', () => {
+    const used = new Set(
+      files
+        .filter((path) => path.startsWith('src/') && isCode(path) && !isTest(path))
+        .flatMap((path) => importsOf(parseFile(path)).map((one) => packageOf(one.specifier))),
+    );
+    const idle = Object.keys(manifest.dependencies).filter((name) => !used.has(name));
+    expect(idle, 'whoever installs Waybill pays for each package').toEqual([]);
+  });
+
   it('that are optional are marked so, and stand among those of development for the tests', () => {
     for (const name of Object.keys(manifest.peerDependencies)) {
       expect(manifest.peerDependenciesMeta[name], name).toEqual({ optional: true });
@@ -74,6 +87,12 @@ describe('documents', () => {
         .map((link) => `${page} -> ${link}`),
     );
     expect(broken).toEqual([]);
+  });
+
+  it('tell the exit codes that commands end with', () => {
+    const table = /## Exit codes\n([\s\S]*?)\n## /.exec(readText('README.md'))![1]!;
+    const told = [...table.matchAll(/^\| ([\d, ]+) \|/gm)].flatMap((match) => match[1]!.split(', ').map(Number));
+    expect(told).toEqual(Object.keys(EXIT_MEANINGS).map(Number));
   });
 
   it('name only npm scripts that package.json has', () => {
