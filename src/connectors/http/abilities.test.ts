@@ -7,6 +7,7 @@ import { type TestPermitOptions, testPayload, testPermit } from '../../testing/p
 import type { Permit, Sink } from '../connector.ts';
 import { http } from './config.ts';
 
+const { ports } = openContext();
 let peer: ApiPeer;
 let sink: Sink;
 afterEach(async () => {
@@ -40,7 +41,7 @@ describe('an idempotency key', () => {
   it('leaves a doubt while the first request is still running', async () => {
     await open({ idempotency: rule, delayMs: 200 }, settings);
     const first = sink.can.appendOnce!(permitOf({ records: people('a') }));
-    while (peer.received.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    while (peer.received.length === 0) await ports.sleep(5);
     const second = sink.can.appendOnce!(permitOf({ records: people('a'), attempt: 2 }));
     await expect(second).rejects.toThrow('still running');
     expect([...(await first).outcomes]).toEqual([1]);
@@ -102,7 +103,7 @@ describe('a look-up', () => {
     const records = people('a');
     await append(records);
     expect((await find(records)).records).toEqual(['absent']);
-    await new Promise((resolve) => setTimeout(resolve, sink.facts.visibilityLagMs));
+    await ports.sleep(sink.facts.visibilityLagMs!);
     expect((await find(records)).records).toEqual(['applied']);
   });
 
@@ -191,7 +192,7 @@ describe('an asynchronous job (Klaviyo)', () => {
     for (;;) {
       const state = await sink.can.job!.state(handle, permit.batch);
       if (state !== 'running') return state;
-      await new Promise((resolve) => setTimeout(resolve, 10));
+      await ports.sleep(10);
     }
   }
 

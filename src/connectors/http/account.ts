@@ -5,7 +5,7 @@ import type { Condition } from './receipt-config.ts';
 /** Longest message of one refusal that is kept. */
 const MESSAGE_CHARS = 500;
 
-/** What was sent, as far as a receipt needs it. `record` parses one record, and is called only where ids are matched. */
+/** What was sent, as far as a receipt needs it. `record` parses one record; called only where ids are matched. */
 export interface Sent {
   readonly count: number;
   record(index: number): unknown;

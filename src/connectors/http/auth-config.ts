@@ -4,18 +4,34 @@ import { durationSchema } from './quantities.ts';
 /** Secrets stand in a flow file only as references; they are read when they are used, so they can change meanwhile. */
 export const secretSchema = z
   .string()
-  .regex(/^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$/, 'a secret is given as env:NAME or file:PATH, never as itself')
-  .describe('A reference to a secret: env:NAME or file:PATH.');
+  .regex(/^(env|file):.+$/s, 'a secret is given as env:NAME or file:PATH, never as itself')
+  .meta({ secret: true, description: 'A reference to a secret: env:NAME or file:PATH.' });
 
 const headerName = z.string().regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, 'expected the name of a header');
 
 /** Headers that are made for each request, or that carry secrets and so belong under `auth`. */
-const RESERVED =
-  /^(authorization|proxy-authorization|cookie|host|connection|content-length|transfer-encoding|expect|upgrade|keep-alive|te|accept-encoding|idempotency-key|x-waybill-.*|x-correlation-id)$/i;
+const RESERVED: ReadonlySet<string> = new Set([
+  'authorization',
+  'proxy-authorization',
+  'cookie',
+  'host',
+  'connection',
+  'content-length',
+  'transfer-encoding',
+  'expect',
+  'upgrade',
+  'keep-alive',
+  'te',
+  'accept-encoding',
+  'idempotency-key',
+  'x-correlation-id',
+]);
+const isReserved = (name: string): boolean =>
+  RESERVED.has(name.toLowerCase()) || name.toLowerCase().startsWith('x-waybill-');
 
 export const headersSchema = z
   .record(
-    headerName.refine((name) => !RESERVED.test(name), {
+    headerName.refine((name) => !isReserved(name), {
       message: 'this header is set by Waybill; secrets belong under auth',
     }),
     z.string().regex(/^[\t\x20-\x7e]*$/, 'a header holds printable ASCII'),

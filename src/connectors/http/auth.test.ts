@@ -13,6 +13,7 @@ import { testPermit } from '../../testing/permit.ts';
 import type { Sink } from '../connector.ts';
 import { http } from './config.ts';
 
+const { ports } = openContext();
 const SECRET = 'pa/ss+wörd "quoted" 42';
 const closing: (() => Promise<unknown> | undefined)[] = [];
 afterEach(async () => {
@@ -90,7 +91,7 @@ describe('OAuth 2 client credentials', () => {
     const peer = await openPeer({ auth: { oauth: { ...oauth, lifetimeMs: 600 } } });
     const sink = openSink(peer.url, authOf(peer, { refreshAhead: '500ms' }));
     await send(sink, 1);
-    await new Promise((resolve) => setTimeout(resolve, 350));
+    await ports.sleep(350);
     await send(sink, 2);
     expect(peer.gate.tokenRequests).toBe(2);
     expect(peer.received.map((one) => one.status)).toEqual([204, 204]);
@@ -178,7 +179,7 @@ describe('secrets', () => {
     await send(sink);
     secrets['env:TOKEN'] = 'second-token';
     peer.set({ auth: { bearer: 'second-token' } });
-    await new Promise((resolve) => setTimeout(resolve, 1050));
+    await ports.sleep(1050);
     expect([...(await send(sink, 2)).outcomes]).toEqual([1]);
   });
 });

@@ -67,7 +67,7 @@ class Jobs {
     return endedWell ? verdict : this.#failed(verdict, handle, status);
   }
 
-  /** The state's own receipt where it decides every record, else the list of errors, held against the state's counts. */
+  /** The state's own receipt where it decides every record, else the list of errors, held against its counts. */
   async #outcome(handle: string, reply: Reply, sent: Sent): Promise<Verdict> {
     const { state, errors } = this.#config;
     const { judge } = this.#parts;

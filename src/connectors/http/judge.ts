@@ -68,9 +68,10 @@ export class Judge {
 
   /** The verdict of an answer of success. Throws RefusedError where it says that all of it was refused as one. */
   read(reply: Reply, config: ReceiptConfig, sent: Sent): Verdict {
-    // Only shapes that look into the answer pay for decoding it.
-    const text = config.shape === 'none' ? undefined : reply.text();
-    const account = readReceipt(config, { text }, sent);
+    if (config.shape === 'none') {
+      return applied(sent.count, this.receipt(reply, `${reply.status}, all ${sent.count} applied`, config));
+    }
+    const account = readReceipt(config, { text: reply.text() }, sent);
     const refusals = account.refusals.map((one) => ({
       ...one,
       code: this.#options.secrets.redact(one.code),

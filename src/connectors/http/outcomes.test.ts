@@ -1,15 +1,17 @@
-import { createServer, type Server, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { NotAppliedError, RefusedError, WaybillError } from '../../model/errors.ts';
 import { tally, type Verdict } from '../../model/verdict.ts';
 import { type ApiPeer, openApiPeer } from '../../testing/peer/api-peer.ts';
 import type { Answer, Fault } from '../../testing/peer/behaviour.ts';
 import { openContext } from '../../testing/peer/open-context.ts';
+import { openRawServer } from '../../testing/peer/raw-server.ts';
 import { type TestPermitOptions, testPermit } from '../../testing/permit.ts';
 import type { Sink } from '../connector.ts';
 import { http } from './config.ts';
 import { retryAfterMs } from './outcome.ts';
 
+const { ports } = openContext();
 const closing: (() => Promise<void> | undefined)[] = [];
 afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close();
@@ -28,21 +30,10 @@ async function openPeer(...faults: Fault[]): Promise<ApiPeer> {
   return peer;
 }
 
-/** A server below HTTP, for what no HTTP server does. */
 async function openRaw(serve: (socket: Socket) => void): Promise<string> {
-  const sockets = new Set<Socket>();
-  const server: Server = createServer((socket) => {
-    sockets.add(socket);
-    socket.on('error', () => sockets.delete(socket));
-    socket.on('close', () => sockets.delete(socket));
-    serve(socket);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  closing.push(async () => {
-    for (const socket of sockets) socket.destroy();
-    await new Promise((resolve) => server.close(resolve));
-  });
-  return `http://127.0.0.1:${(server.address() as { port: number }).port}`;
+  const server = await openRawServer(serve);
+  closing.push(() => server.close());
+  return server.url;
 }
 
 const RECORDS = [{ id: 'e-1' }, { id: 'e-2' }];
@@ -119,7 +110,7 @@ describe('nothing was sent', () => {
       { when: { nth: [1] }, answer: { status: 429, headers: { 'retry-after': '7' } } },
       {
         when: { nth: [2] },
-        answer: { status: 429, headers: { 'retry-after': new Date(Date.now() + 9000).toUTCString() } },
+        answer: { status: 429, headers: { 'retry-after': new Date(ports.wallMs() + 9000).toUTCString() } },
       },
     );
     const sink = openSink(peer.url);
@@ -168,18 +159,18 @@ describe('the outcome is unknown', () => {
   it('U13: a time-out after sending is in doubt, and comes no later than the time-out says', async () => {
     const peer = await openPeer({ answer: 'hang', apply: 'all' });
     const sink = openSink(peer.url, { requestTimeout: '300ms' });
-    const startMs = performance.now();
+    const startMs = ports.monotonicMs();
     const error = await failure(send(sink));
     expect(error.code).toBe('SINK_FAILED');
-    expect(performance.now() - startMs).toBeGreaterThan(200);
-    expect(performance.now() - startMs).toBeLessThan(330);
+    expect(ports.monotonicMs() - startMs).toBeGreaterThan(200);
+    expect(ports.monotonicMs() - startMs).toBeLessThan(330);
   });
 
   it('U13: our own abort after sending is in doubt', async () => {
     const peer = await openPeer({ answer: 'hang', apply: 'all' });
     const abort = new AbortController();
     const sending = failure(send(openSink(peer.url), { signal: abort.signal }));
-    while (peer.records().length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    while (peer.records().length === 0) await ports.sleep(5);
     abort.abort(new Error('the lease has run out'));
     const error = await sending;
     expect(error.code).toBe('SINK_FAILED');
@@ -230,99 +221,6 @@ describe('the batch was refused', () => {
     const peer = await openPeer({ answer: { status: 409 } });
     const verdict = await send(openSink(peer.url, { statuses: { already: [409] } }));
     expect([...verdict.outcomes]).toEqual([1, 1]);
-  });
-});
-
-describe('connections', () => {
-  const OK = 'HTTP/1.1 200 OK\r\ncontent-length: 0\r\n';
-
-  it('U13: a server that silently closes idle connections makes no doubts in 300 sends', async () => {
-    let connections = 0;
-    const url = await openRaw((socket) => {
-      connections++;
-      let idle: NodeJS.Timeout | undefined;
-      socket.on('data', (bytes) => {
-        clearTimeout(idle);
-        if (!bytes.toString('latin1').includes(']')) return;
-        socket.write(`${OK}\r\n`);
-        // Announces nothing, and closes at a moment of its own: at once, or a little later.
-        idle = setTimeout(() => socket.destroy(), connections % 4);
-      });
-    });
-    const sink = openSink(url);
-    for (let nth = 1; nth <= 300; nth++) {
-      const verdict = await send(sink, { batch: nth });
-      expect([...verdict.outcomes]).toEqual([1, 1]);
-      if (nth % 3 === 0) await new Promise((resolve) => setTimeout(resolve, nth % 5));
-    }
-    expect(connections).toBe(300);
-  });
-
-  it('U13: a connection that the server announces to keep is used again, and not beyond its time', async () => {
-    let connections = 0;
-    const url = await openRaw((socket) => {
-      connections++;
-      let idle: NodeJS.Timeout | undefined;
-      socket.on('data', (bytes) => {
-        clearTimeout(idle);
-        if (!bytes.toString('latin1').includes(']')) return;
-        socket.write(`${OK}keep-alive: timeout=2\r\n\r\n`);
-        idle = setTimeout(() => socket.destroy(), 2000);
-      });
-    });
-    const sink = openSink(url);
-    for (let nth = 1; nth <= 20; nth++) await send(sink, { batch: nth });
-    expect(connections).toBe(1);
-    // One second before the announced end the connection is given up.
-    await new Promise((resolve) => setTimeout(resolve, 1100));
-    await send(sink);
-    expect(connections).toBe(2);
-  });
-
-  it('U13: an idle connection that was closed is replaced, since nothing was written to it', async () => {
-    let connections = 0;
-    const sockets: Socket[] = [];
-    const url = await openRaw((socket) => {
-      connections++;
-      sockets.push(socket);
-      socket.on('data', (bytes) => {
-        if (bytes.toString('latin1').includes(']')) socket.write(`${OK}keep-alive: timeout=60\r\n\r\n`);
-      });
-    });
-    const sink = openSink(url);
-    await send(sink);
-    sockets[0]?.destroy();
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    expect([...(await send(sink)).outcomes]).toEqual([1, 1]);
-    expect(connections).toBe(2);
-  });
-
-  it('sends each request once, on as many connections as are needed at once', async () => {
-    const peer = await openPeer();
-    peer.set({ delayMs: 20 });
-    const sink = openSink(peer.url, { inFlight: 16 });
-    await Promise.all(Array.from({ length: 64 }, (_, at) => send(sink, { batch: at + 1 })));
-    expect(peer.received).toHaveLength(64);
-    expect(new Set(peer.received.map((one) => one.headers['x-waybill-batch'])).size).toBe(64);
-  });
-
-  it('carries what the owner of an access log needs to settle a doubt', async () => {
-    const peer = await openPeer();
-    const sink = openSink(peer.url, {}, { headers: { 'X-Team': 'data' } });
-    const permit = testPermit({ records: RECORDS, framing: sink.accepts[0]!, attempt: 3, correlationId: 'c-1' });
-    await sink.can.append!(permit);
-    const [request] = peer.received;
-    expect(request?.headers).toMatchObject({
-      'x-waybill-batch': permit.batch.idempotencyKey,
-      'x-waybill-attempt': '3',
-      'x-waybill-digest': permit.batch.digest,
-      'x-waybill-records': '2',
-      'x-correlation-id': 'c-1',
-      'x-team': 'data',
-      'content-type': 'application/json',
-      'accept-encoding': 'identity',
-    });
-    expect(request?.body).toBe('[{"id":"e-1"},{"id":"e-2"}]');
   });
 });
 

@@ -15,7 +15,7 @@ const SIZE_UNITS: Readonly<Record<string, number>> = {
 /** `500ms`, `30s`, `5m`, `24h`, `2d`, or a number of milliseconds; as milliseconds. */
 export const durationSchema = quantity(TIME_UNITS, 'a time such as 500ms, 30s, 5m or 24h');
 
-/** `512KiB`, `1MB`, or a number of bytes; as bytes. One MB is 1,000,000 bytes: the smaller reading of a limit is safe. */
+/** `512KiB`, `1MB`, or a number of bytes; as bytes. One MB is 1,000,000: the smaller reading of a limit is safe. */
 export const sizeSchema = quantity(SIZE_UNITS, 'a size such as 900KB, 1MB or 4MiB');
 
 function quantity(units: Readonly<Record<string, number>>, wanted: string): z.ZodType<number> {

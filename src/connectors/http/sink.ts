@@ -49,7 +49,7 @@ export interface Parts {
   readonly settings: SinkConfig;
 }
 
-/** Each part of the settings that says what the API can do is an ability; without any, it only takes what it is sent. */
+/** Each part of the settings that says what the API can do is an ability; without any, it only takes records. */
 function abilities(parts: Parts): Partial<Abilities> {
   const { settings } = parts;
   const find = settings.lookup === undefined ? {} : { find: openLookup(parts, settings.lookup) };

@@ -146,7 +146,7 @@ export class FaultPlan {
     this.#fired = faults.map(() => 0);
   }
 
-  /** Before the body is read: `records` is undefined, and only faults that close the connection unread are looked at. */
+  /** Before the body is read, `records` is undefined, and only faults that close the connection unread count. */
   pick(request: { nth: number; path: string; records?: readonly unknown[] }): Fault | undefined {
     const unread = request.records === undefined;
     for (const [index, fault] of this.#faults.entries()) {
