@@ -155,7 +155,7 @@ export const OUTPUTS = {
   trace: document('trace', { key: z.array(z.string()), traces: z.array(trace) }),
   doubts: document('doubts', { doubts: z.array(doubtShape), after: page }),
   settle: document('settle', { as: z.string(), settled: z.array(moved), next: commands }),
-  retry: document('retry', { retried: z.array(moved), next: commands }),
+  retry: document('retry', { retried: z.array(moved), results: z.array(runResult), next: commands }),
   pause: document('pause', runChange),
   resume: document('resume', runChange),
   cancel: document('cancel', runChange),
@@ -200,7 +200,7 @@ export const OUTPUTS = {
   }),
   schema: document('schema', { of: z.string(), jsonSchema: z.record(z.string(), z.unknown()) }),
   completion: document('completion', { shell: z.string(), script: z.string() }),
-  error: errorShape,
+  error: z.strictObject(errorShape.shape),
 } as const;
 
 export type OutputName = keyof typeof OUTPUTS;

@@ -1,20 +1,23 @@
+import type { RunRow, Waybill } from '../../app/waybill.ts';
 import { type BatchId, parseBatchId, parseRunId, type RunId, showBatch } from '../../model/ids.ts';
-import { type CommandDefinition, type Given, textOption } from '../command.ts';
+import { type CommandDefinition, flagOption, type Given, textOption } from '../command.ts';
 import { askLine } from '../confirm.ts';
 import type { Context } from '../context.ts';
-import { EXIT } from '../exit-codes.ts';
+import { EXIT, worstOf } from '../exit-codes.ts';
 import { countOf, showState } from '../format-values.ts';
+import { Interrupts } from '../interrupts.ts';
 import { runCommand } from '../next-steps.ts';
 import type { OutputOf } from '../output-schemas.ts';
 import { readBatches, usage } from '../read-words.ts';
-import { nextLines } from '../run-report.ts';
+import { nextLines, reportLines } from '../run-report.ts';
+import { type RunResult, runWindow } from '../run-windows.ts';
 
 export const retry: CommandDefinition = {
   description:
-    'Sends refused records again, in new batches that point to the ones they come from. What was delivered is ' +
-    'not sent again. For after the sink was mended; when the data was corrected at its source, use ' +
+    'Sends refused records again, in new batches that point to the ones they come from. What was delivered is not ' +
+    'sent again, and nothing is read. For after the sink was mended; when the data was corrected at its source, use ' +
     '`waybill run --refresh`.',
-  exits: [0, 1, 2, 5, 6],
+  exits: [0, 1, 2, 3, 4, 5, 6, 130, 143],
   examples: [
     ["waybill retry r3 --reason 'the account was unlocked'", 'every refused record of a run'],
     ["waybill retry b17 b18 --reason 'the schema was mended'", 'those of two batches'],
@@ -24,9 +27,12 @@ export const retry: CommandDefinition = {
       .argument('<what...>', 'a run (r12), or batches (b17 b18)')
       .option('--reason <text>', 'why; kept in the ledger')
       .option('--who <name>', 'who decides; the login name when not given')
+      .option('--later', 'only make the new batches; the next run sends them')
       .action(acts(retryRefused));
   },
 };
+
+type Retried = OutputOf<'retry'>['retried'][number];
 
 async function retryRefused(context: Context, given: Given): Promise<number> {
   const what = readWhat(given.words);
@@ -34,18 +40,25 @@ async function retryRefused(context: Context, given: Given): Promise<number> {
   if (reason === undefined) throw usage('a retry needs a reason', 'Add --reason TEXT: it is kept in the ledger.');
   const who = textOption(given, 'who') ?? context.io.userName();
   const waybill = await context.waybill();
-  const moved = await waybill.retry({ ...what, who, reason });
-  const document: OutputOf<'retry'> = {
-    schema: 'waybill.retry/1',
-    retried: moved.map((move, at) => ({
-      batch: showBatch(move.children[0]?.parent ?? what.batches?.[at] ?? (0 as BatchId)),
-      state: move.state,
-      children: move.children.map((child) => showBatch(child.id)),
-    })),
-    next: await nextOf(context, what),
-  };
+  const children = (await waybill.retry({ ...what, who, reason })).flatMap((move) => move.children);
+  const retried: Retried[] = children.map((child) => ({
+    batch: showBatch(child.parent ?? child.id),
+    state: 'moved',
+    children: [showBatch(child.id)],
+  }));
+  const runs = await runsOf(waybill, [...new Set(children.map((child) => child.run))]);
+  const later = flagOption(given, 'later');
+  const results = later
+    ? []
+    : await send(
+        context,
+        runs,
+        children.map((child) => child.id),
+      );
+  const next = later ? runs.map((run) => runCommand(context, run.flow, run.window.name)) : [];
+  const document: OutputOf<'retry'> = { schema: 'waybill.retry/1', retried, results, next };
   context.show(document, () => retriedLines(context, document));
-  return EXIT.ok;
+  return results.length === 0 ? EXIT.ok : worstOf(results.map((result) => result.exitCode));
 }
 
 function readWhat(words: readonly string[]): { run?: RunId; batches?: readonly BatchId[] } {
@@ -58,25 +71,35 @@ function readWhat(words: readonly string[]): { run?: RunId; batches?: readonly B
   return { batches: readBatches(words) };
 }
 
-async function nextOf(context: Context, what: { run?: RunId; batches?: readonly BatchId[] }): Promise<string[]> {
-  const reader = await (await context.waybill()).reader();
-  const ids = what.run === undefined ? (what.batches ?? []) : [];
-  const runs =
-    what.run === undefined ? await Promise.all(ids.map(async (id) => (await reader.batch(id)).run)) : [what.run];
-  const rows = await Promise.all([...new Set(runs)].map((run) => reader.run(run)));
-  return rows.map((run) =>
-    run.state === 'open' ? runCommand(context, run.flow, run.window.name) : context.command('status', run.flow),
+async function runsOf(waybill: Waybill, ids: readonly RunId[]): Promise<readonly RunRow[]> {
+  const reader = await waybill.reader();
+  return await Promise.all(ids.map((id) => reader.run(id)));
+}
+
+/** Only the new batches: what else is pending in those windows is for a run of its own. */
+async function send(context: Context, runs: readonly RunRow[], only: readonly BatchId[]): Promise<RunResult[]> {
+  const results: RunResult[] = [];
+  const interrupts = new Interrupts(context.io, (nth) =>
+    context.complain(nth === 1 ? 'stopping after what is in flight; Ctrl-C again leaves at once' : 'leaving at once'),
   );
+  try {
+    for (const { flow, window } of runs) {
+      if (interrupts.exitCode !== undefined) break;
+      const ask = { options: { only }, intervalMs: 10_000, interrupts };
+      results.push(await runWindow(context, { flow, window: window.name }, ask));
+    }
+  } finally {
+    interrupts.release();
+  }
+  return results;
 }
 
 function retriedLines(context: Context, document: OutputOf<'retry'>): string[] {
   if (document.retried.length === 0) return ['no record of these is refused'];
-  const children = document.retried.reduce((sum, each) => sum + each.children.length, 0);
   return [
-    `${countOf(children, 'new batch', 'new batches')} with the refused records`,
-    ...document.retried.map(
-      ({ batch, state, children: into }) => `  ${batch}: ${showState(state as 'moved')}, to ${into.join(', ')}`,
-    ),
+    `${countOf(document.retried.length, 'new batch', 'new batches')} of refused records:`,
+    ...document.retried.map(({ batch, children }) => `  ${batch} ${showState('moved')} to ${children.join(', ')}`),
+    ...document.results.flatMap((result) => reportLines(context, result)),
     ...nextLines(context, document.next),
   ];
 }
