@@ -26,13 +26,13 @@ function record(i) {
   return {
     id: 1_000_000 + i,
     uuid: `3f2b8c1e-${String(i % 10_000).padStart(4, '0')}-4d5a-9b7e-${String(i).padStart(12, '0')}`,
-    name: `Person number ${i}`,
+    name: `Person ${i}`,
     city: i % 3 === 0 ? 'São Paulo' : 'Amsterdam',
     amount: Math.round(i * 137.31) / 100,
     active: i % 2 === 0,
-    created: '2026-11-19T08:30:00.000Z',
-    tags: { source: 'web', level: i % 7 },
-    note: i % 50 === 0 ? 'says "hello"' : 'nothing to say',
+    created: '2026-11-19T08:30:00Z',
+    tags: { level: i % 7 },
+    note: i % 50 === 0 ? 'a "b"' : 'none',
   };
 }
 

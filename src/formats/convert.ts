@@ -1,5 +1,7 @@
 import type { Chunk, DataRecord, Format, Reject } from '../model/chunk.ts';
 import { WaybillError } from '../model/errors.ts';
+import { jsonRow } from './csv-json.ts';
+import { splitRow } from './csv-row.ts';
 import { type CsvOptions, columnsOf, encodeEach, joinLines } from './encode.ts';
 import type { Converted, Mapping } from './formats.ts';
 import { rowAt, textAt } from './rows.ts';
@@ -27,6 +29,7 @@ export function convert(chunk: Chunk, to: Format, mapping?: TextMapping, options
   if (mapping?.applyText !== undefined && chunk.format === 'ndjson' && to === 'ndjson') {
     return rewritten(chunk, mapping.applyText);
   }
+  if (mapping === undefined && chunk.format === 'csv' && to === 'ndjson') return rewritten(chunk, rowToJson(chunk));
   return throughObjects(chunk, to, mapping, options);
 }
 
@@ -53,6 +56,16 @@ function rewritten(chunk: Chunk, applyText: (text: string) => string): Converted
     }
   }
   return { format: 'ndjson', ...joinLines(lines), count: lines.length, ...places(from, chunk), dropped: [], failed };
+}
+
+/** A CSV row as JSON: without objects in between, which take five times as long. */
+function rowToJson(chunk: Chunk): (text: string) => string {
+  const encode = jsonRow(chunk.columns ?? []);
+  return (text) => {
+    const line = encode(splitRow(text));
+    if (typeof line === 'string') return line;
+    throw new WaybillError('CSV_INVALID', line.message);
+  };
 }
 
 /** `from` is left out when every record is there. */

@@ -1,16 +1,12 @@
 import { isUtf8 } from 'node:buffer';
 import type { Reject } from '../model/chunk.ts';
 import { WaybillError } from '../model/errors.ts';
-import { canonicalNumber } from './canonical.ts';
+import { type CsvType, jsonRow } from './csv-json.ts';
 import { type Dialect, RFC4180, splitRow } from './csv-row.ts';
 import { encodeCsvField, joinLines } from './encode.ts';
 import type { Framer } from './formats.ts';
 import { type Fault, type FramedLines, kernel } from './kernel.ts';
 import { type FramerOptions, type LineFormat, LineFramer, type Stretch } from './line-framer.ts';
-import { jsonText, toBoolean } from './template.ts';
-
-export const CSV_TYPES = ['text', 'integer', 'number', 'boolean', 'json'] as const;
-export type CsvType = (typeof CSV_TYPES)[number];
 
 export interface CsvFramerOptions extends FramerOptions {
   /** One ASCII character. A comma. */
@@ -128,10 +124,11 @@ class CsvFormat implements LineFormat {
     const lines: string[] = [];
     const places: number[] = [];
     const rejects = [...stretch.rejects];
+    const encode = this.#typed ? jsonRow(this.#columns!, this.#options.types) : plainLine;
     for (let place = 0; place * 2 < spans.length; place++) {
       const fields = splitRow(buffer.toString('utf8', spans[place * 2]!, spans[place * 2 + 1]!), this.#dialect);
       if (this.#options.emptyIsNull === false) for (let i = 0; i < fields.length; i++) fields[i] ??= '';
-      const line = this.#typed ? typedLine(fields, this.#columns!, this.#options.types!) : plainLine(fields);
+      const line = encode(fields);
       if (typeof line !== 'string') rejects.push({ ...stretch.where(place), ...line });
       else {
         lines.push(line);
@@ -193,38 +190,4 @@ function firstRow(bytes: Buffer, quote: number, final: boolean): FirstRow | unde
 function plainLine(fields: readonly (string | null)[]): string {
   const line = fields.map((field) => encodeCsvField(field)).join(',');
   return line === '' ? '""' : line;
-}
-
-function typedLine(
-  fields: readonly (string | null)[],
-  columns: readonly string[],
-  types: Readonly<Record<string, CsvType>>,
-): string | Pick<Reject, 'code' | 'message'> {
-  let line = '';
-  for (const [i, name] of columns.entries()) {
-    const type = Object.hasOwn(types, name) ? types[name]! : 'text';
-    const value = typedValue(fields[i] ?? null, type);
-    if (value === undefined) {
-      return { code: 'CSV_INVALID', message: `the field ${JSON.stringify(name)} is not of type ${type}` };
-    }
-    line += `${i === 0 ? '' : ','}${JSON.stringify(name)}:${value}`;
-  }
-  return `{${line}}`;
-}
-
-/** A field as JSON text; undefined when it is not of the type. An empty field of any type but text is null. */
-function typedValue(field: string | null, type: CsvType): string | undefined {
-  if (field === null || (field === '' && type !== 'text')) return 'null';
-  switch (type) {
-    case 'text':
-      return JSON.stringify(field);
-    case 'boolean':
-      return toBoolean(field)?.toString();
-    case 'json':
-      return jsonText(field);
-    case 'integer':
-      return /^\s*[+-]?\d+\s*$/.test(field) ? canonicalNumber(field.trim()) : undefined;
-    case 'number':
-      return /^\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*$/.test(field) ? canonicalNumber(field.trim()) : undefined;
-  }
 }

@@ -10,6 +10,12 @@ export function rawMembers(text: string): Map<string, string> {
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const OPEN = 0x7b;
+const CLOSE = 0x7d;
+const isOpening = (code: number) => code === 0x7b || code === 0x5b;
+const isClosing = (code: number) => code === 0x7d || code === 0x5d;
 
 class MemberScan {
   readonly #text: string;
@@ -21,18 +27,18 @@ class MemberScan {
 
   members(): Map<string, string> {
     const members = new Map<string, string>();
-    this.#expect('{');
-    if (this.#peek() === '}') return members;
+    this.#expect(OPEN);
+    if (this.#takes(CLOSE)) return members;
     for (;;) {
       const name = this.#name();
-      this.#expect(':');
+      this.#expect(COLON);
       this.#space();
       const start = this.#at;
       this.#skipValue();
       // A later member of the same name wins, in the place of the first, as in JSON.parse.
       members.set(name, this.#text.slice(start, this.#at));
-      if (this.#peek() === '}') return members;
-      this.#expect(',');
+      if (this.#takes(CLOSE)) return members;
+      this.#expect(COMMA);
     }
   }
 
@@ -47,41 +53,46 @@ class MemberScan {
 
   #skipString(): void {
     const text = this.#text;
-    for (let at = this.#at + 1; at < text.length; at++) {
-      const code = text.charCodeAt(at);
-      if (code === BACKSLASH) at++;
-      else if (code === QUOTE) {
-        this.#at = at + 1;
-        return;
-      }
+    for (let at = text.indexOf('"', this.#at + 1); at >= 0; at = text.indexOf('"', at + 1)) {
+      let escapes = 0;
+      while (text.charCodeAt(at - 1 - escapes) === BACKSLASH) escapes++;
+      if (escapes % 2 === 1) continue;
+      this.#at = at + 1;
+      return;
     }
     this.#fail();
   }
 
   #skipValue(): void {
-    const first = this.#text[this.#at];
-    if (first === '"') this.#skipString();
-    else if (first === '{' || first === '[') this.#skipNested();
+    const first = this.#text.charCodeAt(this.#at);
+    if (first === QUOTE) this.#skipString();
+    else if (isOpening(first)) this.#skipNested();
     else this.#skipWord();
   }
 
   #skipWord(): void {
+    const text = this.#text;
     const start = this.#at;
-    while (this.#at < this.#text.length && !' \t\r\n,}]'.includes(this.#text[this.#at]!)) this.#at++;
-    if (this.#at === start) this.#fail();
+    let at = start;
+    for (; at < text.length; at++) {
+      const code = text.charCodeAt(at);
+      if (code <= 0x20 || code === COMMA || isClosing(code)) break;
+    }
+    this.#at = at;
+    if (at === start) this.#fail();
   }
 
   #skipNested(): void {
     let depth = 0;
     while (this.#at < this.#text.length) {
-      const character = this.#text[this.#at]!;
-      if (character === '"') {
+      const code = this.#text.charCodeAt(this.#at);
+      if (code === QUOTE) {
         this.#skipString();
         continue;
       }
       this.#at++;
-      if (character === '{' || character === '[') depth++;
-      if ((character === '}' || character === ']') && --depth === 0) return;
+      if (isOpening(code)) depth++;
+      if (isClosing(code) && --depth === 0) return;
     }
     this.#fail();
   }
@@ -94,14 +105,16 @@ class MemberScan {
     }
   }
 
-  #peek(): string | undefined {
+  /** Whether this character comes next; steps over it if so. */
+  #takes(code: number): boolean {
     this.#space();
-    return this.#text[this.#at];
+    if (this.#text.charCodeAt(this.#at) !== code) return false;
+    this.#at++;
+    return true;
   }
 
-  #expect(character: string): void {
-    if (this.#peek() !== character) this.#fail();
-    this.#at++;
+  #expect(code: number): void {
+    if (!this.#takes(code)) this.#fail();
   }
 
   #fail(): never {

@@ -160,6 +160,9 @@ export class Kernel {
   /** Where the names of framed records stand, by the spans that were handed out with them. */
   readonly #tapes = new WeakMap<Uint32Array, Uint32Array>();
 
+  /** Spans of framed records whose numbers all fit into a double. */
+  readonly #plainNumbers = new WeakSet<Uint32Array>();
+
   constructor() {
     const module = new WebAssembly.Module(Buffer.from(KERNEL_WASM, 'base64'));
     this.#wasm = new WebAssembly.Instance(module, {}).exports as Exports;
@@ -173,12 +176,19 @@ export class Kernel {
     const end = PAGE + bytes.length;
     this.#wasm.frameLines(PAGE, end, spans, SPANS_MAX, faults, FAULTS_MAX, taped ? tape : 0);
     const framed = this.#framed(spans, faults);
+    const { buffer } = this.#wasm.memory;
+    const [tapeLength = 0, longNumbers] = new Uint32Array(buffer, RESULT + 20, 2);
+    if (longNumbers === 0) this.#plainNumbers.add(framed.spans);
     if (taped) {
-      const { buffer } = this.#wasm.memory;
-      const length = new Uint32Array(buffer, RESULT, 6)[5]! / 4;
+      const length = tapeLength / 4;
       this.#tapes.set(framed.spans, new Uint32Array(buffer, tape, length).slice());
     }
     return framed;
+  }
+
+  /** Whether framing has seen that each number of these records fits into a double. */
+  hasPlainNumbers(spans: Uint32Array): boolean {
+    return this.#plainNumbers.has(spans);
   }
 
   /** Cuts `bytes` into CSV rows of `fields` fields. The end of `bytes` ends the last row. */

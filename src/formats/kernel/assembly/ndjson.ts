@@ -1,7 +1,20 @@
 // AssemblyScript. Whole chunks of newline-delimited JSON: framing with a full check, keys and digests.
 import { hash64, pack } from './hash';
 import { FOUND, HEADS, JOIN, JOIN_MAX, MEMBERS, MEMBERS_MAX, NAMES, byteAt, setResult } from './memory';
-import { ESCAPED, checkedEnd, errorAt, setTape, skipSpace, skipString, skipValue, stringStop, tape, tooDeep } from './scan';
+import {
+  ESCAPED,
+  checkedEnd,
+  errorAt,
+  forgetLongNumber,
+  longNumber,
+  setTape,
+  skipSpace,
+  skipString,
+  skipValue,
+  stringStop,
+  tape,
+  tooDeep,
+} from './scan';
 
 /** What is wrong with a line; the names stand in `kernel.ts`. */
 const NOT_JSON: u32 = 1;
@@ -29,7 +42,7 @@ function faultOf(p: usize, after: usize): u32 {
  * Cuts `start` to `end` into lines and checks each. `spans` gets start and end of each object, counted from `start`;
  * `faults` gets for each broken line: records before it, its line (0-based), what is wrong, where in the line.
  * Stops early when either list is full. `names` is where the tape of names goes, 0 for none.
- * Result: spans, faults, lines, bytes consumed, 0, bytes of tape.
+ * Result: spans, faults, lines, bytes consumed, 0, bytes of tape, whether a number may be more than a double holds.
  */
 export function frameLines(
   start: usize,
@@ -41,6 +54,7 @@ export function frameLines(
   names: usize,
 ): void {
   setTape(names, start);
+  forgetLongNumber();
   let count: u32 = 0;
   let broken: u32 = 0;
   let lines: u32 = 0;
@@ -81,6 +95,7 @@ export function frameLines(
   setResult(3, (line < end ? line : end) - start);
   setResult(4, 0);
   setResult(5, tape - names);
+  setResult(6, longNumber ? 1 : 0);
 }
 
 /** The state of a record's key: all columns there, one of them absent or null, or more than this scan can tell. */

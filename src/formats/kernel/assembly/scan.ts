@@ -14,6 +14,13 @@ export function setTape(at: usize, base: usize): void {
   tapeBase = base;
 }
 
+/** Set when a number may be more than a double holds: 16 characters or more, or an exponent of three digits. */
+export let longNumber: bool = false;
+
+export function forgetLongNumber(): void {
+  longNumber = false;
+}
+
 /** Where the last check failed. */
 export let errorAt: usize = 0;
 export let tooDeep: bool = false;
@@ -95,7 +102,9 @@ function numberEnd(start: usize): usize {
     if (sign == 0x2b || sign == 0x2d) from++;
     p = digits(from);
     if (p == from) return fail(p);
+    if (p - from > 2) longNumber = true;
   }
+  if (p - start > 15) longNumber = true;
   return p;
 }
 

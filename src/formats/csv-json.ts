@@ -1,0 +1,43 @@
+import type { Reject } from '../model/chunk.ts';
+import { canonicalNumber } from './canonical.ts';
+import { jsonText, toBoolean } from './template.ts';
+
+export const CSV_TYPES = ['text', 'integer', 'number', 'boolean', 'json'] as const;
+export type CsvType = (typeof CSV_TYPES)[number];
+
+/** The fields of a CSV row as the text of a JSON object, or why they cannot be. */
+export type JsonRow = (fields: readonly (string | null)[]) => string | Pick<Reject, 'code' | 'message'>;
+
+/** Columns without a type are text. Built once for many rows: the names are spelled only here. */
+export function jsonRow(columns: readonly string[], types: Readonly<Record<string, CsvType>> = {}): JsonRow {
+  const heads = columns.map((name, i) => `${i === 0 ? '{' : ','}${JSON.stringify(name)}:`);
+  const typeOf = columns.map((name) => (Object.hasOwn(types, name) ? types[name]! : 'text'));
+  return (fields) => {
+    let line = '';
+    for (let i = 0; i < heads.length; i++) {
+      const value = typedValue(fields[i] ?? null, typeOf[i]!);
+      if (value === undefined) {
+        return { code: 'CSV_INVALID', message: `the field ${JSON.stringify(columns[i])} is not of type ${typeOf[i]}` };
+      }
+      line += heads[i]! + value;
+    }
+    return line === '' ? '{}' : `${line}}`;
+  };
+}
+
+/** A field as JSON text; undefined when it is not of the type. An empty field of any type but text is null. */
+function typedValue(field: string | null, type: CsvType): string | undefined {
+  if (field === null || (field === '' && type !== 'text')) return 'null';
+  switch (type) {
+    case 'text':
+      return JSON.stringify(field);
+    case 'boolean':
+      return toBoolean(field)?.toString();
+    case 'json':
+      return jsonText(field);
+    case 'integer':
+      return /^\s*[+-]?\d+\s*$/.test(field) ? canonicalNumber(field.trim()) : undefined;
+    case 'number':
+      return /^\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*$/.test(field) ? canonicalNumber(field.trim()) : undefined;
+  }
+}
