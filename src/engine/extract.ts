@@ -164,7 +164,8 @@ export class Extraction {
       batches,
       unbatched: decided.flatMap((one) => one.unbatched),
       counts: decided.map((one) => one.counts),
-      ...(passed === undefined ? {} : passed),
+      rows: passed?.rows ?? 0,
+      ...(passed === undefined ? {} : { position: passed.position }),
     });
     for (const one of decided) {
       for (const batch of one.batches) memories.get(one.counts.lane)?.sealed(batch.keys);

@@ -113,8 +113,9 @@ export class LaneFeed {
     if (left) this.#exhausted.add(work.claim.shard);
     const held = this.#held.get(work.claim.shard);
     if (held === undefined || --held.open > 0) return;
-    this.#held.delete(work.claim.shard);
+    // Held until it is given back: a claim of the same shard meanwhile would fence this one.
     await this.#giveBack(held);
+    this.#held.delete(work.claim.shard);
     this.#changed();
   }
 

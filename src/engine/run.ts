@@ -82,6 +82,12 @@ interface StartFacts {
   readonly lease: LeaseKeeper;
 }
 
+interface ReadUnder {
+  readonly generation: number;
+  readonly kind: GenerationRow['kind'];
+  readonly goesOn?: GenerationRow;
+}
+
 /** One start of a run, from the claim to the summary. */
 class Start {
   readonly #facts: StartFacts;
@@ -139,15 +145,16 @@ class Start {
   }
 
   async #work(reading: Reading): Promise<readonly LaneDelivery[]> {
-    const meanwhile = this.#facts.job.deliver === 'while-reading';
     if (!reading.reads) return await this.#deliver(false);
-    if (!meanwhile) {
-      await this.#extract(reading);
+    // Before anything is claimed: what an interrupted extraction left may have to go.
+    const under = await this.#generation(reading);
+    if (this.#facts.job.deliver === 'after-read') {
+      await this.#extract(under);
       return this.#signals.stop.aborted ? [] : await this.#deliver(false);
     }
     const delivering = this.#deliver(true);
     try {
-      await this.#extract(reading);
+      await this.#extract(under);
     } finally {
       for (const feed of this.#feeds) feed.sealed(false);
       await Promise.allSettled([delivering]);
@@ -155,11 +162,10 @@ class Start {
     return await delivering;
   }
 
-  async #extract(reading: Reading & { reads: true }): Promise<void> {
+  async #extract({ generation, kind, goesOn }: ReadUnder): Promise<void> {
     const { job, services, opened } = this.#facts;
     const claim = { run: opened.run.id, fence: opened.fence };
     this.#progress.expected = await this.#expected();
-    const { generation, kind, goesOn } = await this.#generation(reading);
     const at = { claim, generation, rows: goesOn?.rows ?? 0 };
     const extraction = new Extraction(job, services, at, {
       read: (rows) => {
@@ -180,15 +186,13 @@ class Start {
   }
 
   /** The generation to read under. What an interrupted extraction left is gone on with, dropped, or compared with. */
-  async #generation(
-    reading: Reading & { reads: true },
-  ): Promise<{ generation: number; kind: typeof reading.kind; goesOn?: GenerationRow }> {
+  async #generation(reading: Reading & { reads: true }): Promise<ReadUnder> {
     const { services, opened, ask } = this.#facts;
     const claim = { run: opened.run.id, fence: opened.fence };
     if (reading.goesOn !== undefined) {
       return { generation: reading.goesOn.generation, kind: reading.kind, goesOn: reading.goesOn };
     }
-    let kind = reading.kind;
+    let kind: ReadUnder['kind'] = reading.kind;
     if (reading.abandon !== undefined) {
       const { generation } = reading.abandon;
       if (!(await this.#abandoned(generation))) {

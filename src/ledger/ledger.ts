@@ -139,9 +139,9 @@ export interface Seal extends RunClaim {
   readonly generation: number;
   readonly batches: readonly SealedBatch[];
   readonly unbatched: readonly Unbatched[];
-  /** Where the source stands, and how many rows of this extraction lie before that; lanes may be further. */
+  /** Where the source stands, and how many rows of this extraction lie before that; a lane may have decided more. */
   readonly position?: Position;
-  readonly rows?: number;
+  readonly rows: number;
   readonly counts: readonly LaneCounts[];
 }
 /** How many more records of a generation a lane has met since the last seal, and what they were. */
@@ -313,7 +313,7 @@ export interface GenerationRow {
   })[];
   /** As sealed last. */
   readonly position?: Position;
-  readonly rows?: number;
+  readonly rows: number;
 }
 export interface BatchRow extends Batch {
   readonly state: BatchState;

@@ -9,7 +9,7 @@ import { readLane } from './lanes.ts';
 export const GENERATION = table('generation', 7, {
   keys: ['run', 'generation'],
   fixed: ['kind', 'started_at', 'reason'],
-  rest: ['state', 'closed_at', 'source', 'position_kind', 'position_value', 'before'],
+  rest: ['state', 'closed_at', 'source', 'position_kind', 'position_value', 'position_rows', 'before'],
 });
 export const GENERATION_LANE = table('generation_lane', 8, {
   keys: ['run', 'generation', 'lane'],
@@ -25,6 +25,9 @@ export interface GenerationRecord {
   state: GenerationRow['state'];
   closedAtMs: number | null;
   position: Position | null;
+  rows: number | null;
+  /** Rows of the extraction that lie before the position. */
+  rows: number;
   /** Where each source stood before the first seal: null for one that stood nowhere. */
   before: Readonly<Record<string, Position | null>>;
 }
@@ -67,6 +70,8 @@ export const encodeGeneration = (g: GenerationRecord): Cell[] => [
   g.position?.sourceName ?? null,
   g.position?.kind ?? null,
   g.position?.value ?? null,
+  g.rows,
+  g.rows,
   Object.keys(g.before).length === 0 ? null : JSON.stringify(g.before),
 ];
 
@@ -80,7 +85,8 @@ function decodeGeneration(store: Store, c: readonly Cell[]): GenerationRecord {
     state: toWord(GENERATION_STATE, c[5] as Cell, store.place),
     closedAtMs: c[6] as number | null,
     position: c[7] === null ? null : { sourceName: c[7] as string, kind: c[8] as string, value: c[9] as string },
-    before: c[10] === null ? {} : (JSON.parse(c[10] as string) as GenerationRecord['before']),
+    rows: c[10] as number,
+    before: c[11] === null ? {} : (JSON.parse(c[11] as string) as GenerationRecord['before']),
   };
 }
 
@@ -158,5 +164,7 @@ export function toGenerationRow(store: Store, g: GenerationRecord): GenerationRo
       ...counts,
     })),
     ...(g.position === null ? {} : { position: g.position }),
+    ...(g.rows === null ? {} : { rows: g.rows }),
+    rows: g.rows,
   };
 }

@@ -15,11 +15,12 @@ import {
   saveGenerationLane,
 } from '../tables/generations.ts';
 import { lanesOf, readLane } from '../tables/lanes.ts';
-import { RUN_LEASE, requireLease } from '../tables/leases.ts';
+import { RUN_LEASE, requireLease, voidLease } from '../tables/leases.ts';
 import { decodeUnbatched, MEMBERS, UNBATCHED } from '../tables/members.ts';
 import { putPosition } from '../tables/positions.ts';
 import { encodeRun, RUN, readRun } from '../tables/runs.ts';
 import type { Transaction } from '../transaction.ts';
+import { shardOf } from './claim-shard.ts';
 
 export function startGeneration(
   tx: Transaction,
@@ -42,6 +43,7 @@ export function startGeneration(
     state: 'open',
     closedAtMs: null,
     position: null,
+    rows: 0,
     before: {},
   };
   tx.store.insert(GENERATION, encodeGeneration(fresh));
@@ -85,7 +87,7 @@ const MEMBERS_OF = 'SELECT id FROM members WHERE lane = ? AND generation = ?';
 
 /**
  * Removes what was sealed, and puts the position back to where it stood, so that the next extraction reads the same
- * again. Ids of removed batches are never given out a second time.
+ * again. Ids of removed batches are never given out a second time, and whoever holds a shard of them is fenced off.
  */
 export function abandonGeneration(
   tx: Transaction,
@@ -100,7 +102,7 @@ export function abandonGeneration(
   }
   tx.store.update(
     GENERATION,
-    encodeGeneration({ ...generation, state: 'abandoned', closedAtMs: tx.nowMs, position: null }),
+    encodeGeneration({ ...generation, state: 'abandoned', closedAtMs: tx.nowMs, position: null, rows: 0 }),
   );
   tx.event(ask.run, 'generation-abandoned', { generation: ask.generation, reason: ask.reason, records });
   return { records };
@@ -109,6 +111,7 @@ export function abandonGeneration(
 function forgetLane(tx: Transaction, ask: { run: RunId; generation: number }, lane: number): number {
   const tally = tx.tally(lane);
   let records = 0;
+  const shards = new Set<number>();
   for (const cells of tx.store.many(BATCHES_OF, lane, ask.generation)) {
     const batch = decodeBatch(tx.store, cells);
     if (batch.attempts > 0 || batch.state !== 'sealed') {
@@ -119,11 +122,13 @@ function forgetLane(tx: Transaction, ask: { run: RunId; generation: number }, la
       );
     }
     tx.store.remove(BATCH, batch.id);
+    shards.add(shardOf(batch.seq));
     tally.batches--;
     tally.read -= batch.records;
     tally.pending -= batch.records;
     records += batch.records;
   }
+  for (const shard of shards) voidLease(tx.store, { run: ask.run, lane, shard });
   for (const cells of tx.store.many(UNBATCHED_OF, lane, ask.generation)) {
     const { id, state } = decodeUnbatched(tx.store, cells);
     tx.store.remove(UNBATCHED, id);

@@ -1,7 +1,6 @@
 import { assert } from '../../../model/assert.ts';
 import { KEY_BYTES } from '../../../model/chunk.ts';
 import { asBatchId, type BatchId, type RunId, showRun } from '../../../model/ids.ts';
-import type { Position } from '../../../model/position.ts';
 import type { LaneCounts, Seal, SealedBatch, Unbatched } from '../../ledger.ts';
 import { nextBatchId } from '../outcome.ts';
 import type { BatchRecord } from '../tables/batches.ts';
@@ -69,7 +68,7 @@ export function seal(tx: Transaction, ask: PackedSeal): { batches: readonly Batc
   for (const lane of ask.lanes) sealLane(tx, ask, lane, ids);
   for (const one of ask.unbatched) addUnbatched(tx, ask, one);
   for (const counts of ask.counts) addCounts(tx, ask, counts);
-  if (ask.position !== undefined) movePosition(tx, generation, ask.position);
+  if (ask.position !== undefined) movePosition(tx, generation, ask.position, ask.rows);
   const lanes = ask.lanes.map(({ lane, keys, batches }) => [lane, batches.length, keys.length / KEY_BYTES]);
   tx.event(ask.run, 'sealed', { generation: ask.generation, lanes, position: ask.position?.value });
   return { batches: ids };
@@ -173,13 +172,16 @@ function addCounts(tx: Transaction, ask: { run: RunId; generation: number }, mor
   saveGenerationLane(tx.store, counts);
 }
 
-function movePosition(tx: Transaction, generation: GenerationRecord, position: Position): void {
-  const { sourceName } = position;
-  const { flow } = readRun(tx.store, generation.run);
-  const before =
-    sourceName in generation.before
-      ? generation.before
-      : { ...generation.before, [sourceName]: findPosition(tx.store, flow, sourceName)?.position ?? null };
-  tx.store.update(GENERATION, encodeGeneration({ ...generation, position, before }));
-  putPosition(tx.store, { flow, sourceName, position, atMs: tx.nowMs, run: generation.run });
+/** Keeps where the source stood before this extraction, so that abandoning it can put the source back there. */
+function moveSource(tx: Transaction, generation: GenerationRecord, ask: Pick<PackedSeal, 'position' | 'rows'>): void {
+  const { position = generation.position, rows = generation.rows } = ask;
+  let { before } = generation;
+  if (ask.position !== undefined) {
+    const { sourceName } = ask.position;
+    const { flow } = readRun(tx.store, generation.run);
+    const stood = findPosition(tx.store, flow, sourceName)?.position ?? null;
+    before = sourceName in before ? before : { ...before, [sourceName]: stood };
+    putPosition(tx.store, { flow, sourceName, position: ask.position, atMs: tx.nowMs, run: generation.run });
+  }
+  tx.store.update(GENERATION, encodeGeneration({ ...generation, position, rows, before }));
 }
