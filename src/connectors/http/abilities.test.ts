@@ -98,8 +98,8 @@ describe('a look-up', () => {
   });
 
   it('declares how long a record may stay out of sight, because within that time it looks absent', async () => {
-    const lookup = { path: '/records?ids={{ ids }}', recordId: 'id', results: 'results', visibilityLag: '200ms' };
-    await open({ visibilityLagMs: 150 }, { lookup });
+    const lookup = { path: '/records?ids={{ ids }}', recordId: 'id', results: 'results', visibilityLag: '600ms' };
+    await open({ visibilityLagMs: 500 }, { lookup });
     const records = people('a');
     await append(records);
     expect((await find(records)).records).toEqual(['absent']);

@@ -38,6 +38,9 @@ const IDLE_MAX_MS = 60_000;
  * standing connection is proved to have sent nothing, and the frozen bytes are asked for only when one stands. A
  * connection that has been idle longer than the API said it would keep it is never used: a request on it would be
  * lost without an answer although nothing was wrong, and that is a doubt for nothing.
+ *
+ * Only the host that the flow names is ever connected to: redirects are not followed, and no reply changes the
+ * address. Where that host's name leads is not judged here; a name that its owner points elsewhere is believed.
  */
 export class Connections {
   readonly #options: ConnectionsOptions;

@@ -79,7 +79,11 @@ export const receiptSchema = z
     z.strictObject({
       shape: z.literal('index-in-array').describe('Errors name records by their place in the array that was sent.'),
       errors: path('The array of errors.'),
-      index: path('The 0-based place, within an error.').default('index'),
+      index: path('The place, within an error.').default('index'),
+      first: z
+        .union([z.literal(0), z.literal(1)])
+        .default(0)
+        .describe('The place of the first record.'),
       array: path('The name of the array, within an error.').optional(),
       arrayName: z.string().optional().describe('The name of the array that the records were sent in.'),
       severalPerRecord: z.boolean().default(false).describe('One record may have several errors.'),

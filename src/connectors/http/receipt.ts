@@ -65,7 +65,10 @@ function parse(text: string | undefined): unknown {
 }
 
 function readPositions(config: ReceiptOf<'position'>, json: unknown, account: Account): void {
-  const results = at(json, config.path);
+  const found = at(json, config.path);
+  // An API that takes one record a request answers with its one result, not with a list of one.
+  const alone = account.count === 1 && typeof found === 'object' && found !== null && !Array.isArray(found);
+  const results: unknown = alone ? [found] : found;
   if (!Array.isArray(results) || results.length !== account.count) {
     const got = Array.isArray(results) ? `${results.length} results` : 'no list of results';
     account.distrust(`the reply has ${got} for ${account.count} records`);
@@ -89,8 +92,9 @@ function readIndexes(config: ReceiptOf<'index-in-array'>, json: unknown, account
   const seen = new Map<number, number>();
   let strange = 0;
   for (const error of errors) {
-    const index = at(error, config.index);
-    const known = typeof index === 'number' && Number.isInteger(index) && index >= 0 && index < account.count;
+    const place = countAt(error, config.index);
+    const index = place === undefined ? -1 : place - config.first;
+    const known = index >= 0 && index < account.count;
     const ours = config.arrayName === undefined || at(error, config.array ?? 'array') === config.arrayName;
     if (!known || !ours) strange++;
     else {

@@ -40,19 +40,28 @@ export class Transport {
   }
 
   async send(ask: Ask): Promise<Reply> {
-    for (;;) {
-      const connection = await this.#connections.take(ask.signal);
-      let composed: Composed;
-      try {
-        composed = await ask.compose();
-      } catch (error) {
-        this.#connections.putBack(connection);
-        throw beforeSending(error, ask.name);
+    // One deadline over all of it, connecting included: whoever settles later counts on the request being over by then.
+    const overall = { over: false, exchange: undefined as Exchange | undefined };
+    const deadline = this.#deadlines.start(ask.timeoutMs, () => {
+      overall.over = true;
+      overall.exchange?.giveUp('no complete answer came in time');
+    });
+    const abort = (): void => overall.exchange?.giveUp(`it was given up: ${describeError(ask.signal.reason)}`);
+    ask.signal.addEventListener('abort', abort);
+    try {
+      for (;;) {
+        const connection = await this.#connections.take(ask.signal);
+        const composed = await this.#compose(connection, ask);
+        const exchange = new Exchange(connection, ask, overall.over);
+        overall.exchange = exchange;
+        const result = await this.#exchange(connection, exchange, composed);
+        if (result instanceof Reply) return result;
+        // An idle connection had been closed, and nothing was written to it: another one is taken.
+        if (!connection.used) throw result;
       }
-      const result = await this.#exchange(connection, ask, composed);
-      if (result instanceof Reply) return result;
-      // An idle connection had been closed, and nothing was written to it: another one is taken.
-      if (!connection.used) throw result;
+    } finally {
+      this.#deadlines.end(deadline);
+      ask.signal.removeEventListener('abort', abort);
     }
   }
 
@@ -61,12 +70,17 @@ export class Transport {
     this.#deadlines.close();
   }
 
+  async #compose(connection: Connection, ask: Ask): Promise<Composed> {
+    try {
+      return await ask.compose();
+    } catch (error) {
+      this.#connections.putBack(connection);
+      throw beforeSending(error, ask.name);
+    }
+  }
+
   /** The reply, or why nothing was written on a connection that turned out to be closed. */
-  async #exchange(connection: Connection, ask: Ask, composed: Composed): Promise<Reply | NotAppliedError> {
-    const exchange = new Exchange(connection, ask);
-    const deadline = this.#deadlines.start(ask.timeoutMs, () => exchange.giveUp('no complete answer came in time'));
-    const abort = (): void => exchange.giveUp(`it was given up: ${describeError(ask.signal.reason)}`);
-    ask.signal.addEventListener('abort', abort);
+  async #exchange(connection: Connection, exchange: Exchange, composed: Composed): Promise<Reply | NotAppliedError> {
     try {
       const reply = await exchange.run(composed);
       this.#connections.release(connection, reply.header('connection'), reply.header('keep-alive'));
@@ -75,9 +89,6 @@ export class Transport {
       this.#connections.drop(connection);
       if (error instanceof NotAppliedError && error.sinkAway) return error;
       throw error;
-    } finally {
-      this.#deadlines.end(deadline);
-      ask.signal.removeEventListener('abort', abort);
     }
   }
 }
@@ -95,9 +106,10 @@ class Exchange implements Dispatcher.DispatchHandler {
   #resolve: (reply: Reply) => void = () => undefined;
   #reject: (error: WaybillError) => void = () => undefined;
 
-  constructor(connection: Connection, ask: Ask) {
+  constructor(connection: Connection, ask: Ask, tooLate: boolean) {
     this.#connection = connection;
     this.#ask = ask;
+    if (tooLate) this.#gaveUp = 'no connection stood in time';
   }
 
   run(composed: Composed): Promise<Reply> {

@@ -60,6 +60,8 @@ class Peer implements ApiPeer {
   #behaviour: Behaviour = QUIET;
   #plan = new FaultPlan([]);
   #arrived = 0;
+  /** What is still to be applied, after its answer. */
+  readonly #late = new Set<NodeJS.Timeout>();
   #failure: unknown;
 
   constructor(behaviour: Partial<Behaviour>, logFile: string | undefined) {
@@ -100,6 +102,7 @@ class Peer implements ApiPeer {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#server.closeAllConnections();
     await closed;
+    for (const timer of this.#late) clearTimeout(timer);
     this.#store.close();
     // A fault of the peer itself must not pass for a fault that was asked for.
     if (this.#failure !== undefined) throw this.#failure;
@@ -190,8 +193,13 @@ class Peer implements ApiPeer {
     const good = request.records.filter((_, index) => !refused.has(index));
     const some = apply === 'all' ? good : apply === 'half' ? good.slice(0, Math.floor(good.length / 2)) : [];
     if (some.length > 0) this.#store.apply(request, some, upsertKey);
-    if (typeof apply === 'object') setTimeout(() => this.#store.apply(request, good, upsertKey), apply.laterMs);
-    else
+    if (typeof apply === 'object') {
+      const timer = setTimeout(() => {
+        this.#late.delete(timer);
+        this.#store.apply(request, good, upsertKey);
+      }, apply.laterMs);
+      this.#late.add(timer);
+    } else
       this.#store.leave(
         request,
         request.records.filter((record) => !some.includes(record)),
