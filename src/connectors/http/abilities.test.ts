@@ -82,6 +82,14 @@ describe('a look-up', () => {
     expect(found.evidence).not.toContain('d e');
   });
 
+  it('speaks JSON even where batches are lines', async () => {
+    const lookup = { path: '/lookup', method: 'POST', recordId: 'id', results: 'results' };
+    await open({}, { lookup, body: 'ndjson' });
+    await append(people('a'));
+    expect(peer.received[0]?.headers['content-type']).toBe('application/x-ndjson');
+    expect((await find(people('a', 'b'))).records).toEqual(['applied', 'absent']);
+  });
+
   it('does not call a record absent when the answer has further pages', async () => {
     const lookup = {
       path: '/records?batch={{ batch.idempotencyKey }}',

@@ -7,7 +7,8 @@ export const secretSchema = z
   .regex(/^(env|file):.+$/s, 'a secret is given as env:NAME or file:PATH, never as itself')
   .meta({ secret: true, description: 'A reference to a secret: env:NAME or file:PATH.' });
 
-const headerName = z.string().regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, 'expected the name of a header');
+/** The name of a header, as HTTP allows it. */
+export const headerNameSchema = z.string().regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, 'expected the name of a header');
 
 /** Headers that are made for each request, or that carry secrets and so belong under `auth`. */
 const RESERVED: ReadonlySet<string> = new Set([
@@ -31,7 +32,7 @@ const isReserved = (name: string): boolean =>
 
 export const headersSchema = z
   .record(
-    headerName.refine((name) => !isReserved(name), {
+    headerNameSchema.refine((name) => !isReserved(name), {
       message: 'this header is set by Waybill; secrets belong under auth',
     }),
     z.string().regex(/^[\t\x20-\x7e]*$/, 'a header holds printable ASCII'),
@@ -52,7 +53,7 @@ export const authSchema = z
     z.strictObject({
       header: z
         .strictObject({
-          name: headerName.describe('The header that carries the secret.'),
+          name: headerNameSchema.describe('The header that carries the secret.'),
           value: secretSchema,
           prefix: z.string().default('').describe('What stands before the secret: `Token `.'),
         })

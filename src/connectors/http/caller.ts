@@ -17,6 +17,8 @@ export interface Call {
   readonly signal: AbortSignal;
   /** Names and values in turn, beside those that every request carries. */
   readonly headers?: readonly string[];
+  /** Of the body; that of the sink's batches when absent. */
+  readonly contentType?: string;
   compose(): Promise<{ readonly path: string; readonly body: Uint8Array | null }>;
 }
 
@@ -28,6 +30,7 @@ export class Caller {
   readonly #auth: Authorizer;
   readonly #basePath: string;
   readonly #headers: readonly string[];
+  readonly #contentType: string;
   readonly #timeoutMs: number;
   /** True: an answer of 401 is proof that nothing was applied, so a new token may be tried. */
   readonly #replays401: boolean;
@@ -51,7 +54,9 @@ export class Caller {
     this.#basePath = base.pathname.replace(/\/+$/, '');
     this.#timeoutMs = sink.requestTimeout;
     this.#replays401 = replays401;
-    this.#headers = staticHeaders(connection, sink);
+    const { 'content-type': contentType, ...named } = staticHeaders(connection, sink);
+    this.#contentType = contentType ?? contentTypeOf(sink.body);
+    this.#headers = Object.entries(named).flat();
     const { auth } = connection;
     if (auth !== undefined && 'oauth2' in auth) {
       const tokens = transport(new URL(new URL(auth.oauth2.tokenUrl).origin), 'never');
@@ -95,6 +100,7 @@ export class Caller {
     if (auth !== undefined) headers.push(auth[0], auth[1]);
     const compose = async () => {
       const { path, body } = await call.compose();
+      if (body !== null) headers.push('content-type', call.contentType ?? this.#contentType);
       return { path: this.#basePath + path || '/', body, headers };
     };
     return await this.#transport.send({ method, name, signal, timeoutMs: this.#timeoutMs, compose });
@@ -123,17 +129,16 @@ function headerText(text: string): string {
   return /^[\x21-\x7e]*$/.test(text) ? text : encodeURIComponent(text);
 }
 
-function staticHeaders(connection: ConnectionConfig, sink: SinkConfig): string[] {
+function staticHeaders(connection: ConnectionConfig, sink: SinkConfig): Record<string, string> {
   const named: Record<string, string> = {
     'user-agent': 'waybill',
     accept: 'application/json',
     // A packed answer of a few bytes can unpack to gigabytes; none is asked for and none is unpacked.
     'accept-encoding': 'identity',
-    'content-type': contentTypeOf(sink.body),
   };
   for (const [name, value] of Object.entries({ ...connection.headers, ...sink.headers }))
     named[name.toLowerCase()] = value;
-  return Object.entries(named).flat();
+  return named;
 }
 
 /**

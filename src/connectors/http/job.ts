@@ -123,6 +123,7 @@ class Jobs {
       name,
       signal: permit.signal,
       headers: batchHeaders(permit),
+      ...(sends === undefined ? { contentType: 'application/json' } : {}),
       compose: async () => {
         // Asked for also where no data leaves: nothing is begun after the deadline.
         const payload = await permit.payload();
@@ -147,6 +148,7 @@ class Jobs {
       method: step.method ?? 'GET',
       name,
       signal: new AbortController().signal,
+      contentType: 'application/json',
       compose: async () => ({ path: pathOf(step, handle), body: bodyOf(step) }),
     });
     if (reply.status >= 200 && reply.status < 300) return reply;

@@ -61,6 +61,7 @@ async function ask(
     // A look sends nothing that could be applied: the time-out of the request is all that bounds it.
     signal: new AbortController().signal,
     headers: ['x-waybill-batch', batch.idempotencyKey],
+    contentType: 'application/json',
     compose: async () => ({
       path: fill(config.path, {
         'batch.idempotencyKey': batch.idempotencyKey,

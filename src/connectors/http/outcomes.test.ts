@@ -105,6 +105,19 @@ describe('nothing was sent', () => {
     expect(peer.received).toHaveLength(1);
   });
 
+  it('U13: an abort between the connection and the first byte is not sent', async () => {
+    const peer = await openPeer();
+    const sink = openSink(peer.url);
+    await send(sink);
+    const abort = new AbortController();
+    const permit = testPermit({ records: RECORDS, framing: sink.accepts[0]!, signal: abort.signal });
+    const late = { ...permit, payload: () => permit.payload().finally(() => abort.abort(new Error('too late'))) };
+    const error = (await failure(sink.can.append!(late))) as NotAppliedError;
+    expect(error).toBeInstanceOf(NotAppliedError);
+    expect(error.sinkAway).toBe(false);
+    expect(peer.received).toHaveLength(1);
+  });
+
   it('U13: 429 before application is tried later, with Retry-After in seconds or as a date', async () => {
     const peer = await openPeer(
       { when: { nth: [1] }, answer: { status: 429, headers: { 'retry-after': '7' } } },

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { authSchema, headersSchema, isPlain } from './auth-config.ts';
+import { authSchema, headerNameSchema, headersSchema, isPlain } from './auth-config.ts';
 import { bodySchema } from './body.ts';
 import { durationSchema, sizeSchema } from './quantities.ts';
 import { conditionSchema, receiptSchema } from './receipt-config.ts';
@@ -116,7 +116,7 @@ export type LookupConfig = z.output<typeof lookupSchema>;
 
 const idempotencySchema = z
   .strictObject({
-    header: z.string().default('Idempotency-Key').describe('The header that carries the key.'),
+    header: headerNameSchema.default('Idempotency-Key').describe('The header that carries the key.'),
     horizon: durationSchema.describe('How long the API remembers a key after its first use.'),
     storesErrors: z
       .boolean()

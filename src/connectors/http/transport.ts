@@ -139,7 +139,8 @@ class Exchange implements Dispatcher.DispatchHandler {
       return;
     }
     // Never the same request twice, and none after its leave has run out.
-    controller.abort(new WaybillError('SINK_FAILED', this.#gaveUp ?? 'the request was given up before it was sent'));
+    this.#gaveUp ??= 'it was given up before it was sent';
+    controller.abort(new WaybillError('SINK_FAILED', this.#gaveUp));
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: ReplyHeaders): void {
@@ -161,7 +162,8 @@ class Exchange implements Dispatcher.DispatchHandler {
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     const what = this.#gaveUp ?? describeError(error);
     if (this.#controller === undefined) {
-      const sinkAway = this.#gaveUp === undefined;
+      // A request that could not even be written down is no fault of the connection.
+      const sinkAway = this.#gaveUp === undefined && error.name !== 'InvalidArgumentError';
       this.#reject(new NotAppliedError(`${this.#ask.name} was not sent: ${what}`, { cause: error, sinkAway }));
       return;
     }

@@ -64,7 +64,7 @@ describe('a peer', () => {
     expect(peer.records()).toEqual(people);
   });
 
-  it('remembers idempotency keys: repeats, a repeat with other content, one that is still running, one too old', async () => {
+  it('remembers idempotency keys: a repeat, one with other content, one still running, one too old', async () => {
     const rule = { header: 'idempotency-key', horizonMs: 500, storesErrors: false };
     await open({ idempotency: rule, shape: 'counts', delayMs: 150 });
     const key = { 'idempotency-key': 'k' };
@@ -116,9 +116,7 @@ describe('a plan of faults', () => {
     await open({});
     const hit = (plan: FaultPlan, nth: number) => (plan.pick({ nth, path: '/v1', records: people }) ? 1 : 0);
     const hits = (plan: FaultPlan, count: number) =>
-      Array.from({ length: count }, (_, at) => (plan.pick({ nth: at + 1, path: '/v1', records: people }) ? 1 : 0)).join(
-        '',
-      );
+      Array.from({ length: count }, (_, at) => hit(plan, at + 1)).join('');
     expect(hits(new FaultPlan([{ when: { nth: [2, 4] }, answer: 'close' }]), 5)).toBe('01010');
     expect(hits(new FaultPlan([{ when: { every: 3 }, answer: 'close' }]), 6)).toBe('001001');
     expect(hits(new FaultPlan([{ when: { from: 3 }, times: 2, answer: 'close' }]), 6)).toBe('001100');
