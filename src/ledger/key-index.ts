@@ -60,8 +60,8 @@ export function mergeEntries(runs: readonly Entries[]): Entries {
 export function mergeable(heads: readonly { readonly entries: Entries; readonly ended: boolean }[]): number[] {
   const open = heads.filter((head) => !head.ended);
   if (open.length === 0) return heads.map((head) => head.entries.length);
-  const limit = open.map((head) => head.entries[head.entries.length - 1] as bigint).reduce((a, b) => (a < b ? a : b));
-  return heads.map((head) => countUpTo(head.entries, limit));
+  const ends = new BigUint64Array(open.map((head) => head.entries[head.entries.length - 1] as bigint)).sort();
+  return heads.map((head) => countUpTo(head.entries, ends[0] as bigint));
 }
 
 function countUpTo(entries: Entries, limit: bigint): number {

@@ -34,7 +34,7 @@ CREATE TABLE generation (
   run INTEGER NOT NULL, generation INTEGER NOT NULL,
   kind INTEGER NOT NULL, started_at INTEGER NOT NULL, reason TEXT NOT NULL,
   state INTEGER NOT NULL, closed_at INTEGER,
-  source TEXT, position_kind TEXT, position_value TEXT, rows INTEGER, position_rows INTEGER NOT NULL,
+  source TEXT, position_kind TEXT, position_value TEXT, position_rows INTEGER NOT NULL,
   -- Where the source stood before the first seal, as JSON, so that abandoning can put it back.
   before TEXT,
   chk INTEGER NOT NULL,

@@ -25,7 +25,6 @@ export interface GenerationRecord {
   state: GenerationRow['state'];
   closedAtMs: number | null;
   position: Position | null;
-  rows: number | null;
   /** Rows of the extraction that lie before the position. */
   rows: number;
   /** Where each source stood before the first seal: null for one that stood nowhere. */
@@ -70,7 +69,6 @@ export const encodeGeneration = (g: GenerationRecord): Cell[] => [
   g.position?.sourceName ?? null,
   g.position?.kind ?? null,
   g.position?.value ?? null,
-  g.rows,
   g.rows,
   Object.keys(g.before).length === 0 ? null : JSON.stringify(g.before),
 ];
@@ -164,7 +162,6 @@ export function toGenerationRow(store: Store, g: GenerationRecord): GenerationRo
       ...counts,
     })),
     ...(g.position === null ? {} : { position: g.position }),
-    ...(g.rows === null ? {} : { rows: g.rows }),
     rows: g.rows,
   };
 }

@@ -59,6 +59,12 @@ export function claimLease(store: Store, ask: Omit<LeaseRecord, 'fence'>): Lease
   return lease;
 }
 
+/** Takes a lease away: whoever has it can write nothing under it any more. */
+export function voidLease(store: Store, at: Pick<LeaseRecord, 'run' | 'lane' | 'shard'>): void {
+  const lease = readLease(store, at.run, at.lane, at.shard);
+  if (lease !== undefined) saveLease(store, { ...lease, fence: lease.fence + 1, untilMs: 0 });
+}
+
 /** The lease that `fence` stands for, expired or not. FENCED when somebody has claimed the same since. */
 export function requireLease(
   store: Store,

@@ -1,6 +1,7 @@
 import { assert } from '../../../model/assert.ts';
 import { KEY_BYTES } from '../../../model/chunk.ts';
 import { asBatchId, type BatchId, type RunId, showRun } from '../../../model/ids.ts';
+import type { Position } from '../../../model/position.ts';
 import type { LaneCounts, Seal, SealedBatch, Unbatched } from '../../ledger.ts';
 import { nextBatchId } from '../outcome.ts';
 import type { BatchRecord } from '../tables/batches.ts';
@@ -173,15 +174,11 @@ function addCounts(tx: Transaction, ask: { run: RunId; generation: number }, mor
 }
 
 /** Keeps where the source stood before this extraction, so that abandoning it can put the source back there. */
-function moveSource(tx: Transaction, generation: GenerationRecord, ask: Pick<PackedSeal, 'position' | 'rows'>): void {
-  const { position = generation.position, rows = generation.rows } = ask;
-  let { before } = generation;
-  if (ask.position !== undefined) {
-    const { sourceName } = ask.position;
-    const { flow } = readRun(tx.store, generation.run);
-    const stood = findPosition(tx.store, flow, sourceName)?.position ?? null;
-    before = sourceName in before ? before : { ...before, [sourceName]: stood };
-    putPosition(tx.store, { flow, sourceName, position: ask.position, atMs: tx.nowMs, run: generation.run });
-  }
+function movePosition(tx: Transaction, generation: GenerationRecord, position: Position, rows: number): void {
+  const { sourceName } = position;
+  const { flow } = readRun(tx.store, generation.run);
+  const stood = findPosition(tx.store, flow, sourceName)?.position ?? null;
+  const before = sourceName in generation.before ? generation.before : { ...generation.before, [sourceName]: stood };
   tx.store.update(GENERATION, encodeGeneration({ ...generation, position, rows, before }));
+  putPosition(tx.store, { flow, sourceName, position, atMs: tx.nowMs, run: generation.run });
 }
