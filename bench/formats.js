@@ -1,7 +1,7 @@
 // How fast records are framed and identified, against reading the same file and against JSON.parse.
 //   npm run build && node bench/formats.js [rows] [rounds]
 // Each round runs all variants in turn; the figures are medians. Results are held against JSON.parse outside the clock.
-import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { convert } from '../dist/formats/convert.js';
@@ -153,6 +153,8 @@ function run() {
     }
   }
   const read = { ndjson: median(times['read ndjson']), csv: median(times['read csv']) };
+  const bytesPerRow = { ndjson: statSync(files.ndjson).size / rows, csv: statSync(files.csv).size / rows };
+  process.stdout.write(`${JSON.stringify({ bench: 'formats', rows, rounds, bytesPerRow })}\n`);
   for (const [name, list] of Object.entries(times)) {
     const us = median(list);
     const base = name.includes('csv') ? read.csv : read.ndjson;

@@ -2,8 +2,9 @@ import type { Chunk, DataRecord, Format, Reject } from '../model/chunk.ts';
 import { WaybillError } from '../model/errors.ts';
 import { jsonRow } from './csv-json.ts';
 import { splitRow } from './csv-row.ts';
-import { type CsvOptions, columnsOf, encodeEach, joinLines } from './encode.ts';
+import { type CsvOptions, columnsOf, encodeEach } from './encode.ts';
 import type { Converted, Mapping } from './formats.ts';
+import { LineWriter } from './line-writer.ts';
 import { rowAt, textAt } from './rows.ts';
 
 export interface ConvertOptions extends CsvOptions {
@@ -44,21 +45,21 @@ function failure(at: number, error: unknown): Reject {
 }
 
 function rewritten(chunk: Chunk, applyText: (text: string) => string): Converted {
-  const lines: string[] = [];
+  const lines = new LineWriter();
   const from: number[] = [];
   const failed: Reject[] = [];
   for (let i = 0; i < chunk.count; i++) {
     try {
-      lines.push(applyText(textAt(chunk, i)));
+      lines.write(applyText(textAt(chunk, i)));
       from.push(i);
     } catch (error) {
       failed.push(failure(i, error));
     }
   }
-  return { format: 'ndjson', ...joinLines(lines), count: lines.length, ...places(from, chunk), dropped: [], failed };
+  return { format: 'ndjson', ...lines.finish(), ...places(from, chunk), dropped: [], failed };
 }
 
-/** A CSV row as JSON: without objects in between, which take five times as long. */
+/** A CSV row as JSON: without objects in between, which take several times as long. */
 function rowToJson(chunk: Chunk): (text: string) => string {
   const encode = jsonRow(chunk.columns ?? []);
   return (text) => {
@@ -106,8 +107,7 @@ function throughObjects(chunk: Chunk, to: Format, mapping: Mapping | undefined, 
   for (const { at, error } of encoded.failed) failed.push(failure(from[at]!, error));
   return {
     format: to,
-    ...joinLines(encoded.lines),
-    count: encoded.lines.length,
+    ...encoded.lines,
     ...(columns === undefined ? {} : { columns }),
     ...places(
       encoded.from.map((at) => from[at]!),

@@ -1,9 +1,7 @@
 import type { Reject } from '../model/chunk.ts';
 import { canonicalNumber } from './canonical.ts';
+import type { CsvType } from './csv.ts';
 import { jsonText, toBoolean } from './template.ts';
-
-export const CSV_TYPES = ['text', 'integer', 'number', 'boolean', 'json'] as const;
-export type CsvType = (typeof CSV_TYPES)[number];
 
 /** The fields of a CSV row as the text of a JSON object, or why they cannot be. */
 export type JsonRow = (fields: readonly (string | null)[]) => string | Pick<Reject, 'code' | 'message'>;
@@ -25,12 +23,15 @@ export function jsonRow(columns: readonly string[], types: Readonly<Record<strin
   };
 }
 
+/** Half a surrogate pair cannot come out of UTF-8 text. */
+const NEEDS_ESCAPES = /["\\\p{Cc}]/u;
+
 /** A field as JSON text; undefined when it is not of the type. An empty field of any type but text is null. */
 function typedValue(field: string | null, type: CsvType): string | undefined {
   if (field === null || (field === '' && type !== 'text')) return 'null';
   switch (type) {
     case 'text':
-      return JSON.stringify(field);
+      return NEEDS_ESCAPES.test(field) ? JSON.stringify(field) : `"${field}"`;
     case 'boolean':
       return toBoolean(field)?.toString();
     case 'json':

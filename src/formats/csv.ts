@@ -1,12 +1,16 @@
 import { isUtf8 } from 'node:buffer';
 import type { Reject } from '../model/chunk.ts';
 import { WaybillError } from '../model/errors.ts';
-import { type CsvType, jsonRow } from './csv-json.ts';
+import { jsonRow } from './csv-json.ts';
 import { type Dialect, RFC4180, splitRow } from './csv-row.ts';
-import { encodeCsvField, joinLines } from './encode.ts';
+import { encodeCsvField } from './encode.ts';
 import type { Framer } from './formats.ts';
 import { type Fault, type FramedLines, kernel } from './kernel.ts';
 import { type FramerOptions, type LineFormat, LineFramer, type Stretch } from './line-framer.ts';
+import { LineWriter } from './line-writer.ts';
+
+export const CSV_TYPES = ['text', 'integer', 'number', 'boolean', 'json'] as const;
+export type CsvType = (typeof CSV_TYPES)[number];
 
 export interface CsvFramerOptions extends FramerOptions {
   /** One ASCII character. A comma. */
@@ -121,7 +125,7 @@ class CsvFormat implements LineFormat {
   #rewritten(stretch: Stretch): Stretch {
     const { bytes, spans } = stretch;
     const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const lines: string[] = [];
+    const lines = new LineWriter();
     const places: number[] = [];
     const rejects = [...stretch.rejects];
     const encode = this.#typed ? jsonRow(this.#columns!, this.#options.types) : plainLine;
@@ -131,12 +135,13 @@ class CsvFormat implements LineFormat {
       const line = encode(fields);
       if (typeof line !== 'string') rejects.push({ ...stretch.where(place), ...line });
       else {
-        lines.push(line);
+        lines.write(line);
         places.push(place);
       }
     }
     rejects.sort((a, b) => a.row - b.row);
-    return { ...joinLines(lines), rejects, where: (place) => stretch.where(places[place]!) };
+    const { bytes: written, spans: writtenSpans } = lines.finish();
+    return { bytes: written, spans: writtenSpans, rejects, where: (place) => stretch.where(places[place]!) };
   }
 }
 

@@ -1,6 +1,7 @@
 import { isLosslessNumber } from 'lossless-json';
 import type { DataRecord, Format } from '../model/chunk.ts';
 import { WaybillError } from '../model/errors.ts';
+import { type Lines, LineWriter } from './line-writer.ts';
 
 /** Deeper values are refused: a cycle looks like one, too. */
 export const DEPTH_MAX = 512;
@@ -106,23 +107,6 @@ function definedFields(record: DataRecord): number {
   return count;
 }
 
-/** Bytes and spans of encoded records, one a line. */
-export function joinLines(lines: readonly string[]): { readonly bytes: Uint8Array; readonly spans: Uint32Array } {
-  const text = lines.join('\n');
-  const bytes = Buffer.from(text);
-  const spans = new Uint32Array(lines.length * 2);
-  const ascii = bytes.length === text.length;
-  let at = 0;
-  for (let i = 0; i < lines.length; i++) {
-    const line = lines[i]!;
-    spans[i * 2] = at;
-    at += ascii ? line.length : Buffer.byteLength(line);
-    spans[i * 2 + 1] = at;
-    at += 1;
-  }
-  return { bytes, spans };
-}
-
 /** Names of the fields of all records, in order of first appearance. */
 export function columnsOf(records: Iterable<DataRecord>): readonly string[] {
   const names = new Set<string>();
@@ -133,7 +117,7 @@ export function columnsOf(records: Iterable<DataRecord>): readonly string[] {
 }
 
 export interface EncodedRecords {
-  readonly lines: readonly string[];
+  readonly lines: Lines;
   /** Places (0-based, in `records`) of the encoded ones. */
   readonly from: readonly number[];
   readonly failed: readonly { readonly at: number; readonly error: WaybillError }[];
@@ -145,18 +129,25 @@ export function encodeEach(
   format: Format,
   options: CsvOptions & { readonly columns?: readonly string[] },
 ): EncodedRecords {
-  const lines: string[] = [];
+  const lines = new LineWriter();
   const from: number[] = [];
   const failed: { at: number; error: WaybillError }[] = [];
   const columns = options.columns ?? [];
   for (const [at, record] of records.entries()) {
     try {
-      lines.push(format === 'csv' ? encodeCsvRow(record, columns, options) : encodeRecord(record));
+      lines.write(format === 'csv' ? encodeCsvRow(record, columns, options) : encodeRecord(record));
       from.push(at);
     } catch (error) {
       if (!(error instanceof WaybillError)) throw error;
       failed.push({ at, error });
     }
   }
-  return { lines, from, failed };
+  return { lines: lines.finish(), from, failed };
+}
+
+/** Lines that are there already. */
+export function joinLines(lines: readonly string[]): Lines {
+  const writer = new LineWriter();
+  for (const line of lines) writer.write(line);
+  return writer.finish();
 }

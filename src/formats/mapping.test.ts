@@ -10,7 +10,6 @@ import { encodeRows, rows } from './rows.ts';
 const linesOf = (texts: readonly string[]): Chunk => ({
   format: 'ndjson',
   ...joinLines(texts),
-  count: texts.length,
   firstRow: 1,
 });
 const textOf = (converted: Converted): string[] =>

@@ -3,7 +3,7 @@ import type { Chunk, DataRecord, Format, Reject } from '../model/chunk.ts';
 import { WaybillError } from '../model/errors.ts';
 import { canonicalNumber } from './canonical.ts';
 import { splitRow } from './csv-row.ts';
-import { type CsvOptions, columnsOf, encodeEach, joinLines } from './encode.ts';
+import { type CsvOptions, columnsOf, encodeEach } from './encode.ts';
 import { kernel } from './kernel.ts';
 
 /**
@@ -95,8 +95,7 @@ export function encodeRows(
   }));
   return {
     format,
-    ...joinLines(encoded.lines),
-    count: encoded.lines.length,
+    ...encoded.lines,
     firstRow,
     ...(columns === undefined ? {} : { columns }),
     ...(rejects.length === 0 ? {} : { rejects }),
