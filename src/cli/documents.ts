@@ -104,10 +104,7 @@ export function doubtDocument(doubt: DoubtRow, context: Context): DoubtDocument 
     firstIntendedAt: isoTime(doubt.firstIntendedAtMs),
     ageMs: Math.max(0, context.io.wallMs() - doubt.firstIntendedAtMs),
     doubtful: [...doubt.doubtful],
-    next: [
-      context.command('batches', 'show', batch),
-      context.command('settle', batch, '--as', 'ask', '--evidence', 'asked the sink again'),
-    ],
+    next: [context.command('batches', 'show', batch), context.command('settle', batch)],
   };
 }
 

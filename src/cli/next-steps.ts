@@ -22,11 +22,11 @@ export function nextSteps(context: Context, at: Standing): string[] {
   if (at.paused) steps.push(context.command('resume', at.run));
   if (at.balance.inDoubt > 0) {
     steps.push(context.command('doubts', at.run));
-    steps.push(context.command('settle', '--run', at.run, '--as', 'ask', '--evidence', 'asked the sink again'));
+    steps.push(context.command('settle', '--run', at.run));
   }
   if (at.balance.refused > 0) {
     steps.push(context.command('records', at.run, '--state', 'refused'));
-    steps.push(context.command('retry', at.run, '--reason', 'the data was corrected'));
+    steps.push(context.command('retry', at.run, '--reason', 'WHY'));
   }
   if (at.balance.pending > 0 && at.idle && !at.paused) steps.push(runCommand(context, at.flow, at.window));
   return steps;

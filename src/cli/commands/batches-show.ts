@@ -70,15 +70,12 @@ async function savePayload(waybill: Waybill, id: BatchId, path: string): Promise
 function nextOf(context: Context, batch: BatchDocument): string[] {
   switch (batch.state) {
     case 'in-doubt':
-      return [
-        context.command('settle', batch.id, '--as', 'ask', '--evidence', 'asked the sink again'),
-        context.command('records', '--batch', batch.id),
-      ];
+      return [context.command('settle', batch.id), context.command('records', '--batch', batch.id)];
     case 'refused':
     case 'partial':
       return [
         context.command('records', '--batch', batch.id, '--state', 'refused'),
-        context.command('retry', batch.id, '--reason', 'the data was corrected'),
+        context.command('retry', batch.id, '--reason', 'WHY'),
       ];
     case 'sealed':
       return [

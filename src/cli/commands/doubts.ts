@@ -76,13 +76,14 @@ function oneDoubt(context: Context, doubt: DoubtDocument): string[] {
 
 function howToSettle(context: Context, example: string): string[] {
   const { paint } = context.view;
-  const line = (as: string, evidence: string) =>
-    `  ${context.command('settle', example, '--as', as, '--evidence', evidence)}`;
+  // The evidence is left to be filled in: a command that can be copied blindly would put words into the audit trail.
+  const line = (as: string, meaning: string) =>
+    `  ${context.command('settle', example, '--as', as, '--evidence', 'TEXT')}  ${paint.dim(meaning)}`;
   return [
     paint.bold('to settle:'),
-    line('ask', 'asked the sink again'),
+    line('ask', 'ask the sink again'),
     line('delivered', 'seen in the sink'),
-    line('absent', 'not in the sink'),
+    line('absent', 'not in the sink: send'),
     paint.dim('  without proof, and counted as such: --as resend (possibly twice), --as skip (possibly lost)'),
   ];
 }

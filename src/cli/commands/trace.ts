@@ -79,7 +79,7 @@ function nextOf(context: Context, { record, steps, doubt }: ReadableTrace): stri
       return doubt === undefined ? [context.command('doubts', `r${record.run}`)] : doubtDocument(doubt, context).next;
     case 'refused':
       if (batch === undefined) return [context.command('run', record.flow, ...forWindow(record.window), '--refresh')];
-      return [context.command('retry', batch, '--reason', 'the data was corrected')];
+      return [context.command('retry', batch, '--reason', 'WHY')];
     case 'pending':
       return [runCommand(context, record.flow, record.window)];
     case 'skipped':
