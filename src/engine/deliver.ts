@@ -2,7 +2,7 @@ import type { Answer, DoubtRow, Moved } from '../ledger/ledger.ts';
 import { describeError, WaybillError } from '../model/errors.ts';
 import { showBatch } from '../model/ids.ts';
 import type { Heard } from './answers.ts';
-import { attemptBatch } from './attempt.ts';
+import { type Attempted, attemptBatch } from './attempt.ts';
 import type { StopSignals } from './engine.ts';
 import type { LaneFeed, Work } from './feed.ts';
 import type { LaneRuntime } from './lane.ts';
@@ -99,17 +99,27 @@ export class LaneDelivery {
   }
 
   async #send(work: Work): Promise<void> {
-    let attempted: Awaited<ReturnType<typeof attemptBatch>>;
+    let slotHeld = true;
+    const freeSlot = (): void => {
+      if (slotHeld) this.#sending--;
+      slotHeld = false;
+      this.#freeSlot();
+    };
     try {
-      attempted = await attemptBatch(work, this.#lane, { stop: this.#stop, abort: this.#signals.abort });
+      const attempted = await attemptBatch(work, this.#lane, { stop: this.#stop, abort: this.#signals.abort });
+      if (attempted === undefined) return await this.#feed.done(work, true);
+      this.#react(attempted.heard);
+      // A good answer rides into the ledger with its neighbours while the next batch is already leaving. After any
+      // other the next one waits until it is clear what follows.
+      if (attempted.heard.answer.kind === 'verdict' && !this.#lane.ordered) freeSlot();
+      await this.#record(work, attempted);
     } finally {
-      this.#sending--;
+      freeSlot();
     }
-    if (attempted === undefined) return await this.#feed.done(work, true);
-    // The answer rides into the ledger with its neighbours while the next batch is already leaving.
+  }
+
+  async #record(work: Work, { attempt, heard }: Attempted): Promise<void> {
     this.#unrecorded++;
-    if (!this.#lane.ordered) this.#freeSlot();
-    const { attempt, heard } = attempted;
     try {
       const ask = { claim: work.claim, batch: work.batch.id, attempt, answer: heard.answer };
       const moved = await recordAnswer(this.#lane.services, ask, this.#signals.abort);
@@ -120,27 +130,34 @@ export class LaneDelivery {
     }
   }
 
-  /** What an answer means for the pace, for the batch and for what came of it. */
-  async #follow(work: Work, heard: Heard, moved: Moved): Promise<void> {
-    const { pace, tally } = this.#lane;
-    tally.answers[heard.answer.kind]++;
+  /** What an answer says about the sink, at once: the next batch must already know. */
+  #react(heard: Heard): void {
+    const { pace } = this.#lane;
     if (heard.throttled) pace.throttled(heard.retryAfterMs);
+    // Answers that never come are a sign of a sink that is away, too; and each leaves a doubt behind.
+    if (heard.sinkAway || heard.answer.kind === 'lost') pace.breaker.failed();
+    if (heard.answer.kind === 'verdict') pace.succeeded();
+    if (heard.answer.kind === 'refused') pace.breaker.succeeded();
     if (heard.hopeless !== undefined) this.#stall(`the sink refuses every request: ${heard.hopeless}`);
+  }
+
+  /** What an answer means for the batch and for what came of it. */
+  async #follow(work: Work, heard: Heard, moved: Moved): Promise<void> {
+    this.#lane.tally.answers[heard.answer.kind]++;
     this.#count(work, heard.answer, moved);
     switch (heard.answer.kind) {
       case 'verdict':
-        pace.succeeded();
         this.#refusalsInARow = 0;
         this.#lane.position = heard.answer.receipt.position ?? this.#lane.position;
         this.#childrenAgain(work, moved, heard);
         if (moved.state === 'in-doubt') return await this.#doubt(work);
         return await this.#feed.done(work, false);
       case 'refused':
-        pace.breaker.succeeded();
         if (moved.children.length > 0) this.#feed.children(moved.children, work.tries, 0);
         else this.#refusedWhole();
         return await this.#feed.done(work, false);
       case 'lost':
+        this.#checkAway(heard.answer.evidence);
         return await this.#doubt(work);
       default:
         return await this.#notApplied(work, heard);
@@ -149,19 +166,21 @@ export class LaneDelivery {
 
   async #notApplied(work: Work, heard: Heard): Promise<void> {
     const { pace, job, services } = this.#lane;
-    if (heard.sinkAway) pace.breaker.failed();
-    const awayTooLong = pace.breaker.awayMs() > job.retry.maxAgeMs;
     // While the sink is away attempts are not counted: the breaker paces them, and time bounds them.
     const tries = heard.sinkAway ? work.tries : work.tries + 1;
     const reason = heard.answer.kind === 'not-applied' ? heard.answer.reason : '';
-    if (awayTooLong) this.#stall(`the sink has been away for too long: ${reason}`);
-    else if (tries >= job.retry.attempts)
-      this.#stall(`${showBatch(work.batch.id)} was tried ${tries} times: ${reason}`);
+    this.#checkAway(reason);
+    if (tries >= job.retry.attempts) this.#stall(`${showBatch(work.batch.id)} was tried ${tries} times: ${reason}`);
     else if (!heard.sinkAway && !pace.retries.spend()) this.#stall(`too many retries for the few successes: ${reason}`);
     if (this.#stop.aborted) return await this.#feed.done(work, true);
     const delayMs = backoffMs(Math.max(1, tries), job.retry, services.ports.random(), heard.retryAfterMs);
     const batch = { ...work.batch, attempts: work.batch.attempts + 1 };
     this.#feed.again(work, { todo: 'send', batch, tries, notBeforeMs: services.ports.monotonicMs() + delayMs });
+  }
+
+  #checkAway(reason: string): void {
+    if (this.#lane.pace.breaker.awayMs() <= this.#lane.job.retry.maxAgeMs) return;
+    this.#stall(`the sink has been away for too long: ${reason}`);
   }
 
   #childrenAgain(work: Work, moved: Moved, heard: Heard): void {

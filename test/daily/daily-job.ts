@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import Database from 'better-sqlite3';
 import { openWaybill } from '../../src/app/open.ts';
 import type { RunOptions, Waybill } from '../../src/app/waybill.ts';
-import type { RunSummary } from '../../src/engine/engine.ts';
+import type { Notice, RunSummary } from '../../src/engine/engine.ts';
 import { type ApiPeer, openApiPeer } from '../../src/testing/peer/api-peer.ts';
 import type { Behaviour } from '../../src/testing/peer/behaviour.ts';
 
@@ -38,6 +38,8 @@ export class DailyJob {
   readonly folder = mkdtempSync(join(tmpdir(), 'waybill-daily-'));
   readonly peer: ApiPeer;
   readonly #options: DailyJobOptions;
+  /** What the engine told of, over all starts in this process. */
+  readonly notices: Notice[] = [];
   #open: Waybill | undefined;
 
   private constructor(peer: ApiPeer, options: DailyJobOptions) {
@@ -116,7 +118,8 @@ export class DailyJob {
 
   async run(window = DAY, options: Partial<RunOptions> = {}): Promise<RunSummary> {
     const waybill = await this.reopen();
-    return await waybill.run('roket-daily', window, { signals: { stop: never, abort: never }, ...options });
+    const notice = (one: Notice): void => void this.notices.push(one);
+    return await waybill.run('roket-daily', window, { signals: { stop: never, abort: never }, notice, ...options });
   }
 
   /** Runs the command line as a process. Closes the ledger here first, so that it is that process's alone. */

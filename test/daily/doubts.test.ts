@@ -85,7 +85,7 @@ describe('a batch whose answer was lost', () => {
       sink: {
         ...one,
         requestTimeout: '300ms',
-        lookup: '{ path: "/lookup", method: POST, recordId: member_id, visibilityLag: 50ms }',
+        lookup: '{ path: "/lookup", method: POST, recordId: member_id, results: results, visibilityLag: 50ms }',
       },
     });
     const summary = await job.run();
@@ -101,7 +101,7 @@ describe('a batch whose answer was lost', () => {
       sink: {
         ...one,
         requestTimeout: '300ms',
-        lookup: '{ path: "/lookup", method: POST, recordId: member_id, visibilityLag: 50ms }',
+        lookup: '{ path: "/lookup", method: POST, recordId: member_id, results: results, visibilityLag: 50ms }',
       },
     });
     const summary = await job.run();
@@ -174,7 +174,7 @@ describe('a batch that the API takes in part', () => {
     await job.run();
     expect(job.peer.received).toHaveLength(3);
     job.peer.set({ reject: [] });
-    const retried = await job.cli(['retry', 'r1', '--reason', 'the API was mended', '--yes']);
+    const retried = await job.cli(['retry', 'r1', '--reason', 'the API was mended']);
     expect(retried.status, retried.stderr).toBe(0);
     await job.run();
     expect(counts(job.held()).get(105)).toBe(1);

@@ -23,6 +23,9 @@ export interface JudgeOptions {
 }
 
 /** Turns a complete answer into a verdict, or into the error that says what it proves. */
+/** The address, the credentials or the kind of request is wrong: no record is to blame, and none would pass. */
+const ABOUT_THE_REQUEST: ReadonlySet<number> = new Set([401, 403, 404, 405, 415]);
+
 export class Judge {
   readonly #options: JudgeOptions;
 
@@ -59,6 +62,7 @@ export class Judge {
 
   refused(name: string, reply: Reply, config: ReceiptConfig | undefined): RefusedError {
     return new RefusedError(`${name} was refused with ${reply.status}`, {
+      about: ABOUT_THE_REQUEST.has(reply.status) ? 'request' : 'content',
       reason: String(reply.status),
       receipt: this.receipt(reply, `${reply.status}: refused`, config, true),
       tooLarge: reply.status === 413,

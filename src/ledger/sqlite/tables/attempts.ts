@@ -89,7 +89,7 @@ function jsonOrNull(value: object): string | null {
 }
 
 export function decodeAttempt(store: Store, c: readonly Cell[]): AttemptRecord {
-  const [summary, receipt] = [c[14] as string | null, c[15] as string | null];
+  const [summary, receipt] = [c[13] as string | null, c[14] as string | null];
   return {
     id: c[0] as number,
     batch: c[1] as BatchId,
@@ -108,8 +108,8 @@ export function decodeAttempt(store: Store, c: readonly Cell[]): AttemptRecord {
       summary === null
         ? null
         : { summary, ...(receipt === null ? {} : (JSON.parse(receipt) as Omit<Receipt, 'summary'>)) },
-    reason: c[16] as string | null,
-    print: c[17] as number | null,
+    reason: c[15] as string | null,
+    print: c[16] as number | null,
   };
 }
 
