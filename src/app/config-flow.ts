@@ -6,7 +6,14 @@ import { compileMapping, functionMapping } from '../formats/mapping.ts';
 import { describeError, WaybillError } from '../model/errors.ts';
 import type { ConnectionConfig, ConnectorList, FlowConfig, LaneConfig, SourceConfig } from './config.ts';
 import type { Connections } from './config-connections.ts';
-import { BUILT_IN_CONNECTIONS, flowSchema, limitsSchema, type MappingSetting, sinkSchema, sourceSchema } from './flow-file.ts';
+import {
+  BUILT_IN_CONNECTIONS,
+  flowSchema,
+  limitsSchema,
+  type MappingSetting,
+  sinkSchema,
+  sourceSchema,
+} from './flow-file.ts';
 import { adviseKey } from './issues.ts';
 import { nearest } from './nearest.ts';
 import type { Path } from './places.ts';

@@ -29,6 +29,10 @@ const api: Connector = {
       ])
       .optional(),
     headers: z.record(z.string(), z.string()).optional(),
+    signedWith: z
+      .string()
+      .regex(/^(env|file):./)
+      .optional(),
   }),
   sink: {
     settings: z.strictObject({
@@ -293,6 +297,14 @@ describe('variables and secrets in the flow file', () => {
     expect(config.findings[0]!.code).toBe('CONFIG_VARIABLE');
   });
 
+  it('reports a wrong key also where a variable beside it is not set', async () => {
+    const config = await load(flowOf('    sink: { connection: files, path: "${OUT}", pfad: x }\n'));
+    expect(lines(config)).toEqual([
+      'waybill.yaml:7:38 flows.f.sink.path: the environment variable OUT is not set',
+      expect.stringMatching(/^waybill\.yaml:7:48 flows\.f\.sink\.pfad: unknown key "pfad"/),
+    ]);
+  });
+
   it('keeps a secret as a reference whatever the environment holds, and counts it by reference', async () => {
     const first = await load(EXAMPLE, { ROKET_TOKEN: 'canary-1', WAREHOUSE_URL: 'postgres://u:canary-2@h/d' });
     const second = await load(EXAMPLE, { ROKET_TOKEN: 'another' });
@@ -328,6 +340,12 @@ describe('variables and secrets in the flow file', () => {
     expect(lines(config).map((line) => line.replace(/:4:\d+/, ':4'))).toEqual([finding.replace(/:4:\d+/, ':4')]);
     expect(JSON.stringify(config.findings)).not.toMatch(/abc123|hunter2/);
     expect(config.findings[0]!.hint).toContain('file:PATH');
+  });
+
+  it('knows a secret field by a schema that takes nothing but references', async () => {
+    const config = await load(EXAMPLE.replace('auth: {', 'signedWith: ${KEY}, auth: {'));
+    expect(config.findings).toEqual([]);
+    expect(config.flows.get('roket-daily')!.lanes[0]!.connection.settings).toMatchObject({ signedWith: 'env:KEY' });
   });
 
   it('takes a secret from a file or a variable by reference, and an address without a password as it is', async () => {

@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import { safeParse, type z } from 'zod';
 import type { Path } from './places.ts';
 
 /**
@@ -75,9 +75,17 @@ export function keysAt(schema: Schema, path: Path): ReadonlySet<string> {
   return keys;
 }
 
-/** Whether the schema says that the value at `path` is a secret. */
+/** Whether the schema says that the value at `path` is a secret: by a mark, or by taking nothing but references. */
 export function isSecretAt(schema: Schema, path: Path): boolean {
-  return schemasAt(schema, path).some((at) => [...cores(at.schema, at.secret)].some((core) => core.secret));
+  return schemasAt(schema, path).some((at) =>
+    [...cores(at.schema, at.secret)].some((core) => core.secret || takesOnlyReferences(core.schema)),
+  );
+}
+
+function takesOnlyReferences(schema: Schema): boolean {
+  if (definition(schema).type !== 'string') return false;
+  const takes = (text: string): boolean => safeParse(schema, text).success;
+  return takes('env:A') && takes('file:a') && !takes('a') && !takes('https://a.example');
 }
 
 /** Where a key is allowed, somewhere below: `batch.maxRecords` for `maxRecords`. For hints. */

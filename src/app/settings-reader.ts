@@ -78,15 +78,17 @@ export class SettingsReader {
     const input = filled.fill(value, []);
     for (const use of filled.secrets)
       this.#secrets.push({ ...use, place: showPlace(this.#file.name, this.#file.place(use.path, 'value')) });
-    if (this.#findings.length > before) return undefined;
+    const unfilled = this.#findings.length > before;
     let result = schema.safeParse(input);
     if (!result.success) {
       const retyped = retype(input, explain(result.error, schema, input), filled.variables);
       if (retyped !== undefined) result = schema.safeParse(retyped);
     }
-    if (result.success) return result.data;
+    if (result.success) return unfilled ? undefined : result.data;
     for (const issue of explain(result.error, schema, input, options.also)) {
       const { hint, at, message } = issue;
+      // Where a variable had no value the schema would complain a second time; a wrong key is wrong in any case.
+      if (unfilled && at === 'value') continue;
       this.report([...path, ...issue.path], message, hint === undefined ? { at } : { at, hint });
     }
     return undefined;
