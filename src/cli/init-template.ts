@@ -1,6 +1,7 @@
 /** What `waybill init` writes: one small flow that runs as it is, and the usual next ones as comments. */
-export const FLOW_FILE_TEMPLATE = `# Flows of Waybill. \`waybill check\` reads this file and says what each flow can promise;
-# \`waybill plan FLOW\` shows what a run would do; \`waybill run FLOW\` moves the records.
+export const FLOW_FILE_TEMPLATE = `# Flows of Waybill.
+# \`waybill check\` reads this file and says what each flow can promise; \`waybill plan FLOW\` shows what a run would
+# do, and sends nothing; \`waybill run FLOW\` moves the records.
 # Every key: \`waybill schema\`. Places that records come from and go to: \`waybill connectors\`.
 version: 1
 
@@ -11,10 +12,10 @@ connections: {}
 #  crm: { type: http, url: "https://api.example.com", auth: { bearer: "\${CRM_TOKEN}" } }
 
 flows:
-  # Rows of a CSV file, to the terminal. The key tells a record from all others; without one, its content does.
+  # Rows of a CSV file, to a file of JSON lines. The key tells a record from all others; without one, its content does.
   members:
-    source: { connection: files, path: members.csv, format: csv, key: [member_id] }
-    sink: { connection: stdout }
+    source: { connection: files, path: members.csv, key: [member_id] }
+    sink: { connection: files, path: members.ndjson }
 
 #  # Each day's changes, from a warehouse to an API that takes 100 records a request and keeps all that it is sent.
 #  crm-daily:

@@ -58,20 +58,31 @@ async function runFlow(context: Context, given: Given): Promise<number> {
   const worst = worstOf(outcome.results.map((result) => result.exitCode));
   const code = interrupts.exitCode ?? worst;
   const exitCode = code === EXIT.ok && outcome.sent === 0 ? emptyExitCode : code;
-  report(context, { ...outcome, exitCode });
+  report(await writerOf(context, targets), context, { ...outcome, exitCode });
   return exitCode;
 }
 
-function report(context: Context, { results, notBegun, exitCode }: Outcome & { readonly exitCode: number }): void {
+type Writer = (line: string) => void;
+
+/** Results go to stdout, except where records do: a summary among them would be one more record to whoever reads. */
+async function writerOf(context: Context, targets: readonly Target[]): Promise<Writer> {
+  const flows = new Set(targets.map((target) => target.flow));
+  const taken = (await context.waybill())
+    .flows()
+    .some((flow) => flows.has(flow.name) && flow.lanes.some((lane) => lane.connector === 'stdout'));
+  return taken ? (line) => context.complain(line) : (line) => context.write(`${line}\n`);
+}
+
+function report(write: Writer, context: Context, outcome: Outcome & { readonly exitCode: number }): void {
   const document: OutputOf<'run'> = {
     schema: 'waybill.run/1',
-    exitCode,
-    results: [...results],
-    notBegun: notBegun.map((target) => ({ ...target })),
+    exitCode: outcome.exitCode,
+    results: [...outcome.results],
+    notBegun: outcome.notBegun.map((target) => ({ ...target })),
   };
   // One line, also on a terminal: orchestrators keep the last line of a task as its result.
-  if (context.view.json) context.write(`${JSON.stringify(document)}\n`);
-  else for (const line of textOf(context, document)) context.write(`${line}\n`);
+  if (context.view.json) write(JSON.stringify(document));
+  else for (const line of textOf(context, document)) write(line);
 }
 
 function textOf(context: Context, document: OutputOf<'run'>): string[] {
