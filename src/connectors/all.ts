@@ -1,0 +1,15 @@
+import type { Connector } from './connector.ts';
+
+/**
+ * Every connector that is shipped, by type. Each is loaded only when a flow names it: who does not use PostgreSQL
+ * does not pay for its driver, and need not have it installed.
+ */
+export const CONNECTORS: Readonly<Record<string, () => Promise<Connector>>> = {
+  files: async () => (await import('./files/config.ts')).files as Connector,
+  http: async () => (await import('./http/config.ts')).http as Connector,
+  memory: async () => (await import('./memory/config.ts')).memory as Connector,
+  postgres: async () => (await import('./postgres/config.ts')).postgres as Connector,
+  sqlite: async () => (await import('./sqlite/config.ts')).sqlite as Connector,
+  stdin: async () => (await import('./stdio/config.ts')).stdin as Connector,
+  stdout: async () => (await import('./stdio/config.ts')).stdout as Connector,
+};

@@ -1,0 +1,336 @@
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Framing } from '../../model/batch.ts';
+import { NotAppliedError, RefusedError } from '../../model/errors.ts';
+import { ALL } from '../../model/window.ts';
+import { testPermit } from '../../testing/permit.ts';
+import { sinkSuite } from '../../testing/suites/sink-suite.ts';
+import { readAll, sourceSuite, textsOf } from '../../testing/suites/source-suite.ts';
+import type { OpenContext, ReadRange, Source } from '../connector.ts';
+import { files } from './config.ts';
+
+const range: ReadRange = { window: ALL, parameters: {} };
+let root: string;
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'waybill-files-'));
+});
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+const context = (): OpenContext => ({ folder: root }) as OpenContext;
+const source = (settings: Record<string, unknown>): Source =>
+  files.source!.open({ root: '.' }, files.source!.settings.parse(settings), context());
+const sink = (settings: Record<string, unknown>) =>
+  files.sink!.open({ root: '.' }, files.sink!.settings.parse(settings), context());
+const read = async (settings: Record<string, unknown>, more: Partial<ReadRange> = {}): Promise<readonly string[]> =>
+  textsOf(await readAll(source(settings), { ...range, ...more }));
+
+const put = (name: string, content: string | Uint8Array): void => {
+  mkdirSync(join(root, name, '..'), { recursive: true });
+  writeFileSync(join(root, name), content);
+};
+
+// ---- suites ----
+
+const wide = 'ü'.repeat(800);
+const records = (from: number, count: number) =>
+  Array.from({ length: count }, (_, at) => ({ id: `${from + at}`, text: `${wide} "q", ${at}\n.` }));
+const ndjson = (rows: readonly object[]): string => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
+const csv = (rows: readonly { id: string; text: string }[]): string =>
+  `\ufeffid,text\r\n${rows.map(({ id, text }) => `${id},"${text.replaceAll('"', '""')}"\r\n`).join('')}`;
+
+sourceSuite('a folder of NDJSON files', () => {
+  put('b.ndjson', `${ndjson(records(1000, 900))}\n\n`);
+  put('a.ndjson', ndjson(records(0, 900)).trimEnd());
+  put('c.ndjson', '');
+  return { source: source({ path: '*.ndjson' }), range, expected: [...records(0, 900), ...records(1000, 900)] };
+});
+sourceSuite('a CSV file', () => {
+  put('a.csv', csv(records(0, 1500)));
+  return { source: source({ path: 'a.csv' }), range, expected: records(0, 1500) };
+});
+sourceSuite('a CSV file with types', () => {
+  const lines = Array.from({ length: 1500 }, (_, n) => `${n},true,"${wide}"\n`);
+  put('a.csv', `n,on,text\n${lines.join('')}`);
+  const expected = lines.map((_, n) => ({ n, on: true, text: wide }));
+  return { source: source({ path: 'a.csv', types: { n: 'integer', on: 'boolean' } }), range, expected };
+});
+sourceSuite('packed NDJSON files', () => {
+  put('a.ndjson.gz', gzipSync(ndjson(records(0, 900))));
+  put('b.ndjson.gz', Buffer.concat([gzipSync(ndjson(records(900, 400))), gzipSync(ndjson(records(1300, 200)))]));
+  const expected = [...records(0, 900), ...records(900, 400), ...records(1300, 200)];
+  return { source: source({ path: '*.gz' }), range, expected };
+});
+sourceSuite('a JSON document', () => {
+  put('a.json', JSON.stringify({ data: { items: records(0, 1500) } }, null, 2));
+  return { source: source({ path: 'a.json', recordsAt: 'data.items' }), range, expected: records(0, 1500) };
+});
+
+function heldIn(name: string): readonly string[] {
+  const lines = readFileSync(join(root, name), 'utf8').trimEnd().split('\n');
+  return lines
+    .filter((line) => line !== '' && line !== 'n,version')
+    .map((line) => {
+      const [n, version] = line.startsWith('{')
+        ? Object.values(JSON.parse(line) as Record<string, number>)
+        : line.split(',').map(Number);
+      return version === 0 ? `${n}` : `${n}v${version}`;
+    });
+}
+
+for (const path of ['out.ndjson', 'deep/{{ window }}/{{ flow }}-{{ lane }}.ndjson']) {
+  sinkSuite(`an NDJSON file at ${path}`, () => {
+    const name = path.startsWith('deep') ? 'deep/all/test-flow-test-lane.ndjson' : path;
+    put(name, '');
+    return { sink: sink({ path }), record: (n, version = 0) => ({ n, version }), held: async () => heldIn(name) };
+  });
+}
+sinkSuite('a CSV file', () => {
+  put('out.csv', '');
+  return {
+    sink: sink({ path: 'out.csv' }),
+    columns: ['n', 'version'],
+    record: (n, version = 0) => `${n},${version}`,
+    held: async () => heldIn('out.csv'),
+  };
+});
+
+// ---- reading ----
+
+describe('the files that a path names', () => {
+  beforeEach(() => {
+    for (const name of ['a.csv', 'b.csv', 'a.txt', '.hidden.csv', 'x/a.csv', 'x/y/z/b.csv', 'x/.h/c.csv', 'ab/1.csv'])
+      put(name, `f\n${name}\n`);
+  });
+  const named = async (path: string) =>
+    (await read({ path, format: 'csv' })).map((line) => (JSON.parse(line) as { f: string }).f);
+
+  it('are read in order of their names', async () => {
+    expect(await named('a.csv')).toEqual(['a.csv']);
+    expect(await named('*.csv')).toEqual(['a.csv', 'b.csv']);
+    expect(await named('a.*')).toEqual(['a.csv', 'a.txt']);
+    expect(await named('?.csv')).toEqual(['a.csv', 'b.csv']);
+    expect(await named('.*.csv')).toEqual(['.hidden.csv']);
+    expect(await named('*/*.csv')).toEqual(['ab/1.csv', 'x/a.csv']);
+    expect(await named('**/*.csv')).toEqual(['a.csv', 'ab/1.csv', 'b.csv', 'x/a.csv', 'x/y/z/b.csv']);
+    expect(await named('x/**')).toEqual(['x/a.csv', 'x/y/z/b.csv']);
+    expect(await named('x/**/z/*')).toEqual(['x/y/z/b.csv']);
+    expect(await named('./x//a.csv')).toEqual(['x/a.csv']);
+  });
+
+  it('may depend on the window and on parameters, whose values stay within one name', async () => {
+    put('day=2026-11-19/eu.csv', 'f\nright\n');
+    const more: Partial<ReadRange> = {
+      window: { name: '2026-11-19' },
+      parameters: { region: { type: 'text', value: 'eu' } },
+    };
+    expect(await read({ path: 'day={{ window }}/{{region}}.csv' }, more)).toEqual(['{"f":"right"}']);
+    for (const value of ['../../a', '..', '/etc/passwd', 'x/a', '*', '?']) {
+      const hostile: Partial<ReadRange> = { parameters: { name: { type: 'text', value } } };
+      await expect(read({ path: '{{ name }}.csv' }, hostile)).rejects.toMatchObject({ code: 'SOURCE_FAILED' });
+    }
+    await expect(read({ path: '{{ nothing }}.csv' })).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+  });
+
+  it('never lie outside the root, whatever the path or a link says', async () => {
+    const outside = mkdtempSync(join(tmpdir(), 'waybill-outside-'));
+    writeFileSync(join(outside, 'secret.csv'), 'f\nsecret\n');
+    symlinkSync(join(outside, 'secret.csv'), join(root, 'link.csv'));
+    symlinkSync(outside, join(root, 'way'));
+    symlinkSync('a.csv', join(root, 'inner.csv'));
+    try {
+      for (const path of ['../x.csv', '/etc/passwd', 'x/../../y.csv', '..', 'a\\..\\b', 'a\0.csv']) {
+        expect(files.source!.settings.safeParse({ path }).success).toBe(false);
+      }
+      for (const path of ['link.csv', 'way/secret.csv', 'way/*.csv', 'l*.csv']) {
+        await expect(read({ path })).rejects.toMatchObject({ code: 'SOURCE_INVALID' });
+      }
+      expect(await read({ path: 'inner.csv' })).toEqual(['{"f":"a.csv"}']);
+    } finally {
+      rmSync(outside, { recursive: true });
+    }
+  });
+
+  it('are missed when there are none, unless the flow says that none is none', async () => {
+    await expect(read({ path: 'nothing/*.csv' })).rejects.toMatchObject({
+      code: 'SOURCE_FAILED',
+      message: expect.stringContaining('nothing/*.csv'),
+    });
+    expect(await read({ path: 'nothing/*.csv', whenNone: 'empty' })).toEqual([]);
+    await expect(read({ path: 'a.txt' })).rejects.toMatchObject({ code: 'SOURCE_INVALID' });
+  });
+});
+
+describe('reading files', () => {
+  it('knows dialects by the settings and by the ending', async () => {
+    put('a.tsv', 'a\tb\n1\tx,y\n');
+    put('b.csv', "a;b\n1;'x;''y'\n;''\n");
+    put('c.csv', '1,2\n');
+    expect(await read({ path: 'a.tsv' })).toEqual(['{"a":"1","b":"x,y"}']);
+    expect(await read({ path: 'b.csv', delimiter: ';', quote: "'" })).toEqual([
+      '{"a":"1","b":"x;\'y"}',
+      '{"a":null,"b":""}',
+    ]);
+    expect(await read({ path: 'c.csv', header: ['x', 'y'] })).toEqual(['{"x":"1","y":"2"}']);
+    expect(await read({ path: 'c.csv', header: false })).toEqual(['{"column_1":"1","column_2":"2"}']);
+  });
+
+  it('says where a record is broken, also when reading goes on in the middle', async () => {
+    const lines = Array.from({ length: 9000 }, (_, n) => `${n},"two\nlines ${wide}"\n`);
+    lines[8500] = '8500,too,many\n';
+    put('a.csv', `n,t\n${lines.join('')}`);
+    const chunks = await readAll(source({ path: 'a.csv' }), range);
+    const where = chunks.flatMap((chunk) => chunk.rejects ?? []);
+    expect(where).toMatchObject([{ row: 8501, line: 8500 * 2 + 2 }]);
+    const rest = await readAll(source({ path: 'a.csv' }), { ...range, from: chunks[0]!.end! });
+    expect(rest.flatMap((chunk) => chunk.rejects ?? [])).toEqual(where);
+    expect(rest[0]!.firstRow).toBe(chunks[1]!.firstRow);
+  });
+
+  it('does not go on in a file that is not the one it had begun', async () => {
+    put('a.ndjson', ndjson(records(0, 900)));
+    const [first] = await readAll(source({ path: '*.ndjson' }), range);
+    const from = first!.end!;
+    appendFileSync(join(root, 'a.ndjson'), ndjson(records(5000, 1)));
+    expect((await read({ path: '*.ndjson' }, { from })).at(-1)).toContain('"id":"5000"');
+    const whole = readFileSync(join(root, 'a.ndjson'));
+    const changed = async () =>
+      expect(read({ path: '*.ndjson' }, { from })).rejects.toMatchObject({ code: 'SOURCE_FAILED' });
+    whole[8] = '7'.charCodeAt(0);
+    put('a.ndjson', whole);
+    await changed();
+    truncateSync(join(root, 'a.ndjson'), 10);
+    await changed();
+    rmSync(join(root, 'a.ndjson'));
+    put('b.ndjson', ndjson(records(0, 1)));
+    await changed();
+  });
+
+  it('tells the bytes that are left, but not of packed files', async () => {
+    put('a.ndjson', ndjson(records(0, 10)));
+    put('b.ndjson', ndjson(records(0, 10)));
+    const { signal } = new AbortController();
+    const whole = readFileSync(join(root, 'a.ndjson')).length;
+    expect(await source({ path: '*.ndjson' }).remaining!(range, signal)).toEqual({ bytes: whole * 2 });
+    put('c.ndjson.gz', gzipSync('{}\n'));
+    expect(await source({ path: '*.ndjson*' }).remaining!(range, signal)).toEqual({});
+  });
+
+  it('stops at a bomb, and at a packed file that is broken', async () => {
+    put('bomb.csv.gz', gzipSync(Buffer.alloc(64 * 1024 * 1024, 'a,b\n')));
+    await expect(read({ path: 'bomb.csv.gz' })).rejects.toMatchObject({ code: 'SOURCE_INVALID' });
+    put('big.csv.gz', gzipSync(Buffer.alloc(3 * 1024 * 1024, 'a,b\n')));
+    await expect(read({ path: 'big.csv.gz', inflatedBytesMax: 1024 * 1024 })).rejects.toMatchObject({
+      code: 'SOURCE_INVALID',
+    });
+    put('cut.ndjson.gz', gzipSync(ndjson(records(0, 2000))).subarray(0, 3000));
+    await expect(read({ path: 'cut.ndjson.gz' })).rejects.toMatchObject({ code: 'SOURCE_FAILED' });
+    put('no.ndjson.gz', '{"a":1}\n');
+    await expect(read({ path: 'no.ndjson.gz' })).rejects.toMatchObject({ code: 'SOURCE_FAILED' });
+  });
+});
+
+// ---- writing ----
+
+const ROWS: Framing = { format: 'csv', head: '', separator: '\n', tail: '\n' };
+
+describe('writing files', () => {
+  const content = (name: string) => readFileSync(join(root, name), 'utf8');
+
+  it('writes what a crash had left half-written again, wherever it was cut', async () => {
+    const before = '{"there":"before"}\n';
+    const permit = testPermit({ records: [{ a: 'ü' }, { b: 'x'.repeat(50) }] });
+    const batch = Buffer.from((await permit.payload()).bytes);
+    for (let cut = 0; cut <= batch.length; cut++) {
+      put('out.ndjson', Buffer.concat([Buffer.from(before), batch.subarray(0, cut)]));
+      const verdict = await sink({ path: 'out.ndjson' }).can.appendAt!(permit, String(before.length));
+      expect(verdict.receipt.position).toBe(String(before.length + batch.length));
+      expect(content('out.ndjson')).toBe(before + batch.toString());
+    }
+  });
+
+  it('refuses to write where somebody else has written or taken away, and changes nothing', async () => {
+    const permit = testPermit({ records: [{ a: 1 }] });
+    for (const [there, expected] of [
+      ['{"b":1}\n', '0'],
+      ['{"a":1}', '2'],
+      ['', '5'],
+      ['{"a":1}\n{"x"', '8'],
+      ['{"a":2}\n', '0'],
+    ] as const) {
+      put('out.ndjson', there);
+      await expect(sink({ path: 'out.ndjson' }).can.appendAt!(permit, expected)).rejects.toBeInstanceOf(RefusedError);
+      expect(content('out.ndjson')).toBe(there);
+    }
+  });
+
+  it('writes the header of CSV once, and takes no batch with other columns', async () => {
+    const permit = (batch: number, columns: readonly string[], record: string) =>
+      testPermit({ batch, columns, records: [record], framing: ROWS });
+    const target = sink({ path: '{{ window }}.csv' });
+    const first = await target.can.appendAt!(permit(1, ['a', 'b "c"'], '1,2'), '0');
+    const again = await target.can.appendAt!(permit(1, ['a', 'b "c"'], '1,2'), '0');
+    expect(again.receipt.position).toBe(first.receipt.position);
+    await target.can.appendAt!(permit(2, ['a', 'b "c"'], '3,4'), first.receipt.position!);
+    expect(content('all.csv')).toBe('a,"b ""c"""\n1,2\n3,4\n');
+    await expect(target.can.append!(permit(3, ['b', 'a'], '5,6'))).rejects.toMatchObject({ reason: 'columns' });
+    expect(content('all.csv')).toBe('a,"b ""c"""\n1,2\n3,4\n');
+    await sink({ path: 'bare.csv', header: false }).can.append!(permit(1, ['a'], '1'));
+    expect(content('bare.csv')).toBe('1\n');
+  });
+
+  it('keeps names of windows, flows and lanes within one name, and links from leading out', async () => {
+    const target = sink({ path: 'out/{{ window }}-{{ lane }}.ndjson' });
+    await target.can.append!(testPermit({ records: [{ a: 1 }], window: '../../x', lane: '/etc' }));
+    expect(content('out/%2e.%2f..%2fx-%2fetc.ndjson')).toBe('{"a":1}\n');
+    symlinkSync(tmpdir(), join(root, 'way'));
+    symlinkSync(join(tmpdir(), 'waybill-never-written'), join(root, 'link.ndjson'));
+    for (const path of ['way/out.ndjson', 'link.ndjson']) {
+      await expect(sink({ path }).can.append!(testPermit({ records: [{ a: 1 }] }))).rejects.toBeInstanceOf(
+        NotAppliedError,
+      );
+    }
+    for (const path of ['../x.ndjson', '/x', '{{ flow }}.ndjson', '{{ run }}.ndjson']) {
+      expect(files.sink!.settings.safeParse({ path }).success).toBe(false);
+    }
+  });
+
+  it('proves that nothing was applied when the file cannot be opened', async () => {
+    put('folder/x', '');
+    put('plain', '');
+    for (const path of ['folder', 'plain/out.ndjson']) {
+      await expect(sink({ path }).can.append!(testPermit({ records: [{ a: 1 }] }))).rejects.toMatchObject({
+        code: 'NOT_APPLIED',
+        sinkAway: true,
+      });
+    }
+  });
+
+  it('does not claim to know the outcome when the disk is full and what was written cannot be taken back', async () => {
+    const full = files.sink!.open({ root: '/dev' }, files.sink!.settings.parse({ path: 'full' }), context());
+    const sending = full.can.append!(testPermit({ records: [{ a: 1 }] }));
+    await expect(sending).rejects.toMatchObject({
+      code: 'SINK_FAILED',
+      message: expect.stringContaining('taken back'),
+    });
+  });
+
+  it('puts batches that are sent at once one after the other', async () => {
+    const target = sink({ path: 'out.ndjson' });
+    await Promise.all(
+      Array.from({ length: 20 }, (_, n) => target.can.append!(testPermit({ batch: n + 1, records: [{ n }] }))),
+    );
+    expect(content('out.ndjson').trimEnd().split('\n')).toHaveLength(20);
+  });
+});

@@ -1,0 +1,244 @@
+import { stat } from 'node:fs/promises';
+import { crc32 } from 'node:zlib';
+import type { FramedChunk } from '../../formats/formats.ts';
+import type { Chunk } from '../../model/chunk.ts';
+import { WaybillError } from '../../model/errors.ts';
+import type { Estimate, Position } from '../../model/position.ts';
+import type { ReadRange, Source } from '../connector.ts';
+import { fileBytes, type ReadLimits } from './open-file.ts';
+import { type FoundFile, fillPath, findFiles } from './paths.ts';
+import { emittedFormats, formatOf, framerOf, type RecordFormat, type Start } from './record-format.ts';
+
+export interface FilesSourceOptions extends RecordFormat, ReadLimits {
+  readonly root: string;
+  /** A path or a pattern, with `{{ window }}` and the parameters of the flow. */
+  readonly pattern: string;
+  /** No file at all: an error, or nothing to read. */
+  readonly whenNone: 'fail' | 'empty';
+}
+
+export const FILE_POSITION = 'waybill/file-offset';
+
+/**
+ * Reads the records of one file or of many, in order of their names. A position names a file, the bytes of it that are
+ * done and their checksum: reading goes on there only if the file still begins with the same bytes, and then with the
+ * files that come after it by name.
+ */
+export function filesSource(options: FilesSourceOptions): Source {
+  return {
+    emits: emittedFormats(options.pattern, options),
+    resumable: true,
+    read: (range, signal) => new FilesReading(options, range, signal).chunks(),
+    remaining: (range) => remaining(options, range),
+  };
+}
+
+class FilesReading {
+  readonly #options: FilesSourceOptions;
+  readonly #range: ReadRange;
+  readonly #signal: AbortSignal;
+
+  constructor(options: FilesSourceOptions, range: ReadRange, signal: AbortSignal) {
+    this.#options = options;
+    this.#range = range;
+    this.#signal = signal;
+  }
+
+  async *chunks(): AsyncGenerator<Chunk> {
+    const from = placeOf(this.#range.from);
+    for (const file of await filesLeft(this.#options, this.#range)) {
+      this.#signal.throwIfAborted();
+      const passed = from?.name === file.name ? new PassedBytes(file, from, this.#options) : undefined;
+      try {
+        yield* this.#file(file, passed);
+      } catch (error) {
+        throw readError(error, file);
+      }
+    }
+  }
+
+  /** The last chunk is held back until the file has ended, so that its position covers what follows the last record. */
+  async *#file(file: FoundFile, passed: PassedBytes | undefined): AsyncGenerator<Chunk> {
+    const done = new DoneBytes(passed?.place);
+    let framer = passed === undefined ? framerOf(file.name, this.#options, TOP) : undefined;
+    let held: FramedChunk | undefined;
+    for await (const bytes of fileBytes(this.#options.root, file, this.#options)) {
+      this.#signal.throwIfAborted();
+      const rest = passed?.take(bytes) ?? bytes;
+      if (rest.length === 0) continue;
+      done.add(rest);
+      framer ??= framerOf(file.name, this.#options, passed!.start());
+      for (const chunk of framer.push(rest)) {
+        if (held !== undefined) yield this.#placed(file, held, done.advance(held.endOffset));
+        held = chunk;
+      }
+    }
+    passed?.start();
+    for (const chunk of framer?.end() ?? []) {
+      if (held !== undefined) yield this.#placed(file, held, done.advance(held.endOffset));
+      held = chunk;
+    }
+    if (held !== undefined) yield this.#placed(file, held, done.advance(done.size));
+  }
+
+  #placed(file: FoundFile, framed: FramedChunk, done: { readonly offset: number; readonly crc: number }): Chunk {
+    const { endOffset: _, ...chunk } = framed;
+    const row = chunk.firstRow + chunk.count + (chunk.rejects?.length ?? 0);
+    return { ...chunk, end: positionOf({ name: file.name, row, ...done }, this.#options.pattern) };
+  }
+}
+
+const TOP: Start = { offset: 0, row: 1, line: 1 };
+
+/** What of a file has been handed over, and its checksum. */
+class DoneBytes {
+  readonly #pieces: Uint8Array[] = [];
+  #offset: number;
+  #crc: number;
+  #size: number;
+
+  constructor(place: Place | undefined) {
+    this.#offset = place?.offset ?? 0;
+    this.#size = this.#offset;
+    this.#crc = place?.crc ?? 0;
+  }
+
+  /** Bytes of the file that were read. */
+  get size(): number {
+    return this.#size;
+  }
+
+  add(bytes: Uint8Array): void {
+    this.#pieces.push(bytes);
+    this.#size += bytes.length;
+  }
+
+  advance(offset: number): { readonly offset: number; readonly crc: number } {
+    while (this.#offset < offset) {
+      const piece = this.#pieces.shift()!;
+      const part = piece.subarray(0, offset - this.#offset);
+      if (part.length < piece.length) this.#pieces.unshift(piece.subarray(part.length));
+      this.#crc = crc32(part, this.#crc);
+      this.#offset += part.length;
+    }
+    return { offset: this.#offset, crc: this.#crc };
+  }
+}
+
+/** Passes over what was read before: counts its lines, finds the names of the fields, and checks that it is the same. */
+class PassedBytes {
+  readonly place: Place;
+  readonly #file: FoundFile;
+  #heading: ReturnType<typeof framerOf> | undefined;
+  #size = 0;
+  #crc = 0;
+  #lines = 0;
+
+  constructor(file: FoundFile, place: Place, options: RecordFormat) {
+    this.place = place;
+    this.#file = file;
+    this.#heading = formatOf(file.name, options) === 'csv' ? framerOf(file.name, options, TOP) : undefined;
+  }
+
+  /** What of these bytes is still to be read. */
+  take(bytes: Uint8Array): Uint8Array {
+    const part = bytes.subarray(0, Math.max(0, this.place.offset - this.#size));
+    if (part.length === 0) return bytes;
+    if (this.#heading?.columns === undefined) this.#heading?.push(part);
+    for (let at = part.indexOf(10); at !== -1; at = part.indexOf(10, at + 1)) this.#lines += 1;
+    this.#crc = crc32(part, this.#crc);
+    this.#size += part.length;
+    return bytes.subarray(part.length);
+  }
+
+  start(): Start {
+    const { offset, row, crc } = this.place;
+    if (this.#size < offset) throw changed(this.#file, 'is shorter than what was read of it');
+    if (this.#crc !== crc) throw changed(this.#file, 'does not begin with what was read of it');
+    if (this.#heading?.columns === undefined) this.#heading?.end();
+    return { offset, row, line: this.#lines + 1, columns: this.#heading?.columns };
+  }
+}
+
+// ---- positions ----
+
+interface Place {
+  readonly name: string;
+  /** Bytes that are done. */
+  readonly offset: number;
+  /** 1-based number of the next record. */
+  readonly row: number;
+  /** CRC-32 of the bytes that are done. */
+  readonly crc: number;
+}
+
+function positionOf({ name, offset, row, crc }: Place, pattern: string): Position {
+  return {
+    sourceName: pattern,
+    kind: FILE_POSITION,
+    value: `${name}@${offset}@${row}@${crc.toString(16).padStart(8, '0')}`,
+  };
+}
+
+function placeOf(from: Position | undefined): Place | undefined {
+  if (from?.kind !== FILE_POSITION) return undefined;
+  const match = /^(.+)@([0-9]{1,15})@([0-9]{1,15})@([0-9a-f]{8})$/s.exec(from.value);
+  if (match === null) return undefined;
+  return { name: match[1]!, offset: Number(match[2]), row: Number(match[3]), crc: Number.parseInt(match[4]!, 16) };
+}
+
+async function filesLeft(options: FilesSourceOptions, range: ReadRange): Promise<readonly FoundFile[]> {
+  const pattern = fillPath(options.pattern, valuesOf(range));
+  const files = await listed(options.root, pattern);
+  if (files.length === 0 && options.whenNone === 'fail') {
+    throw new WaybillError('SOURCE_FAILED', `no file below ${options.root} is named by ${pattern}`, {
+      hint: 'Wait until the file is there; or set `whenNone: empty` if none means that there is nothing to read.',
+      ids: { pattern },
+    });
+  }
+  const from = placeOf(range.from);
+  if (from === undefined) return files;
+  if (!files.some(({ name }) => name === from.name))
+    throw changed({ name: from.name, path: from.name }, 'is no longer there');
+  return files.filter(({ name }) => name >= from.name);
+}
+
+async function listed(root: string, pattern: string): Promise<readonly FoundFile[]> {
+  try {
+    return await findFiles(root, pattern);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    throw new WaybillError('SOURCE_FAILED', `something that ${pattern} names is gone`, {
+      cause: error,
+      ids: { pattern },
+    });
+  }
+}
+
+function valuesOf({ window, parameters }: ReadRange): Readonly<Record<string, string>> {
+  const values = Object.entries(parameters).map(([name, { value }]) => [name, value === null ? '' : String(value)]);
+  return { ...Object.fromEntries(values), window: window.name };
+}
+
+async function remaining(options: FilesSourceOptions, range: ReadRange): Promise<Estimate> {
+  const files = await filesLeft(options, range);
+  // How much a packed file holds is known when it has been read.
+  if (files.some(({ name }) => /\.gz$/i.test(name))) return {};
+  const sizes = await Promise.all(files.map(async ({ path }) => (await stat(path)).size));
+  return { bytes: sizes.reduce((sum, size) => sum + size, -(placeOf(range.from)?.offset ?? 0)) };
+}
+
+function changed(file: FoundFile, how: string): WaybillError {
+  return new WaybillError('SOURCE_FAILED', `${file.name} ${how}`, {
+    hint: 'Put the file back as it was, or read the window again from the top with `waybill run FLOW --refresh`.',
+    ids: { path: file.name },
+  });
+}
+
+function readError(error: unknown, file: FoundFile): unknown {
+  if (error instanceof DOMException && error.name === 'AbortError') return error;
+  if (error instanceof WaybillError && error.ids.path !== undefined) return error;
+  const code = error instanceof WaybillError ? error.code : 'SOURCE_FAILED';
+  const hint = error instanceof WaybillError ? { hint: error.hint } : {};
+  return new WaybillError(code, `reading ${file.name} failed`, { ...hint, cause: error, ids: { path: file.name } });
+}
