@@ -1,13 +1,15 @@
 import type { Reject } from '../model/chunk.ts';
 import { canonicalNumber } from './canonical.ts';
-import type { CsvType } from './csv.ts';
 import { jsonText, toBoolean } from './template.ts';
+
+export const COLUMN_TYPES = ['text', 'integer', 'number', 'boolean', 'json'] as const;
+export type ColumnType = (typeof COLUMN_TYPES)[number];
 
 /** The fields of a CSV row as the text of a JSON object, or why they cannot be. */
 export type JsonRow = (fields: readonly (string | null)[]) => string | Pick<Reject, 'code' | 'message'>;
 
 /** Columns without a type are text. Built once for many rows: the names are spelled only here. */
-export function jsonRow(columns: readonly string[], types: Readonly<Record<string, CsvType>> = {}): JsonRow {
+export function jsonRow(columns: readonly string[], types: Readonly<Record<string, ColumnType>> = {}): JsonRow {
   const heads = columns.map((name, i) => `${i === 0 ? '{' : ','}${JSON.stringify(name)}:`);
   const typeOf = columns.map((name) => (Object.hasOwn(types, name) ? types[name]! : 'text'));
   return (fields) => {
@@ -27,7 +29,7 @@ export function jsonRow(columns: readonly string[], types: Readonly<Record<strin
 const NEEDS_ESCAPES = /["\\\p{Cc}]/u;
 
 /** A field as JSON text; undefined when it is not of the type. An empty field of any type but text is null. */
-function typedValue(field: string | null, type: CsvType): string | undefined {
+function typedValue(field: string | null, type: ColumnType): string | undefined {
   if (field === null || (field === '' && type !== 'text')) return 'null';
   switch (type) {
     case 'text':

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { Reject } from '../model/chunk.ts';
 import { WaybillError } from '../model/errors.ts';
-import { jsonRow } from './csv-json.ts';
+import { COLUMN_TYPES, type ColumnType, jsonRow } from './csv-json.ts';
 import { type Dialect, RFC4180, splitRow } from './csv-row.ts';
 import { encodeCsvField } from './encode.ts';
 import type { Framer } from './formats.ts';
@@ -9,8 +9,9 @@ import { type Fault, type FramedLines, kernel } from './kernel.ts';
 import { type FramerOptions, type LineFormat, LineFramer, type Stretch } from './line-framer.ts';
 import { LineWriter } from './line-writer.ts';
 
-export const CSV_TYPES = ['text', 'integer', 'number', 'boolean', 'json'] as const;
-export type CsvType = (typeof CSV_TYPES)[number];
+/** What a column of a CSV file may be declared as. */
+export const CSV_TYPES = COLUMN_TYPES;
+export type CsvType = ColumnType;
 
 export interface CsvFramerOptions extends FramerOptions {
   /** One ASCII character. A comma. */

@@ -202,9 +202,9 @@ describe('csv', () => {
 
   test('makes typed NDJSON of declared types, without losing digits, and rejects what does not fit', () => {
     const types = { n: 'integer', d: 'number', b: 'boolean', j: 'json' } as const;
-    const rowsText =
-      'n,d,b,j,t\n007,1.10,yes,"{""x"":\n1}",12\n9007199254740993,.5e1,f,[],\n,,,,""\n1.5,1,t,1,\n1,x,t,1,\n1,1,maybe,1,\n1,1,t,{,\n';
-    const chunks = csv(rowsText, { types });
+    const good = 'n,d,b,j,t\n007,1.10,yes,"{""x"":\n1}",12\n9007199254740993,.5e1,f,[],\n,,,,""\n';
+    const bad = '1.5,1,t,1,\n1,x,t,1,\n1,1,maybe,1,\n1,1,t,{,\n';
+    const chunks = csv(good + bad, { types });
     expect(chunks[0]?.format).toBe('ndjson');
     expect(recordsOf(chunks)).toEqual([
       { n: 7, d: 1.1, b: true, j: { x: 1 }, t: '12' },

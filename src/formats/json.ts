@@ -36,6 +36,8 @@ const CLOSE_OBJECT = 0x7d;
 /** Neither JSON nor a line end: a line of it is always rejected. */
 const NONSENSE = 0x01;
 
+const isLineSpace = (code: number) => code === LF || code === CR || code === TAB;
+
 const CHUNK_BYTES = 256 * 1024;
 
 interface Element {
@@ -128,33 +130,38 @@ class JsonFramer implements Framer {
     }
   }
 
-  /** Everything but the inside of an element: one byte. */
+  /** One byte outside of an element. */
   #between(bytes: Uint8Array, at: number): number {
     const code = bytes[at]!;
     if (code === LF) this.#line++;
     if (this.#phase === 'seeking') {
       if (this.#path.step(code)) this.#phase = 'before';
-      return at + 1;
-    }
-    if (this.#phase === 'done') {
+    } else if (this.#phase === 'done') {
       if (!this.#resumed) this.#path.step(code);
-      return at + 1;
+    } else if (code !== LF && code !== CR && code !== TAB && code !== SPACE) {
+      return this.#phase === 'after' ? this.#afterElement(code, at) : this.#beforeElement(code, at);
     }
-    if (code === LF || code === CR || code === TAB || code === SPACE) return at + 1;
-    if (this.#phase === 'after') {
-      if (code === COMMA) {
-        this.#phase = 'before';
-        this.#comma = true;
-      } else if (code === CLOSE_ARRAY) this.#close();
-      else throw documentInvalid(`has something other than a comma between two records, in line ${this.#line}`);
-      return at + 1;
-    }
+    return at + 1;
+  }
+
+  #afterElement(code: number, at: number): number {
+    if (code === CLOSE_ARRAY) this.#close();
+    else if (code === COMMA) {
+      this.#phase = 'before';
+      this.#comma = true;
+    } else throw documentInvalid(`has something other than a comma between two records, in line ${this.#line}`);
+    return at + 1;
+  }
+
+  /** The first byte of an element is left where it is. */
+  #beforeElement(code: number, at: number): number {
     if (code === CLOSE_ARRAY && !this.#comma) {
       this.#close();
       return at + 1;
     }
-    if (code === CLOSE_ARRAY || code === COMMA)
+    if (code === CLOSE_ARRAY || code === COMMA) {
       throw documentInvalid(`has a comma without a record, in line ${this.#line}`);
+    }
     this.#phase = 'element';
     this.#elementLine = this.#line;
     this.#elementStart = this.#written;
@@ -170,39 +177,44 @@ class JsonFramer implements Framer {
   #element(bytes: Uint8Array, start: number): number {
     let run = start;
     let at = start;
-    for (; at < bytes.length; at++) {
+    while (at < bytes.length) {
       const code = bytes[at]!;
-      if (this.#inString) {
-        if (code >= SPACE) {
-          if (this.#escaped) this.#escaped = false;
-          else if (code === BACKSLASH) this.#escaped = true;
-          else if (code === QUOTE) this.#inString = false;
-          continue;
-        }
-        if (code === LF) this.#line++;
-        // A control character inside a string is not JSON; a line end must not cut the element in two.
-        this.#copy(bytes.subarray(run, at));
-        this.#copy(Uint8Array.of(NONSENSE));
-        this.#escaped = false;
-        run = at + 1;
-      } else if (code === QUOTE) this.#inString = true;
-      else if (code === OPEN_OBJECT || code === OPEN_ARRAY) this.#depth++;
-      else if (code === COMMA || code === CLOSE_ARRAY || code === CLOSE_OBJECT) {
-        if (this.#depth === 0) break;
-        if (code !== COMMA) this.#depth--;
-      } else if (code === LF || code === CR || code === TAB) {
-        this.#copy(bytes.subarray(run, at));
-        if (code === LF) this.#line++;
-        // Two tokens that only a line end kept apart must not grow together into one.
-        this.#copy(Uint8Array.of(SPACE));
-        run = at + 1;
-        while (run < bytes.length && bytes[run] === SPACE) run++;
-        at = run - 1;
+      if (this.#inString ? code >= SPACE : !isLineSpace(code)) {
+        if (this.#inString) this.#stringByte(code);
+        else if (this.#endsAt(code)) break;
+        at++;
+        continue;
       }
+      this.#copy(bytes.subarray(run, at));
+      if (code === LF) this.#line++;
+      // Inside a string a control character is not JSON, and a line end must not cut the element in two. Outside,
+      // two tokens that only a line end kept apart must not grow together into one.
+      this.#copy(Uint8Array.of(this.#inString ? NONSENSE : SPACE));
+      this.#escaped = false;
+      run = at + 1;
+      while (!this.#inString && bytes[run] === SPACE) run++;
+      at = run;
     }
     this.#copy(bytes.subarray(run, at));
     if (at < bytes.length) this.#endElement(at - start);
     return at;
+  }
+
+  #stringByte(code: number): void {
+    if (this.#escaped) this.#escaped = false;
+    else if (code === BACKSLASH) this.#escaped = true;
+    else if (code === QUOTE) this.#inString = false;
+  }
+
+  /** Whether this byte, outside of a string, ends the element; keeps count of the brackets. */
+  #endsAt(code: number): boolean {
+    if (code === QUOTE) this.#inString = true;
+    else if (code === OPEN_OBJECT || code === OPEN_ARRAY) this.#depth++;
+    else if (code === COMMA || code === CLOSE_ARRAY || code === CLOSE_OBJECT) {
+      if (this.#depth === 0) return true;
+      if (code !== COMMA) this.#depth--;
+    }
+    return false;
   }
 
   #endElement(taken: number): void {

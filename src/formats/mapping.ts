@@ -51,7 +51,7 @@ interface Assignment {
   readonly template: Template | undefined;
 }
 
-/** A declared mapping, ready to run. Throws MAPPING_INVALID for a template that does not parse or targets that clash. */
+/** A mapping, ready to run. Throws MAPPING_INVALID for a template that does not parse or targets that clash. */
 export function compileMapping(spec: MappingSpec): TextMapping {
   const parsed = mappingSchema.safeParse(spec);
   if (!parsed.success) throw new WaybillError('MAPPING_INVALID', z.prettifyError(parsed.error));

@@ -1,6 +1,6 @@
 // AssemblyScript. Whole chunks of CSV as RFC 4180 has it: framing that minds quotes, and keys by field number.
+import { packFound } from './keys';
 import { FOUND, NAMES, byteAt, setResult } from './memory';
-import { packFound } from './ndjson';
 
 /** What is wrong with a row; the names stand in `kernel.ts`. */
 const STRAY_QUOTE: u32 = 5;
@@ -144,7 +144,15 @@ function fieldEnd(p: usize, end: usize, delimiter: v128): usize {
 }
 
 /** A packed key for each row from the fields whose numbers stand in NAMES; states as in `keysOfLines`. */
-export function keysOfRows(base: usize, spans: usize, count: u32, names: u32, last: u32, keys: usize, states: usize): u32 {
+export function keysOfRows(
+  base: usize,
+  spans: usize,
+  count: u32,
+  names: u32,
+  last: u32,
+  keys: usize,
+  states: usize,
+): u32 {
   const comma = i8x16.splat(0x2c);
   let special: u32 = 0;
   for (let i: u32 = 0; i < count; i++) {

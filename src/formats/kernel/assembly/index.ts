@@ -2,7 +2,9 @@
 import { hash64, hash128, pack } from './hash';
 
 export { frameRows, keysOfRows } from './csv';
-export { columnDigests, frameLines, keysOfLines, keysOfTape } from './ndjson';
+export { columnDigests } from './columns';
+export { keysOfLines, keysOfTape } from './keys';
+export { frameLines } from './ndjson';
 
 /** 8 bytes for each stretch of `spans`. */
 export function hashSpans(base: usize, spans: usize, count: u32, out: usize): void {
