@@ -25,7 +25,9 @@ const indent = (text) =>
     .join('\n');
 
 copyFileSync(join(here, 'waybill.yaml'), join(folder, 'waybill.yaml'));
-const data = join(dirname(createRequire(import.meta.url).resolve('vega-datasets/package.json')), 'data/airports.csv');
+const data = createRequire(import.meta.url)
+  .resolve('vega-datasets')
+  .replace(/vega-datasets.*$/, 'vega-datasets/data/airports.csv');
 copyFileSync(data, join(folder, 'airports.csv'));
 const airports = readFileSync(data, 'utf8').trim().split('\n').length - 1;
 
