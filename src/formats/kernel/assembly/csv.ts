@@ -46,6 +46,44 @@ function closingQuote(p: usize, end: usize, quote: u32): usize {
   return 0;
 }
 
+let fieldsSeen: u32 = 0;
+let fault: u32 = 0;
+
+/** To the line end behind the row, or to `end`; 0 when a quote is open there. Leaves `fieldsSeen` and `fault`. */
+@inline
+function rowEnd(row: usize, end: usize, delimiter: u32, quote: u32): usize {
+  const separator = i8x16.splat(<i8>delimiter);
+  const quotes = i8x16.splat(<i8>quote);
+  let field = row;
+  let p = row;
+  fieldsSeen = 1;
+  fault = 0;
+  linesInside = 0;
+  nulInside = false;
+  while (true) {
+    p = fieldStop(p, separator, quotes);
+    const c = byteAt(p);
+    if (p >= end || c == 0x0a) break;
+    if (c == delimiter) {
+      fieldsSeen++;
+      field = p + 1;
+    } else if (c == 0) {
+      fault = NUL;
+    } else if (p != field) {
+      if (fault == 0) fault = STRAY_QUOTE;
+    } else {
+      p = closingQuote(p + 1, end, quote);
+      if (p == 0) return 0;
+      const next = byteAt(p + 1);
+      const ends = next == delimiter || next == 0x0a || (next == 0x0d && byteAt(p + 2) == 0x0a);
+      if (!ends && fault == 0) fault = AFTER_QUOTE;
+    }
+    p++;
+  }
+  if (nulInside) fault = NUL;
+  return p;
+}
+
 /**
  * Cuts `start` to `end` into rows of `fields` fields; where the last row has no line end, `end` is taken for one.
  * `spans` and `faults` as in `frameLines`. An open quote at `end` stops the call: it consumes up to the row's start
@@ -62,61 +100,31 @@ export function frameRows(
   faults: usize,
   faultsMax: u32,
 ): void {
-  const separator = i8x16.splat(<i8>delimiter);
-  const quotes = i8x16.splat(<i8>quote);
   let count: u32 = 0;
   let broken: u32 = 0;
   let lines: u32 = 0;
   let row = start;
   let open: usize = 0;
   while (row < end && count < spansMax && broken < faultsMax) {
-    let seen: u32 = 1;
-    let fault: u32 = 0;
-    let field = row;
-    let p = row;
-    linesInside = 0;
-    nulInside = false;
-    while (true) {
-      p = fieldStop(p, separator, quotes);
-      const c = byteAt(p);
-      if (p >= end || c == 0x0a) break;
-      if (c == delimiter) {
-        seen++;
-        field = p + 1;
-      } else if (c == 0) {
-        fault = NUL;
-      } else if (p != field) {
-        if (fault == 0) fault = STRAY_QUOTE;
-      } else {
-        p = closingQuote(p + 1, end, quote);
-        if (p == 0) {
-          open = 1;
-          break;
-        }
-        const next = byteAt(p + 1);
-        const ends = next == delimiter || next == 0x0a || (next == 0x0d && byteAt(p + 2) == 0x0a);
-        if (!ends && fault == 0) fault = AFTER_QUOTE;
-      }
-      p++;
+    const p = rowEnd(row, end, delimiter, quote);
+    if (p == 0) {
+      open = 1;
+      break;
     }
-    if (open != 0) break;
     const close = p > row && byteAt(p - 1) == 0x0d ? p - 1 : p;
-    if (nulInside) fault = NUL;
-    if (close > row) {
-      if (fault == 0 && seen != fields) fault = FIELD_COUNT;
-      if (fault == 0) {
-        store<u32>(spans, <u32>(row - start));
-        store<u32>(spans, <u32>(close - start), 4);
-        spans += 8;
-        count++;
-      } else {
-        store<u32>(faults, count + broken);
-        store<u32>(faults, lines, 4);
-        store<u32>(faults, fault, 8);
-        store<u32>(faults, seen, 12);
-        faults += 16;
-        broken++;
-      }
+    if (fault == 0 && fieldsSeen != fields) fault = FIELD_COUNT;
+    if (close > row && fault == 0) {
+      store<u32>(spans, <u32>(row - start));
+      store<u32>(spans, <u32>(close - start), 4);
+      spans += 8;
+      count++;
+    } else if (close > row) {
+      store<u32>(faults, count + broken);
+      store<u32>(faults, lines, 4);
+      store<u32>(faults, fault, 8);
+      store<u32>(faults, fieldsSeen, 12);
+      faults += 16;
+      broken++;
     }
     lines += 1 + linesInside;
     row = p + 1;
