@@ -23,13 +23,16 @@ export interface Member {
 export const members = (count: number, { first = 1, day = DAY }: { first?: number; day?: string } = {}): Member[] =>
   Array.from({ length: count }, (_, n) => ({ member_id: first + n, name: `member ${first + n}`, updated_on: day }));
 
+/** Undefined leaves a usual line out. */
+type Lines = Readonly<Record<string, string | undefined>>;
+
 export interface DailyJobOptions {
   readonly members?: readonly Member[];
   readonly behaviour?: Partial<Behaviour>;
   /** Lines of YAML that replace or add to the usual ones, without indentation. */
-  readonly sink?: Readonly<Record<string, string>>;
-  readonly source?: Readonly<Record<string, string>>;
-  readonly flow?: Readonly<Record<string, string>>;
+  readonly sink?: Lines;
+  readonly source?: Lines;
+  readonly flow?: Lines;
   readonly top?: string;
 }
 
@@ -83,7 +86,7 @@ export class DailyJob {
       ...more.flow,
     };
     const lines = (block: object, indent: string) =>
-      Object.entries(block).map(([key, value]) => `${indent}${key}: ${value}`);
+      Object.entries(block).flatMap(([key, value]) => (value === undefined ? [] : [`${indent}${key}: ${value}`]));
     const text = [
       'version: 1',
       ...[more.top ?? this.#options.top ?? []].flat(),
@@ -152,6 +155,15 @@ export class DailyJob {
   /** Ids of the members that the API holds, as often as it holds them. */
   held(): number[] {
     return this.peer.records().map((record) => (record as Member).member_id);
+  }
+
+  /** Waits for a condition, looking at it at every turn of the event loop that the timers allow. */
+  async until(condition: () => boolean): Promise<void> {
+    const end = performance.now() + 20_000;
+    while (!condition()) {
+      if (performance.now() > end) throw new RangeError('waited for 20 s in vain');
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
   }
 
   change(sql: string): void {
