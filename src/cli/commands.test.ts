@@ -178,6 +178,19 @@ describe('run', () => {
   });
 });
 
+describe('a flow to stdout', () => {
+  it('keeps stdout for its records: the summary goes to stderr', async () => {
+    const start = flowFile().indexOf('    sink:');
+    writeFileSync(
+      join(folder, 'waybill.yaml'),
+      `${flowFile().slice(0, start)}    sink: { connection: stdout }\n    window: day\n`,
+    );
+    const { code, out, err } = await waybill(['run', 'daily', '--for', '2026-11-17']);
+    expect({ code, out }).toEqual({ code: 0, out: '' });
+    expect(err).toContain('daily 2026-11-17 r1: complete');
+  });
+});
+
 describe('plan and check', () => {
   it('show the guarantee, what it rests on and what a crash leaves; nothing is sent', async () => {
     const { code, document } = await json('plan', ['plan', 'daily', '--for', DAY]);
@@ -316,6 +329,8 @@ describe('deciding', () => {
     const { out } = await waybill(['doubts']);
     expect(out).toContain('1 batch in doubt, 10 records');
     expect(out).toContain('evidence:');
+    expect(out).toContain('waybill settle b2 --as delivered --evidence TEXT ');
+    expect(out.split('\n').filter((line) => line.length > 80 && !line.includes('evidence:'))).toEqual([]);
     const settled = await json('settle', ['settle', 'b2', '--as', 'delivered', '--evidence', 'seen', '--yes']);
     expect(settled).toMatchObject({ code: 0, document: { settled: [{ batch: 'b2', state: 'delivered' }] } });
     expect((await waybill(runDay)).code).toBe(0);

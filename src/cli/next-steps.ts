@@ -20,6 +20,7 @@ export interface Standing {
 export function nextSteps(context: Context, at: Standing): string[] {
   const steps: string[] = [];
   if (at.paused) steps.push(context.command('resume', at.run));
+  else if (at.balance.pending > 0 && at.idle) steps.push(runCommand(context, at.flow, at.window));
   if (at.balance.inDoubt > 0) {
     steps.push(context.command('doubts', at.run));
     steps.push(context.command('settle', '--run', at.run));
@@ -28,7 +29,6 @@ export function nextSteps(context: Context, at: Standing): string[] {
     steps.push(context.command('records', at.run, '--state', 'refused'));
     steps.push(context.command('retry', at.run, '--reason', 'WHY'));
   }
-  if (at.balance.pending > 0 && at.idle && !at.paused) steps.push(runCommand(context, at.flow, at.window));
   return steps;
 }
 

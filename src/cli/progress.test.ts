@@ -116,6 +116,16 @@ describe('progress', () => {
     );
   });
 
+  it('promises no time remaining once it has ended, finished or not', () => {
+    const meter = new ProgressMeter();
+    meter.read(at(0, { pending: 1000 }));
+    const ended = meter.read(at(2000, { delivered: 200, pending: 800 }, { stage: 'DONE' }));
+    expect(ended.lanes[0]).not.toHaveProperty('remainingMs');
+    expect(renderPlain('roket-daily', ended)).toBe(
+      'roket-daily: ended after 2.0 s, 1,000 records read; roket 20%, 200/1,000, 100/s',
+    );
+  });
+
   it('is one plain line for a log', () => {
     const meter = new ProgressMeter();
     meter.read(at(0, { pending: 1000 }));

@@ -47,14 +47,14 @@ export class ProgressMeter {
     const perSecond = this.#rate(lane, { atMs: progress.elapsedMs, decided });
     const total = totalOf(progress, balance);
     const left = total === undefined ? undefined : total - decided;
-    const knowsEnd = left !== undefined && left > 0 && perSecond !== undefined && perSecond > 0;
+    const goesOn = left !== undefined && left > 0 && progress.stage !== 'DONE';
     return {
       lane,
       balance,
       decided,
       ...(total === undefined ? {} : { total }),
       ...(perSecond === undefined ? {} : { perSecond }),
-      ...(knowsEnd ? { remainingMs: (left / perSecond) * 1000 } : {}),
+      ...(goesOn && perSecond !== undefined && perSecond > 0 ? { remainingMs: (left / perSecond) * 1000 } : {}),
       ...(paused === undefined ? {} : { paused }),
     };
   }
@@ -80,7 +80,7 @@ const STAGES: Readonly<Record<Progress['stage'], string>> = {
   EXTRACT: 'reading',
   SETTLE: 'settling doubts',
   DELIVER: 'sending',
-  DONE: 'done',
+  DONE: 'ended',
 };
 
 export interface BarsStyle {
@@ -181,6 +181,8 @@ export function renderPlain(title: string, reading: Reading): string {
     const facts = laneFacts(lane).map((fact) => fact.text.trim());
     return `${plainText(lane.lane)} ${facts.join(', ')}`;
   });
-  const start = `${plainText(title)}: ${STAGES[reading.stage]} for ${formatDuration(reading.elapsedMs)}`;
+  const elapsed = formatDuration(reading.elapsedMs);
+  const stage = reading.stage === 'DONE' ? `ended after ${elapsed}` : `${STAGES[reading.stage]} for ${elapsed}`;
+  const start = `${plainText(title)}: ${stage}`;
   return `${start}, ${countOf(reading.read, 'record')} read; ${lanes.join('; ')}`;
 }

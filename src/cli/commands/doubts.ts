@@ -77,13 +77,19 @@ function oneDoubt(context: Context, doubt: DoubtDocument): string[] {
 function howToSettle(context: Context, example: string): string[] {
   const { paint } = context.view;
   // The evidence is left to be filled in: a command that can be copied blindly would put words into the audit trail.
-  const line = (as: string, meaning: string) =>
-    `  ${context.command('settle', example, '--as', as, '--evidence', 'TEXT')}  ${paint.dim(meaning)}`;
+  const ways = [
+    ['ask', 'ask the sink again'],
+    ['delivered', 'seen in the sink'],
+    ['absent', 'not in the sink: send'],
+    ['resend', 'no proof: possibly twice'],
+    ['skip', 'no proof: possibly lost'],
+  ].map(([as = '', meaning = '']) => ({
+    command: context.command('settle', example, '--as', as, '--evidence', 'TEXT'),
+    meaning,
+  }));
+  const width = Math.max(...ways.map(({ command }) => command.length));
   return [
     paint.bold('to settle:'),
-    line('ask', 'ask the sink again'),
-    line('delivered', 'seen in the sink'),
-    line('absent', 'not in the sink: send'),
-    paint.dim('  without proof, and counted as such: --as resend (possibly twice), --as skip (possibly lost)'),
+    ...ways.map(({ command, meaning }) => `  ${command.padEnd(width)}  ${paint.dim(meaning)}`),
   ];
 }
