@@ -152,7 +152,8 @@ describe.each(MODES)('the PostgreSQL source by %s', (mode) => {
   });
 
   it('fails half-way with the state of the server, after what it had read, and names no content', async () => {
-    const query = `select i, (case when i < 60000 then '1' else 'secret-' || i end)::int as n from generate_series(1, 70000) i`;
+    const query = `select i, (case when i < 60000 then '1' else 'secret-' || i end)::int as n
+      from generate_series(1, 70000) i`;
     const seen: Chunk[] = [];
     const reading = async () => {
       for await (const chunk of open({ query, mode }).read(rangeOf(), new AbortController().signal)) seen.push(chunk);
@@ -187,7 +188,8 @@ describe.each(MODES)('the PostgreSQL source by %s', (mode) => {
 
   it('sees one state of the database, however long it reads', async () => {
     await client.query(
-      'create table if not exists moving (id int); truncate moving; insert into moving select generate_series(1, 50000)',
+      `create table if not exists moving (id int); truncate moving;
+        insert into moving select generate_series(1, 50000)`,
     );
     let seen = 0;
     for await (const chunk of open({ query: "select id, repeat('x', 50) t from moving", mode }).read(

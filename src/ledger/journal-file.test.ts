@@ -58,7 +58,7 @@ describe('fileJournal', () => {
     await next.close();
   });
 
-  it('keeps bytes as bytes, whatever class they come in, and a hundred thousand equal outcomes in a short line', async () => {
+  it('keeps bytes as bytes, whatever class they come in, and many equal outcomes in a short line', async () => {
     const journal = fileJournal(path);
     const outcomes = Buffer.alloc(100_000, 1);
     await journal.write(

@@ -63,7 +63,7 @@ async function* inflated(handle: FileHandle, file: FoundFile, limits: ReadLimits
       total += bytes.length;
       if (total > max) {
         throw new WaybillError('SOURCE_INVALID', `${file.name} holds more than ${max} bytes when it is unpacked`, {
-          hint: 'Raise `inflatedBytesMax` if the file is meant to be that large; unpack it first if it is packed that densely.',
+          hint: 'Raise `inflatedBytesMax` if it is meant to be so large; unpack it first if it is packed so densely.',
         });
       }
       yield bytes;

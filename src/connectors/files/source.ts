@@ -125,7 +125,7 @@ class DoneBytes {
   }
 }
 
-/** Passes over what was read before: counts its lines, finds the names of the fields, and checks that it is the same. */
+/** Passes over what was read before: counts its lines, finds the names of the fields, checks that it is the same. */
 class PassedBytes {
   readonly place: Place;
   readonly #file: FoundFile;

@@ -38,7 +38,7 @@ export interface MemorySinkOptions {
   readonly jobPolls?: number;
   /** Why this record is refused; undefined for one that is taken. */
   refuse?(text: string): Omit<Refusal, 'index'> | undefined;
-  /** Called before anything is looked at or changed. What it throws is what the caller gets: a fault on the way there. */
+  /** Called before anything is looked at or changed. What it throws, the caller gets: a fault on the way there. */
   before?(call: MemoryCall): void | Promise<void>;
   /** Called after the effect. What it throws is what the caller gets: the answer was lost on the way back. */
   after?(call: MemoryCall): void | Promise<void>;

@@ -54,7 +54,9 @@ describe('bindQuery', () => {
 
   it('keeps values out of the text', () => {
     expect(bindQuery('select :date, :n, :date', parameters, 'settings')).toEqual({
-      text: "select (current_setting('waybill.p1')::date), (current_setting('waybill.p2')::bigint), (current_setting('waybill.p1')::date)",
+      text:
+        "select (current_setting('waybill.p1')::date), (current_setting('waybill.p2')::bigint), " +
+        "(current_setting('waybill.p1')::date)",
       values: ['2026-11-19', '7'],
     });
     expect(bindQuery('select :n where :none is null', parameters, 'placeholders')).toEqual({

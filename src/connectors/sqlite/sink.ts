@@ -127,12 +127,14 @@ class SqliteWriter {
   #insertSql(names: readonly string[], way: Way): string {
     const table = quoteName(this.#options.table);
     if (names.length === 0) return `insert into ${table} default values`;
-    const insert = `insert into ${table} (${names.map(quoteName).join(', ')}) values (${names.map(() => '?').join(', ')})`;
+    const places = names.map(() => '?').join(', ');
+    const insert = `insert into ${table} (${names.map(quoteName).join(', ')}) values (${places})`;
     if (way === 'append') return insert;
     const key = this.#options.key ?? [];
     const rest = names.filter((name) => !key.includes(name));
     const change = rest.map((name) => `${quoteName(name)} = excluded.${quoteName(name)}`).join(', ');
-    return `${insert} on conflict (${key.map(quoteName).join(', ')}) do ${change === '' ? 'nothing' : `update set ${change}`}`;
+    const update = change === '' ? 'nothing' : `update set ${change}`;
+    return `${insert} on conflict (${key.map(quoteName).join(', ')}) do ${update}`;
   }
 
   #transaction<T>(work: (database: Handle) => T): T {

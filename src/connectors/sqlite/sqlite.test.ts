@@ -133,9 +133,8 @@ describe('sqliteSource', () => {
 
   it('reads a table by any name that a table can have', async () => {
     const name = 'a "b"; drop table t; --';
-    const file = database(
-      `create table t (a); create table "${name.replaceAll('"', '""')}" (a); insert into "${name.replaceAll('"', '""')}" values (1)`,
-    );
+    const quoted = `"${name.replaceAll('"', '""')}"`;
+    const file = database(`create table t (a); create table ${quoted} (a); insert into ${quoted} values (1)`);
     const source = sqliteSource({ folder, file, table: name, count: true });
     const range = { window: ALL, parameters: {} };
     expect(textsOf(await readAll(source, range))).toEqual(['{"a":1}']);

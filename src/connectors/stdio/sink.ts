@@ -53,28 +53,24 @@ class LineWriter {
   async #append(permit: Permit): Promise<Verdict> {
     if (permit.signal.aborted) throw new NotAppliedError('the send was given up before it began');
     const payload = await permit.payload();
-    const header = this.#headerBefore(payload);
+    const header = this.#headerOf(payload);
+    if (this.#header !== undefined && this.#header !== header) {
+      throw new RefusedError('the standard output has begun with other columns', { reason: 'columns' });
+    }
     if (this.#broken !== undefined || !this.#options.stdout.writable) {
       throw new NotAppliedError('the standard output is closed', { cause: this.#broken, sinkAway: true });
     }
     this.#listen();
-    await this.#write(
-      header === '' ? payload.bytes : Buffer.concat([Buffer.from(header), payload.bytes]),
-      permit.signal,
-    );
+    const first = this.#header === undefined && this.#options.header ? header : '';
+    this.#header = header;
+    await this.#write(Buffer.concat([Buffer.from(first), payload.bytes]), permit.signal);
     return applied(permit.batch.records, { summary: `${payload.bytes.length} bytes to the standard output` });
   }
 
-  /** The names of the fields, before the first batch. */
-  #headerBefore(payload: Payload): string {
+  /** The line with the names of the fields, for formats that have one. */
+  #headerOf(payload: Payload): string {
     if (this.#options.format !== 'csv') return '';
-    const header = `${(payload.columns ?? []).map((column) => encodeCsvField(column)).join(',')}\n`;
-    const before = this.#header;
-    if (before !== undefined && before !== header) {
-      throw new RefusedError('the standard output has begun with other columns', { reason: 'columns' });
-    }
-    this.#header = header;
-    return before === undefined && this.#options.header ? header : '';
+    return `${(payload.columns ?? []).map((column) => encodeCsvField(column)).join(',')}\n`;
   }
 
   /** Resolves when the stream has passed the bytes on: no more is buffered here than one batch. */

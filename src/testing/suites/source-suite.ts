@@ -7,7 +7,7 @@ import type { Chunk } from '../../model/chunk.ts';
 export interface SourceFixture {
   readonly source: Source;
   readonly range: ReadRange;
-  /** What the source holds for this range, in order. At least enough for two chunks, so that resuming means something. */
+  /** What the source holds for this range, in order. Enough for two chunks, so that resuming means something. */
   readonly expected: readonly Readonly<Record<string, unknown>>[];
   /** Frees what the fixture needed; the suite closes the source itself. */
   close?(): Promise<void> | void;
