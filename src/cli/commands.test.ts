@@ -154,7 +154,7 @@ describe('run', () => {
   it.each([
     [['run', 'daily', '--for', DAY, '--due'], 'three ways'],
     [['run', 'daily', '--from', DAY], 'come together'],
-    [['run', 'dialy'], 'did you mean daily'],
+    [['run', 'dialy'], 'did you mean'],
     [['run', 'daily', '--for', '2026-13-01'], 'is not a window'],
     [['run', 'daily', '--resend-all'], 'needs a reason'],
     [['run', 'daily', '--resend-all', '--reason', 'x'], 'Give --yes'],
