@@ -1,5 +1,5 @@
-// Writes the pages that are made from the source: all of docs/reference, and the glossary. `--check` writes nothing and fails
-// when a page is not what it would be.
+// Writes the pages that are made from the source: all of docs/reference, and the glossary. `--check` writes nothing
+// and fails when a page is not what it would be.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -107,7 +107,7 @@ describe('rooms', () => {
 function mayImport(path: string, room: Room, one: Import): boolean {
   const test = isTest(path);
   if (one.target !== undefined) {
-    const own = /^src\/[^/]+\/([^/]+\/)?/.exec(path)![0];
+    const own = /^src\/([^/]+\/){0,2}/.exec(path)![0];
     const mine = room.alone !== true && sameRoom(path, room, one.target);
     return (
       mine ||

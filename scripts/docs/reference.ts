@@ -9,8 +9,9 @@ export function flowFilePage(): string {
   const names = Object.values(strategies).map(({ name, summary }) => `| \`${name}\` | ${summary} |`);
   return `# The flow file, field by field
 
-Made from the schemas that check it. What a field is for, with examples: [the guide](../guide/flow-file.md). Fields that
-belong to one connector stand on its own [page](connectors/README.md). A path with \`*\` means: whatever name stands there.
+Made from the schemas that check it. What a field is for, with examples: [the guide](../guide/flow-file.md). Fields
+that belong to one connector stand on its own [page](connectors/README.md). In a path, \`*\` means whatever name stands
+there, and a word in brackets the form that it belongs to: \`receipt[counts].total\`.
 
 ## The file
 
@@ -42,7 +43,9 @@ ${names.join('\n')}
 
 /** The pages of \`docs/reference/connectors/\`, by file name: one for every connector and an index. */
 export async function connectorPages(): Promise<Map<string, string>> {
-  const connectors = await Promise.all(Object.values(CONNECTORS).map((load) => load()));
+  const connectors: Connector[] = [];
+  // One after the other: two of them share a file, and jiti gives the second who asks a half-loaded one.
+  for (const load of Object.values(CONNECTORS)) connectors.push(await load());
   const pages = new Map([['README.md', indexPage(connectors)]]);
   for (const connector of connectors) pages.set(`${connector.type}.md`, connectorPage(connector));
   return pages;

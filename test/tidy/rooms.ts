@@ -132,7 +132,7 @@ export const ROOMS: readonly Room[] = [
       'src/status/*',
       'src/dispatch/*',
     ],
-    packages: ['zod', 'yaml', 'jiti', 'croner', 'pino'],
+    packages: ['zod', 'yaml', 'jiti', 'croner'],
     node: ['*'],
     why: 'the only room that knows them all: it reads the flow file and wires the rest, connectors from the list',
   },
@@ -140,7 +140,7 @@ export const ROOMS: readonly Room[] = [
     name: 'cli',
     files: /^src\/(cli|api)\//,
     may: [...MODEL, 'src/app/*', 'src/status/status.ts', 'src/ledger/ledger.ts', 'src/engine/engine.ts'],
-    packages: ['commander', 'picocolors', 'log-update', 'pino', 'zod'],
+    packages: ['commander', 'picocolors', 'log-update', 'zod'],
     node: ['*'],
     why: 'a face asks the app and shows what it is told; of the ledger and the engine it knows the types of answers',
   },
@@ -178,8 +178,6 @@ export const DRIVERS: Readonly<Record<string, { readonly in: RegExp; readonly la
   pg: { in: /^src\/(ledger|connectors)\/postgres\//, lazy: true },
   'pg-copy-streams': { in: /^src\/(ledger|connectors)\/postgres\//, lazy: true },
   undici: { in: /^src\/connectors\/http\// },
-  'csv-parse': { in: /^src\/(formats|connectors\/files)\// },
-  'csv-stringify': { in: /^src\/(formats|connectors\/files)\// },
 };
 
 /**
