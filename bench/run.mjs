@@ -14,7 +14,6 @@ const failed = names.filter((name) => {
   console.log(`\n# ${name}`);
   return spawnSync(process.execPath, [join(folder, name), ...process.argv.slice(2)], { stdio: 'inherit' }).status !== 0;
 });
-console.log(
-  `\n${names.length - failed.length} of ${names.length} benchmarks ran${failed.map((name) => `; failed: ${name}`).join('')}`,
-);
+const list = failed.map((name) => `; failed: ${name}`).join('');
+console.log(`\n${names.length - failed.length} of ${names.length} benchmarks ran${list}`);
 process.exit(failed.length > 0 ? 1 : 0);
