@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import type { ConnectionConfig, ConnectorList } from './config.ts';
+import type { ConnectionConfig, ConnectorList } from './flow-config.ts';
 import { BUILT_IN_CONNECTIONS } from './flow-file.ts';
-import { nearest } from './nearest.ts';
+import { didYouMean, nearest } from './nearest.ts';
 import type { SettingsReader } from './settings-reader.ts';
 
 /** Connections by name; one that is there but faulty is null, so that its flows do not complain a second time. */
@@ -71,8 +71,7 @@ async function readConnection(
   if (type === undefined) return undefined;
   const connector = await connectors.load(type);
   if (connector === undefined) {
-    const near = nearest(type, connectors.types);
-    const message = `there is no connector of the type ${JSON.stringify(type)}${near === undefined ? '' : `; did you mean \`${near}\`?`}`;
+    const message = `there is no connector of the type ${JSON.stringify(type)}${didYouMean(type, connectors.types)}`;
     reader.report([...path, 'type'], message, {
       code: 'CONNECTOR_UNKNOWN',
       hint: `Types: ${connectors.types.join(', ')}.`,

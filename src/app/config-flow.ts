@@ -4,8 +4,8 @@ import type { z } from 'zod';
 import type { Mapping } from '../formats/formats.ts';
 import { compileMapping, functionMapping } from '../formats/mapping.ts';
 import { describeError, WaybillError } from '../model/errors.ts';
-import type { ConnectionConfig, ConnectorList, FlowConfig, LaneConfig, SourceConfig } from './config.ts';
 import type { Connections } from './config-connections.ts';
+import type { ConnectionConfig, ConnectorList, FlowConfig, LaneConfig, SourceConfig } from './flow-config.ts';
 import {
   BUILT_IN_CONNECTIONS,
   flowSchema,
@@ -15,7 +15,7 @@ import {
   sourceSchema,
 } from './flow-file.ts';
 import { adviseKey } from './issues.ts';
-import { nearest } from './nearest.ts';
+import { didYouMean, nearest } from './nearest.ts';
 import type { Path } from './places.ts';
 import { keysAt } from './schema-walk.ts';
 import type { SettingsReader } from './settings-reader.ts';
@@ -175,8 +175,7 @@ class FlowReading {
   #strategyIsKnown(strategy: string, path: Path): boolean {
     const { strategies, reader } = this.#world;
     if (strategies.includes(strategy)) return true;
-    const near = nearest(strategy, strategies);
-    const message = `there is no strategy ${JSON.stringify(strategy)}${near === undefined ? '' : `; did you mean \`${near}\`?`}`;
+    const message = `there is no strategy ${JSON.stringify(strategy)}${didYouMean(strategy, strategies)}`;
     reader.report([...path, 'strategy'], message, { hint: `Strategies: ${strategies.join(', ')}.` });
     return false;
   }
@@ -230,9 +229,9 @@ class FlowReading {
     if (typeof name !== 'string') return undefined;
     const found = connections.get(name);
     if (found !== undefined) return found;
-    const near = nearest(name, [...connections.keys(), ...Object.keys(BUILT_IN_CONNECTIONS)]);
-    const message = `there is no connection ${JSON.stringify(name)}${near === undefined ? '' : `; did you mean \`${near}\`?`}`;
-    const hint = `Connections: ${[...new Set([...connections.keys(), ...Object.keys(BUILT_IN_CONNECTIONS)])].join(', ')}.`;
+    const known = [...new Set([...connections.keys(), ...Object.keys(BUILT_IN_CONNECTIONS)])];
+    const message = `there is no connection ${JSON.stringify(name)}${didYouMean(name, known)}`;
+    const hint = `Connections: ${known.join(', ')}.`;
     reader.report(path, message, { code: 'CONNECTION_UNKNOWN', hint });
     return null;
   }

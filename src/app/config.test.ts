@@ -5,7 +5,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import type { Connector } from '../connectors/connector.ts';
 import { WaybillError } from '../model/errors.ts';
-import { type Config, type ConnectorList, findConfig, loadConfig } from './config.ts';
+import { findConfig, loadConfig } from './config.ts';
+import type { Config, ConnectorList } from './flow-config.ts';
 
 /** Two connectors that have settings of every kind and never open anything: only the flow file is under test. */
 const never = (): never => {
@@ -73,7 +74,8 @@ connections:
 flows:
   roket-daily:
     source: { connection: warehouse, query: "select * from members where updated_on = :date", key: [member_id] }
-    sink:   { connection: roket, batch: { maxRecords: 100, maxBytes: 1MB }, receipt: { shape: echoed-record, path: data.unprocessedRecords, key: record.member_id, error: error.message } }
+    sink:   { connection: roket, batch: { maxRecords: 100, maxBytes: 1MB }, \
+receipt: { shape: echoed-record, path: data.unprocessedRecords, key: record.member_id, error: error.message } }
     strategy: ledgered-append
     window: day
     schedule: "0 6 * * *"
@@ -92,7 +94,8 @@ async function load(text: string, env: Record<string, string> = {}, name = 'wayb
 }
 const lines = (config: Config): string[] => config.findings.map(({ place, message }) => `${place} ${message}`);
 const flowOf = (sinkAndMore: string, source = '{ connection: files, path: a.csv }'): string =>
-  `version: 1\nconnections:\n  api: { type: http, url: https://api.example.com }\nflows:\n  f:\n    source: ${source}\n${sinkAndMore}`;
+  'version: 1\nconnections:\n  api: { type: http, url: https://api.example.com }\nflows:\n  f:\n' +
+  `    source: ${source}\n${sinkAndMore}`;
 
 describe('the flow file', () => {
   it('A03: reads the flow of the first use exactly as it is written, variables in braces included', async () => {
@@ -182,7 +185,8 @@ colour: red
       lines(
         await load(
           flowOf(
-            '    sink: { connection: files, path: y }\n    schedule: "0 6 * *"\n    start: "2026-13-01"\n    window: day\n',
+            '    sink: { connection: files, path: y }\n    schedule: "0 6 * *"\n' +
+              '    start: "2026-13-01"\n    window: day\n',
           ),
         ),
       ),
@@ -206,7 +210,8 @@ colour: red
     retry: { attempts: 9 }
     sinks:
       api: { connection: api, batch: { maxRecords: 7 }, limits: { inFlight: 3, maxBytes: 1MiB } }
-      archive: { connection: files, path: out, batch: { maxRecords: 1000, maxBytes: 10MB }, strategy: ledgered-append, onDoubt: resend, retry: { maxAge: 2h } }
+      archive: { connection: files, path: out, batch: { maxRecords: 1000, maxBytes: 10MB }, \
+strategy: ledgered-append, onDoubt: resend, retry: { maxAge: 2h } }
 `),
     );
     expect(config.findings).toEqual([]);
@@ -231,7 +236,8 @@ colour: red
 
   it('refuses YAML that says more than it shows: aliases, anchors, merge keys, tags, repeated keys', async () => {
     const config = await load(
-      `version: 1\nconnections: &c { a: { type: files } }\nflows:\n  x: *c\n  <<: { y: 1 }\n  z: !!str 3\n  __proto__: { polluted: yes }\n`,
+      `version: 1\nconnections: &c { a: { type: files } }\nflows:\n  x: *c\n  <<: { y: 1 }\n  z: !!str 3\n` +
+        '  __proto__: { polluted: yes }\n',
     );
     expect(lines(config)).toEqual([
       'waybill.yaml:2:17 anchors (&name) are not allowed',
@@ -380,7 +386,8 @@ describe('parameters', () => {
 
   it('are typed templates of the window, plain values, or values with a type', async () => {
     const config = await parametersOf(
-      '{ d: "{{ window.start | date }}", e: "{{window.end}}", n: "{{ flow.name }}", y: "{{ window.start | year }}", s: x, i: 3, b: true, t: { type: date, value: 2026-01-02 } }',
+      '{ d: "{{ window.start | date }}", e: "{{window.end}}", n: "{{ flow.name }}", y: "{{ window.start | year }}", ' +
+        's: x, i: 3, b: true, t: { type: date, value: 2026-01-02 } }',
     );
     expect(config.findings).toEqual([]);
     const flow = config.flows.get('f')!;
@@ -456,7 +463,8 @@ export default {
       'waybill.config.ts:4:3 flows.to-files.sink.paht: unknown key "paht"; did you mean `path`?',
       'waybill.config.ts:12:68 flows.to-files.sink.path: "path" is missing (text)',
       'waybill.config.ts:14:59 flows.both.source.key: must be text or a list, not a number',
-      'waybill.config.ts:15:51 flows.both.sinks.api.batch.maxRecord: unknown key "maxRecord"; did you mean `maxRecords`?',
+      'waybill.config.ts:15:51 flows.both.sinks.api.batch.maxRecord: unknown key "maxRecord"' +
+        '; did you mean `maxRecords`?',
       // The copy has the key from the constant; the nearest thing in the text is where the copy is made.
       'waybill.config.ts:15:70 flows.both.sinks.copy.paht: unknown key "paht"; did you mean `path`?',
     ]);

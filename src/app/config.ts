@@ -1,115 +1,15 @@
 import { access, readFile } from 'node:fs/promises';
 import { dirname, extname, join, relative, resolve } from 'node:path';
-import type { Connector } from '../connectors/connector.ts';
-import type { Mapping } from '../formats/formats.ts';
 import { WaybillError } from '../model/errors.ts';
-import type { WindowKind } from '../model/window.ts';
 import { readConnections } from './config-connections.ts';
 import { readFlow } from './config-flow.ts';
+import type { Config, ConnectorList, FlowConfig } from './flow-config.ts';
 import { fileSchema } from './flow-file.ts';
 import type { RawFile } from './places.ts';
 import { readScript } from './script-file.ts';
-import { type SecretUse, SettingsReader } from './settings-reader.ts';
-import type { ParameterMaker } from './templates.ts';
+import { SettingsReader } from './settings-reader.ts';
 import type { Environment } from './variables.ts';
-import type { Finding } from './waybill.ts';
 import { readYaml } from './yaml-file.ts';
-
-/** A flow file that was read and checked. What is wrong with it stands in `findings`; a flow with a fault is missing. */
-export interface Config {
-  /** Absolute. */
-  readonly file: string;
-  /** Relative paths in the flow file are meant from here. */
-  readonly folder: string;
-  readonly flows: ReadonlyMap<string, FlowConfig>;
-  /** Every name under `flows:`, also of those that are missing above. */
-  readonly flowNames: readonly string[];
-  /** Absolute paths. */
-  readonly ledger: string;
-  readonly stagingFolder: string | undefined;
-  readonly status: StatusConfig;
-  readonly findings: readonly Finding[];
-  readonly secrets: readonly SecretUse[];
-}
-
-export interface StatusConfig {
-  readonly log?: string | true;
-  readonly store?: string;
-  readonly profile: 'osdu' | 'adr';
-}
-
-export interface ConnectionConfig {
-  readonly name: string;
-  readonly connector: Connector;
-  /** As the connector's schema made it; secrets are references. */
-  readonly settings: unknown;
-  /** As it stands in the file; part of the digest of every flow that uses it. */
-  readonly raw: unknown;
-}
-
-export interface SourceConfig {
-  readonly connection: ConnectionConfig;
-  readonly settings: unknown;
-  readonly key: readonly string[] | null;
-  readonly exclude: readonly string[];
-  readonly onReject: 'skip' | 'stop';
-  readonly onDuplicate: 'report' | 'drop' | 'fail';
-  readonly params: Readonly<Record<string, ParameterMaker>>;
-}
-
-export interface LaneConfig {
-  readonly name: string;
-  readonly connection: ConnectionConfig;
-  readonly settings: unknown;
-  readonly strategy: string;
-  readonly mapping: Mapping | undefined;
-  readonly onDoubt: 'hold' | 'resend' | 'skip';
-  readonly onChanged: 'hold' | 'append' | 'ignore' | 'fail';
-  readonly limits: {
-    readonly maxRecords?: number | undefined;
-    readonly maxBytes?: number | undefined;
-    readonly inFlight?: number | undefined;
-  };
-  readonly rate:
-    | {
-        readonly requests?: number | undefined;
-        readonly records?: number | undefined;
-        readonly bytes?: number | undefined;
-        readonly burst?: number | undefined;
-      }
-    | undefined;
-  readonly retry: RetryConfig;
-}
-
-/** Milliseconds. */
-export interface RetryConfig {
-  readonly attempts: number;
-  readonly firstDelay: number;
-  readonly maxDelay: number;
-  readonly maxAge: number;
-}
-
-export interface FlowConfig {
-  readonly name: string;
-  readonly description: string | undefined;
-  readonly source: SourceConfig;
-  readonly lanes: readonly LaneConfig[];
-  readonly window: WindowKind;
-  readonly timezone: string;
-  readonly schedule: string | undefined;
-  /** Name of the first window to catch up from. */
-  readonly start: string | undefined;
-  readonly deliver: 'after-read' | 'while-reading';
-  readonly leaseMs: number;
-  /** SHA-256 of the flow and its connections as they stand in the file: secrets count by reference. */
-  readonly digest: string;
-}
-
-/** The connectors there are, each loaded when a flow file names it. */
-export interface ConnectorList {
-  readonly types: readonly string[];
-  load(type: string): Promise<Connector | undefined>;
-}
 
 export interface ConfigWorld {
   readonly env: Environment;
@@ -120,7 +20,7 @@ export interface ConfigWorld {
 
 export const FILE_NAMES = ['waybill.yaml', 'waybill.yml', 'waybill.config.ts', 'waybill.config.js'] as const;
 
-/** The flow file that belongs to a folder: in it, or in the nearest folder above that has one. Throws CONFIG_NOT_FOUND. */
+/** The flow file that belongs to a folder: in it, or in the nearest folder above. Throws CONFIG_NOT_FOUND. */
 export async function findConfig(cwd: string, named: string | undefined): Promise<string> {
   if (named !== undefined) {
     const path = resolve(cwd, named);

@@ -1,5 +1,5 @@
 import { CONNECTORS } from '../connectors/all.ts';
-import type { ConnectorList } from './config.ts';
+import type { ConnectorList } from './flow-config.ts';
 
 /** Every connector that Waybill brings, each loaded when it is asked for. */
 export async function allConnectors(): Promise<ConnectorList> {

@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { describeError, WaybillError } from '../model/errors.ts';
 import { showRun } from '../model/ids.ts';
 import type { Ports } from '../model/ports.ts';
-import type { Config } from './config.ts';
+import type { Config } from './flow-config.ts';
 import type { LedgerHome } from './ledger-home.ts';
 import { isGone, showOwner } from './owner.ts';
 import type { Diagnosis } from './waybill.ts';

@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../model/error-codes.ts';
 import { WaybillError } from '../model/errors.ts';
-import type { Config, FlowConfig } from './config.ts';
-import { nearest } from './nearest.ts';
+import type { Config, FlowConfig } from './flow-config.ts';
+import { didYouMean } from './nearest.ts';
 import { maskError, type SecretStore } from './secrets.ts';
 import type { Finding } from './waybill.ts';
 import { fitOf, type WireWorld, wireLanes } from './wire.ts';
@@ -21,8 +21,7 @@ export function requireSound(config: Config): void {
 /** The flow of this name; throws what is wrong with the flow file first. */
 export function requireFlow(config: Config, name: string): FlowConfig {
   if (!config.flowNames.includes(name)) {
-    const near = nearest(name, config.flowNames);
-    const message = `there is no flow ${JSON.stringify(name)} in ${config.file}${near === undefined ? '' : `; did you mean ${near}?`}`;
+    const message = `there is no flow ${JSON.stringify(name)} in ${config.file}${didYouMean(name, config.flowNames)}`;
     throw new WaybillError('FLOW_UNKNOWN', message, { ids: { flow: name, file: config.file } });
   }
   requireSound(config);
@@ -47,7 +46,8 @@ async function checkFits(flow: FlowConfig, world: WireWorld): Promise<readonly F
     for (const lane of lanes) {
       const fit = fitOf(lane);
       if (fit.fits) continue;
-      const message = `flow ${flow.name}, lane ${lane.name}: ${lane.strategy.name} does not fit this sink: ${fit.reason}`;
+      const where = `flow ${flow.name}, lane ${lane.name}`;
+      const message = `${where}: ${lane.strategy.name} does not fit this sink: ${fit.reason}`;
       const hint = fit.instead === undefined ? {} : { hint: `The strategy ${fit.instead} fits it.` };
       findings.push({ level: 'error', code: 'PROMISE_IMPOSSIBLE', message, ...hint });
     }

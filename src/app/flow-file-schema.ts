@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Connector } from '../connectors/connector.ts';
-import type { ConnectorList } from './config.ts';
 import { allConnectors } from './connector-list.ts';
+import type { ConnectorList } from './flow-config.ts';
 import { fileSchema, flowSchema, sinkSchema, sourceSchema } from './flow-file.ts';
 
 type JsonSchema = Record<string, unknown>;

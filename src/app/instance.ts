@@ -8,9 +8,9 @@ import { type BatchId, type RunId, showBatch } from '../model/ids.ts';
 import type { Ports } from '../model/ports.ts';
 import type { Position } from '../model/position.ts';
 import type { Window } from '../model/window.ts';
-import type { Config, FlowConfig } from './config.ts';
 import { diagnose } from './doctor.ts';
 import { checkFlows, requireFlow, requireSound } from './findings.ts';
+import type { Config, FlowConfig } from './flow-config.ts';
 import type { LedgerHome } from './ledger-home.ts';
 import { ownerOf } from './owner.ts';
 import { retryBatches, settleBatches } from './person.ts';
@@ -136,7 +136,8 @@ export class Instance implements Waybill {
     const { lanes } = wireLanes(flow, this.#world);
     const framing = lanes.find((lane) => lane.name === batch.lane)?.sink.accepts[0];
     if (framing !== undefined) return framing;
-    const message = `flow ${batch.flow} has no lane ${batch.lane} any more, so the bytes of ${showBatch(batch.id)} cannot be framed`;
+    const what = `the bytes of ${showBatch(batch.id)} cannot be framed`;
+    const message = `${what}: flow ${batch.flow} has no lane ${batch.lane} any more`;
     throw new WaybillError('CONFIG_INVALID', message, { ids: { batch: showBatch(batch.id), lane: batch.lane } });
   }
 

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { nearest } from './nearest.ts';
+import { didYouMean, nearest } from './nearest.ts';
 import { type Path, showPath, valueAt } from './places.ts';
 import { findKey, keysAt } from './schema-walk.ts';
 
@@ -136,10 +136,10 @@ function wrongValue(values: readonly unknown[], path: Path, found: unknown): Iss
   const words = values.map((value) => String(value));
   if (found === undefined)
     return { path, at: 'key', message: `${JSON.stringify(path.at(-1) ?? 'value')} is missing (${words.join(', ')})` };
-  const near = typeof found === 'string' ? nearest(found, words) : undefined;
+  const near = typeof found === 'string' ? didYouMean(found, words) : '';
   return {
     path,
     at: 'value',
-    message: `must be ${words.length === 1 ? words[0] : `one of ${words.join(', ')}`}${near === undefined ? '' : `; did you mean \`${near}\`?`}`,
+    message: `must be ${words.length === 1 ? words[0] : `one of ${words.join(', ')}`}${near}`,
   };
 }

@@ -10,6 +10,12 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
   return best?.word;
 }
 
+/** What a message adds when a word was nearly right: `; did you mean …?`, or nothing. */
+export function didYouMean(word: string, candidates: Iterable<string>): string {
+  const near = nearest(word, candidates);
+  return near === undefined ? '' : `; did you mean \`${near}\`?`;
+}
+
 /** `max_records`, `max-records` and `maxRecords` are one word to whoever mistypes them. */
 const simplify = (word: string): string =>
   word

@@ -103,7 +103,8 @@ describe('one flow file and one ledger', () => {
   it('feeds several sinks from one read, each with its own mapping', async () => {
     const text = FLOWS().replace(
       / {4}sink: .*\n/,
-      '    sinks:\n      whole: { connection: mem, table: whole }\n      ids: { connection: mem, table: ids, mapping: { select: [id] } }\n',
+      '    sinks:\n      whole: { connection: mem, table: whole }\n' +
+        '      ids: { connection: mem, table: ids, mapping: { select: [id] } }\n',
     );
     const waybill = await open(text);
     const summary = await waybill.run('daily', DAY, OPTIONS);
@@ -123,7 +124,7 @@ describe('one flow file and one ledger', () => {
     });
     await expect(waybill.run('dayly', DAY, OPTIONS)).rejects.toMatchObject({
       code: 'FLOW_UNKNOWN',
-      message: expect.stringContaining('did you mean daily?'),
+      message: expect.stringContaining('did you mean `daily`?'),
     });
     expect(await (await waybill.reader()).runs({})).toHaveLength(1);
   });
@@ -193,9 +194,11 @@ describe('a window that another process holds', () => {
 import { ownerOf } from ${JSON.stringify(resolve(import.meta.dirname, 'owner.ts'))};
 const waybill = await openWaybill({ cwd: ${JSON.stringify(folder)}, env: {} });
 const ledger = await waybill.ledger();
-const lane = { lane: 'mem', connector: 'memory', strategy: 'ledgered-append', rung: 'marker', onDoubt: 'hold', mappingDigest: 'none' } as const;
+const rest = { rung: 'marker', onDoubt: 'hold', mappingDigest: 'none' } as const;
+const lanes = [{ lane: 'mem', connector: 'memory', strategy: 'ledgered-append', ...rest }];
 const window = { name: '${DAY}', start: '2026-11-19T00:00:00.000Z', end: '2026-11-20T00:00:00.000Z' };
-await ledger.openRun({ flow: 'daily', window, lanes: [lane], owner: ownerOf({ id: () => 'held' }), leaseMs: 3_600_000, configDigest: 'x' });
+const owner = ownerOf({ id: () => 'held' });
+await ledger.openRun({ flow: 'daily', window, lanes, owner, leaseMs: 3_600_000, configDigest: 'x' });
 process.stdout.write('held\\n');
 setInterval(() => {}, 1000);
 `,
@@ -208,7 +211,7 @@ setInterval(() => {}, 1000);
   }
   const stateOf = (pid: number): string => readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]![0]!;
 
-  it('U18: is refused with the process, the machine and the end of the lease, while that one lives or is only stopped', async () => {
+  it('U18: is refused with process, machine and end of the lease, while that one lives or is only stopped', async () => {
     const waybill = await open(FLOWS());
     const child = await hold();
     const refusal = {

@@ -1,8 +1,9 @@
 import { resolve } from 'node:path';
 import { WaybillError } from '../model/errors.ts';
 import { strategies } from '../strategies/all.ts';
-import { type Config, findConfig, loadConfig } from './config.ts';
+import { findConfig, loadConfig } from './config.ts';
 import { allConnectors } from './connector-list.ts';
+import type { Config } from './flow-config.ts';
 import { Instance } from './instance.ts';
 import { LedgerHome } from './ledger-home.ts';
 import { realPorts } from './ports.ts';

@@ -6,7 +6,7 @@ import { describeError } from '../model/errors.ts';
 import type { Ports } from '../model/ports.ts';
 import type { Window } from '../model/window.ts';
 import type { Outbox } from '../status/outbox.ts';
-import type { FlowConfig, StatusConfig } from './config.ts';
+import type { FlowConfig, StatusConfig } from './flow-config.ts';
 import type { LedgerHome } from './ledger-home.ts';
 import { mask } from './secrets.ts';
 import { openOutbox } from './status-outbox.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Ledger, LedgerReader, RunRow } from '../ledger/ledger.ts';
 import { openSqliteLedger } from '../ledger/sqlite/open.ts';
-import type { FlowConfig } from './config.ts';
+import type { FlowConfig } from './flow-config.ts';
 import { realPorts } from './ports.ts';
 import { dueWindows } from './schedule.ts';
 import { parseWindow } from './windows.ts';

@@ -2,7 +2,7 @@ import { Cron } from 'croner';
 import type { LedgerReader, RunRow } from '../ledger/ledger.ts';
 import { assertNever } from '../model/assert.ts';
 import type { Window } from '../model/window.ts';
-import type { FlowConfig } from './config.ts';
+import type { FlowConfig } from './flow-config.ts';
 import { type Cut, latestComplete, nextWindow, parseWindow, windowAt, windowsBetween } from './windows.ts';
 
 export interface DueWindow {

@@ -12,7 +12,7 @@ export class ScriptPlaces {
     this.#keys = new KeyScanner(text).scan();
   }
 
-  /** The key whose surroundings agree with the path for the longest way; of the nearest thing around it if none does. */
+  /** The key whose surroundings agree with the path for the longest way; else that of the nearest thing around it. */
   place(path: Path, what: 'key' | 'value'): Place | undefined {
     for (let length = path.length; length > 0; length--) {
       const found = this.#find(path.slice(0, length).map(String));
@@ -54,9 +54,17 @@ interface Token {
   readonly at: number;
 }
 
-/** Comments and blanks; strings; templates; names; numbers; regular expressions are told from divisions by what stands before. */
-const TOKEN =
-  /\/\/[^\n]*|\/\*[\s\S]*?\*\/|\s+|"(?:[^"\\\n]|\\[\s\S])*"|'(?:[^'\\\n]|\\[\s\S])*'|`(?:[^`\\]|\\[\s\S])*`|[A-Za-z_$][\w$]*|[0-9][\w.]*|=>|[\s\S]/g;
+/** Comments, blanks, texts, names, numbers, single marks. Regular expressions are known by what stands before them. */
+const TOKEN = new RegExp(
+  [
+    /\/\/[^\n]*|\/\*[\s\S]*?\*\/|\s+/,
+    /"(?:[^"\\\n]|\\[\s\S])*"|'(?:[^'\\\n]|\\[\s\S])*'|`(?:[^`\\]|\\[\s\S])*`/,
+    /[A-Za-z_$][\w$]*|[0-9][\w.]*|=>|[\s\S]/,
+  ]
+    .map((part) => part.source)
+    .join('|'),
+  'g',
+);
 const REGULAR_EXPRESSION = /\/(?:[^/\\\n[]|\\.|\[(?:[^\]\\\n]|\\.)*\])+\/[a-z]*/y;
 
 function tokensOf(text: string): readonly Token[] {

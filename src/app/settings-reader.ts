@@ -118,11 +118,18 @@ function structuredCloneOfPlain(value: unknown): unknown {
   return copy;
 }
 
-const SECRET_NAME =
-  /^(pass(word|wd|phrase)?|secret|token|bearer|api[-_]?key|access[-_]?key|secret[-_]?(access[-_]?)?key|private[-_]?key|client[-_]?secret|credentials?)$/i;
+const words = (...all: readonly string[]): RegExp => new RegExp(`^(?:${all.join('|')})$`, 'i');
+const SECRET_NAME = words(
+  'pass(?:word|wd|phrase)?',
+  'secret|token|bearer|credentials?',
+  '(?:api|access|private|secret)[-_]?key',
+  'secret[-_]?access[-_]?key|client[-_]?secret',
+);
 /** Parts of an `auth` that tell how, not what. */
-const NO_SECRET =
-  /^(user(name)?|name|type|scheme|header|prefix|realm|scopes?|audience|client[-_]?id|token[-_]?url|url|region|service|in)$/i;
+const NO_SECRET = words(
+  'user(?:name)?|name|type|scheme|header|prefix|realm|scopes?|audience|region|service|in',
+  'client[-_]?id|token[-_]?url|url',
+);
 
 /** One walk through a piece of the file that puts the variables in. */
 class Filling {

@@ -46,7 +46,8 @@ flows:
       batch: { maxRecords: 2 }
       inFlight: 1
       requestTimeout: 2s
-      receipt: { shape: echoed-record, path: data.unprocessedRecords, recordKey: id, code: error.code, error: error.message }
+      receipt: { shape: echoed-record, path: data.unprocessedRecords, recordKey: id, \
+code: error.code, error: error.message }
     window: day
 status: { log: status.log, store: status.db }
 `,

@@ -6,7 +6,7 @@ import { logEmitter } from '../status/emit-log.ts';
 import { storeEmitter } from '../status/emit-store.ts';
 import { Outbox } from '../status/outbox.ts';
 import type { Emitter } from '../status/status.ts';
-import type { StatusConfig } from './config.ts';
+import type { StatusConfig } from './flow-config.ts';
 import { mask } from './secrets.ts';
 
 /** The outbox of a ledger with the emitters that the flow file asks for; undefined when it asks for none. */

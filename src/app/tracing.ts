@@ -72,7 +72,7 @@ async function verifyBatch(batch: BatchRow, staging: Staging): Promise<string | 
     const { bytes, spans } = await staging.read(batch.staged);
     const digest = createHash('sha256').update(bytes).digest('hex');
     if (digest !== batch.digest)
-      return `${showBatch(batch.id)}: the staged bytes in ${batch.staged.segment} have another digest than the one that was sealed`;
+      return `${showBatch(batch.id)}: the staged bytes in ${batch.staged.segment} are not those that were sealed`;
     if (spans.length !== batch.records * 2)
       return `${showBatch(batch.id)}: ${spans.length / 2} records are staged, and ${batch.records} were sealed`;
     return undefined;

@@ -5,7 +5,7 @@ import { WaybillError } from '../model/errors.ts';
 import type { Ports } from '../model/ports.ts';
 import type { Parameters, Window } from '../model/window.ts';
 import type { Fit, Strategy } from '../strategies/strategy.ts';
-import type { FlowConfig, LaneConfig } from './config.ts';
+import type { FlowConfig, LaneConfig } from './flow-config.ts';
 import type { SecretStore } from './secrets.ts';
 import { windowParameters } from './windows.ts';
 

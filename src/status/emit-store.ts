@@ -25,7 +25,8 @@ CREATE INDEX IF NOT EXISTS status_by_record ON status (record_id, sequence) WHER
 const ADD_DETAILS = `INSERT OR IGNORE INTO dataset_details VALUES (@messageId, @sequence, @correlationId, @datasetId,
   @datasetVersionId, @datasetType, @recordCount, @run, @flow, @window, @timestamp)`;
 const ADD_STATUS = `INSERT OR IGNORE INTO status VALUES (@messageId, @sequence, @correlationId, @datasetId, @recordId,
-  @recordIdVersion, @stage, @status, @message, @errorCode, @run, @flow, @window, @lane, @batch, @final, @counts, @timestamp)`;
+  @recordIdVersion, @stage, @status, @message, @errorCode, @run, @flow, @window, @lane, @batch, @final,
+  @counts, @timestamp)`;
 
 /**
  * Writes messages into two tables of an SQLite file of their own, for whoever wants to ask with SQL. Opened at the
@@ -91,8 +92,9 @@ const COMMON = `message_id AS messageId, sequence, correlation_id AS correlation
   "window", timestamp`;
 const READ_DETAILS = `SELECT ${COMMON}, dataset_version_id AS datasetVersionId, dataset_type AS datasetType,
   record_count AS recordCount FROM dataset_details WHERE correlation_id = ? ORDER BY sequence, message_id`;
-const READ_STATUS = `SELECT ${COMMON}, record_id AS recordId, record_id_version AS recordIdVersion, stage, status, message,
-  error_code AS errorCode, lane, batch, final, counts FROM status WHERE correlation_id = ? ORDER BY sequence, message_id`;
+const READ_STATUS = `SELECT ${COMMON}, record_id AS recordId, record_id_version AS recordIdVersion, stage, status,
+  message, error_code AS errorCode, lane, batch, final, counts FROM status WHERE correlation_id = ?
+  ORDER BY sequence, message_id`;
 
 type Stored = Omit<StatusChange, 'kind' | 'final' | 'counts' | 'lane' | 'batch'> & {
   readonly lane: string | null;

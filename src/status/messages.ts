@@ -209,7 +209,8 @@ class EventMessages {
     const status = record.state === 'refused' ? 'FAILED' : record.state === 'skipped' ? 'SKIPPED' : 'IN_PROGRESS';
     const where = record.row === undefined ? '' : ` (record ${record.row} of the source)`;
     // Only the sink's word for the reason: its sentence may quote the record.
-    const message = `${record.state === 'in-doubt' ? 'in doubt' : record.state}${record.code === undefined ? '' : `: ${record.code}`}${where}`;
+    const word = record.state === 'in-doubt' ? 'in doubt' : record.state;
+    const message = `${word}${record.code === undefined ? '' : `: ${record.code}`}${where}`;
     const errorCode = status === 'FAILED' ? httpLike(record.code) : 0;
     return {
       ...this.change(stage, status, message, { errorCode, lane }),

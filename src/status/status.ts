@@ -56,7 +56,7 @@ export interface StatusChange extends MessageCommon {
 
 export type StatusMessage = DatasetDetails | StatusChange;
 
-/** How the names are spelled: `osdu` as the services that were shipped, `adr` as the decision record that came first. */
+/** How names are spelled: `osdu` as the services that were shipped, `adr` as the decision record before them. */
 export const PROFILES = ['osdu', 'adr'] as const;
 export type Profile = (typeof PROFILES)[number];
 
