@@ -211,7 +211,7 @@ setInterval(() => {}, 1000);
   }
   const stateOf = (pid: number): string => readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]![0]!;
 
-  it('U18: is refused with process, machine and end of the lease, while that one lives or is only stopped', async () => {
+  it('U18: is refused, naming process, machine and end of lease, while that one lives or is only stopped', async () => {
     const waybill = await open(FLOWS());
     const child = await hold();
     const refusal = {
