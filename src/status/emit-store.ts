@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { WaybillError } from '../model/errors.ts';
@@ -67,6 +67,8 @@ class StoreEmitter implements Emitter {
   #open(): Database.Database {
     if (this.#db !== undefined) return this.#db;
     mkdirSync(dirname(this.#path), { recursive: true });
+    // The ids of records may tell something about people: only the owner reads them, as in the ledger.
+    closeSync(openSync(this.#path, 'a', 0o600));
     const db = new Database(this.#path);
     db.pragma('journal_mode = WAL');
     db.pragma('synchronous = FULL');

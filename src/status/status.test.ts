@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -139,6 +139,7 @@ describe('status messages', () => {
     await emitter.close();
     expect([...readStore(path, 'c-1')].sort((a, b) => a.sequence - b.sequence)).toEqual(all);
     expect(readStore(path, 'another')).toEqual([]);
+    expect(statSync(path).mode & 0o077).toBe(0);
   });
 
   it('S16: an emitter that cannot write says so, and can when the way is free', async () => {
