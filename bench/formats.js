@@ -1,5 +1,5 @@
 // How fast records are framed and identified, against reading the same file and against JSON.parse.
-//   npm run build && node bench/formats.js [rows] [rounds]
+//   npm run build && node bench/formats.js [rows] [rounds] [--small]
 // Each round runs all variants in turn; the figures are medians. Results are held against JSON.parse outside the clock.
 import { closeSync, mkdtempSync, openSync, readSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,8 +14,10 @@ import { compileMapping } from '../dist/formats/mapping.js';
 import { ndjsonFramer } from '../dist/formats/ndjson.js';
 import { rows as rowsOf } from '../dist/formats/rows.js';
 
-const rows = Number(process.argv[2] ?? 300_000);
-const rounds = Number(process.argv[3] ?? 7);
+const small = process.argv.includes('--small');
+const numbers = process.argv.slice(2).filter((word) => !word.startsWith('--'));
+const rows = Number(numbers[0] ?? (small ? 30_000 : 300_000));
+const rounds = Number(numbers[1] ?? (small ? 3 : 7));
 const READ_BYTES = 1024 * 1024;
 const seed = Uint8Array.from({ length: 16 }, (_, i) => i * 7 + 1);
 
