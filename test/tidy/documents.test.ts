@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { GENERATED_FOLDERS, generatedPages } from '../../scripts/docs/pages.ts';
 import { EXIT_MEANINGS } from '../../src/cli/exit-codes.ts';
 import { importsOf, packageOf } from './imports.ts';
+import { fits } from './rooms.ts';
 import { parseFile } from './source.ts';
 import { isCode, isTest, projectFiles, readText } from './tree.ts';
 
@@ -10,6 +11,8 @@ const files = projectFiles();
 const pages = files.filter((path) => path.endsWith('.md'));
 
 interface PackageJson {
+  readonly exports: Readonly<Record<string, { readonly default: string }>>;
+  readonly bin: { readonly waybill: string };
   readonly scripts: Readonly<Record<string, string>>;
   readonly dependencies: Readonly<Record<string, string>>;
   readonly devDependencies: Readonly<Record<string, string>>;
@@ -34,6 +37,20 @@ describe('pages that are made', () => {
     const made = await generatedPages();
     const extra = files.filter((path) => GENERATED_FOLDERS.some((f) => path.startsWith(`${f}/`)) && !made.has(path));
     expect(extra, 'a page that nothing makes any more describes something that is gone').toEqual([]);
+  });
+});
+
+describe('the package', () => {
+  it('exports only what is built from a source that is there', () => {
+    const missing = Object.entries(manifest.exports).flatMap(([name, target]) => {
+      const source = target.default.replace('./dist/', 'src/').replace(/\.js$/, '.ts');
+      return files.some((path) => fits(path, source)) ? [] : [`${name}: ${source}`];
+    });
+    expect(missing).toEqual([]);
+  });
+
+  it('has its entry point where the command is said to be', () => {
+    expect(files).toContain(manifest.bin.waybill.replace('dist/', 'src/').replace(/\.js$/, '.ts'));
   });
 });
 
