@@ -95,7 +95,7 @@ function compareGenerations(
     for (const key of ['batches', 'sealed', 'unbatched'] as const) {
       if (expected[key] !== is[key])
         problems.push(
-          `lane ${lane.name} of run r${run}, generation ${generation}: ${expected[key]} ${key}, but ${is[key]} are there`,
+          `lane ${lane.name} of run r${run}, generation ${generation}: ${expected[key]} ${key}, ${is[key]} are there`,
         );
     }
   }

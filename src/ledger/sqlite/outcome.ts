@@ -4,15 +4,14 @@ import { asBatchId, type BatchId, showBatch } from '../../model/ids.ts';
 import { addBalances, type BatchState, moveBatch, moveRun, runStateOf } from '../../model/states.ts';
 import type { BatchRow, Child, Moved } from '../ledger.ts';
 import { BATCH_STATE, toCode } from './codes.ts';
-import { query } from './store.ts';
+import { lastIdEver, query } from './store.ts';
 import { BATCH, type BatchRecord, decodeBatch, packPicks, placesInRoot, readBatch } from './tables/batches.ts';
 import { countNotes, type NoteCounts, type RecordNote, saveNotes } from './tables/exceptions.ts';
 import { balanceOf, lanesOf } from './tables/lanes.ts';
 import { encodeRun, RUN, type RunRecord, readRun } from './tables/runs.ts';
 import type { Transaction } from './transaction.ts';
 
-const LAST_BATCH =
-  "SELECT max((SELECT coalesce(max(id), 0) FROM batch), (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'batch'))";
+const LAST_BATCH = lastIdEver('batch');
 export const nextBatchId = (tx: Transaction): BatchId => asBatchId(tx.next(LAST_BATCH));
 
 /** What a batch has come to, by its records alone. */

@@ -41,10 +41,15 @@ export interface Query {
 }
 
 /** `rest`: what stands after `SELECT … FROM table`. */
-export const query = (of: Table, rest: string): Query => ({
-  table: of,
-  sql: `SELECT ${of.columns.map((column) => `${of.name}.${column}`).join(', ')}, ${of.name}.chk FROM ${of.name} ${rest}`,
-});
+export function query(of: Table, rest: string): Query {
+  const columns = [...of.columns, 'chk'].map((column) => `${of.name}.${column}`).join(', ');
+  return { table: of, sql: `SELECT ${columns} FROM ${of.name} ${rest}` };
+}
+
+/** The largest id that a table has ever given out, rows that are gone again included. */
+export const lastIdEver = (of: string): string =>
+  `SELECT max(coalesce((SELECT max(id) FROM ${of}), 0),
+     coalesce((SELECT seq FROM sqlite_sequence WHERE name = '${of}'), 0))`;
 
 export type Param = number | string | Uint8Array | null;
 type Statement = Database.Statement<Param[], Cell[]>;

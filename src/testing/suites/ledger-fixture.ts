@@ -11,8 +11,9 @@ import type {
 } from '../../ledger/ledger.ts';
 import { WaybillError } from '../../model/errors.ts';
 import type { BatchId } from '../../model/ids.ts';
+import type { Receipt } from '../../model/receipt.ts';
 import type { BatchState } from '../../model/states.ts';
-import { allOf, OUTCOME, type Receipt, type Refusal } from '../../model/verdict.ts';
+import { allOf, OUTCOME, type Refusal } from '../../model/verdict.ts';
 
 /** A ledger under test, with a clock that stands still until it is told to move. */
 export interface LedgerBench {
@@ -195,7 +196,8 @@ export class Book {
   async balance(lane = 'api'): Promise<string> {
     const balance = (await this.ledger.read.balance(this.run)).get(lane);
     if (balance === undefined) return 'none';
-    return `${balance.delivered}/${balance.refused}/${balance.skipped}/${balance.inDoubt}/${balance.pending} of ${balance.read}`;
+    const { delivered, refused, skipped, inDoubt, pending, read } = balance;
+    return `${[delivered, refused, skipped, inDoubt, pending].join('/')} of ${read}`;
   }
 }
 

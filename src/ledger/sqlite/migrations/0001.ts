@@ -49,7 +49,11 @@ CREATE TABLE generation_lane (
   PRIMARY KEY (run, generation, lane)
 ) WITHOUT ROWID;
 
-CREATE TABLE segment (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, name TEXT NOT NULL, chk INTEGER NOT NULL, UNIQUE (run, name));
+CREATE TABLE segment (
+  id INTEGER PRIMARY KEY,
+  run INTEGER NOT NULL, name TEXT NOT NULL, chk INTEGER NOT NULL,
+  UNIQUE (run, name)
+);
 
 -- The keys of all batches of one lane that were sealed together, 16 bytes a record.
 CREATE TABLE members (
@@ -134,6 +138,7 @@ CREATE TABLE key_part (
   entries INTEGER NOT NULL, chk INTEGER NOT NULL
 );
 CREATE INDEX key_part_lane ON key_part (lane);
--- id: part * 2^20 + number of the page in the part. A table with rowids, since two blobs of 4,000 bytes fill a page of it.
+-- id: part * 2^20 + number of the page in the part. A table with rowids, since two blobs of 4,000 bytes fill a page.
+-- Without rowids, each of them would take an overflow page for itself.
 CREATE TABLE key_page (id INTEGER PRIMARY KEY, entries BLOB NOT NULL, chk INTEGER NOT NULL);
 `;

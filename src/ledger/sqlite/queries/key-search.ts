@@ -55,7 +55,7 @@ export class KeySearch {
     return keysOf(batch, members);
   }
 
-  /** Many keys are looked up in a table made of them; a few are searched for directly, which is several times faster. */
+  /** Many keys are looked up in a table made of them; a few are searched for directly, which is much faster. */
   #walk(wanted: readonly Uint8Array[], found: Sealed[][]): void {
     const table = wanted.length > FEW ? tableOf(wanted) : undefined;
     for (let next = indexedUpTo(this.#r.store, this.#lane); ; ) {

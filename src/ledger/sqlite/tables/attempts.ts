@@ -1,5 +1,5 @@
 import type { BatchId } from '../../../model/ids.ts';
-import type { Receipt } from '../../../model/verdict.ts';
+import type { Receipt } from '../../../model/receipt.ts';
 import type { Answer, AttemptRow, Notes } from '../../ledger.ts';
 import type { Cell } from '../../row-digest.ts';
 import { ANSWER_KIND, toCode, toWord } from '../codes.ts';

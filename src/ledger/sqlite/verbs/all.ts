@@ -13,7 +13,7 @@ import { seal } from './seal.ts';
 import { emitted, setPosition } from './set-position.ts';
 import { settle } from './settle.ts';
 
-/** Everything that writes. Each is synchronous, throws before or after its first write as it likes, and never commits. */
+/** Everything that writes. Each is synchronous, may throw before or after its first write, and never commits. */
 export const VERBS = {
   openRun,
   renewRun,

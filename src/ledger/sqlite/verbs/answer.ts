@@ -159,18 +159,17 @@ function again(tx: Transaction, batch: BatchRecord, ask: AttemptRef, print: numb
     const children = tx.store.many(CHILDREN_OF, batch.id).map((cells) => tx.row(decodeBatch(tx.store, cells)));
     return { state: batch.state, children };
   }
+  const name = `attempt ${ask.attempt} of batch ${showBatch(batch.id)}`;
   if (attempt.answer === 'lost') {
     throw new WaybillError(
       'FENCED',
-      `attempt ${ask.attempt} of batch ${showBatch(batch.id)} was given up as lost before this answer came; the batch is ${batch.state}`,
+      `${name} was given up as lost before this answer came; the batch is ${batch.state}`,
       { ids },
     );
   }
-  throw new WaybillError(
-    'MOVE_FORBIDDEN',
-    `attempt ${ask.attempt} of batch ${showBatch(batch.id)} was answered otherwise before: ${attempt.answer ?? 'not at all'}`,
-    { ids },
-  );
+  throw new WaybillError('MOVE_FORBIDDEN', `${name} was answered otherwise before: ${attempt.answer ?? 'not at all'}`, {
+    ids,
+  });
 }
 
 /** Tells one answer from another. */

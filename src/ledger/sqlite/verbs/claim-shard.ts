@@ -89,7 +89,8 @@ function lose(tx: Transaction, batch: BatchRecord, before: LeaseRecord | undefin
   const held = before === undefined ? 'nobody' : `${before.owner} under fence ${before.fence}`;
   const ended =
     before === undefined || before.untilMs === 0 ? 'released' : `valid until ${new Date(before.untilMs).toISOString()}`;
-  const reason = `not answered when ${lease.owner} took over with fence ${lease.fence} at ${new Date(tx.nowMs).toISOString()}; it was held by ${held}, ${ended}`;
+  const takeover = `${lease.owner} took over with fence ${lease.fence} at ${new Date(tx.nowMs).toISOString()}`;
+  const reason = `not answered when ${takeover}; it was held by ${held}, ${ended}`;
   const answered: AttemptRecord = {
     ...attempt,
     answer: 'lost',

@@ -20,7 +20,7 @@ import {
   pageId,
   partsOf,
 } from '../queries/key-pages.ts';
-import { query } from '../store.ts';
+import { lastIdEver, query } from '../store.ts';
 import { decodeMembers, MEMBERS_AFTER, type MembersRecord } from '../tables/members.ts';
 import type { Transaction } from '../transaction.ts';
 
@@ -33,7 +33,7 @@ const STEP_ENTRIES = 65_536;
 const FAN_IN = 8;
 
 const LANE_ROW = query(KEY_LANE, 'WHERE lane = ?');
-const OPEN_GENERATIONS = `SELECT count(*) FROM generation WHERE run = (SELECT run FROM lane WHERE id = ?) AND state = ${toCode(GENERATION_STATE, 'open')}`;
+const IN_STATE = 'SELECT count(*) FROM generation WHERE run = (SELECT run FROM lane WHERE id = ?) AND state = ?';
 const LANES = 'SELECT id FROM lane WHERE (? IS NULL OR run = ?) ORDER BY id';
 
 export function indexKeys(tx: Transaction, ask: { run?: RunId }): { done: boolean } {
@@ -104,7 +104,7 @@ function toMerge(tx: Transaction, lane: number, parts: readonly KeyPart[]): KeyP
   const levels = new Map<number, KeyPart[]>();
   for (const part of parts) levels.set(part.level, [...(levels.get(part.level) ?? []), part]);
   for (const [, same] of [...levels].sort(([a], [b]) => a - b)) if (same.length >= FAN_IN) return same.slice(0, FAN_IN);
-  if (tx.store.scalar(OPEN_GENERATIONS, lane) !== 0) return [];
+  if (tx.store.scalar(IN_STATE, lane, toCode(GENERATION_STATE, 'open')) !== 0) return [];
   const sorted = [...parts].sort((a, b) => a.entries - b.entries);
   const largest = sorted[sorted.length - 1]?.entries ?? 0;
   const rest = sorted.slice(0, -1).reduce((sum, part) => sum + part.entries, 0);
@@ -186,8 +186,7 @@ function append(tx: Transaction, part: KeyPart, entries: Entries): void {
   part.entries += entries.length;
 }
 
-const LAST_PART =
-  "SELECT max((SELECT coalesce(max(id), 0) FROM key_part), (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'key_part'))";
+const LAST_PART = lastIdEver('key_part');
 
 function createPart(tx: Transaction, lane: number, level: number): KeyPart {
   const part: KeyPart = { id: tx.next(LAST_PART), lane, level, into: null, firstPage: 0, endPage: 0, entries: 0 };

@@ -46,9 +46,10 @@ export function openRun(tx: Transaction, ask: OpenRun & { readonly freshId: stri
 function refuseWhileHeld(tx: Transaction, run: RunRecord): void {
   const lease = readLease(tx.store, run.id, RUN_LEASE.lane, RUN_LEASE.shard);
   if (lease === undefined || lease.untilMs <= tx.nowMs) return;
+  const left = lease.untilMs - tx.nowMs;
   throw new WaybillError(
     'LEASE_HELD',
-    `run ${showRun(run.id)} of ${run.flow} for ${run.window} is held by ${lease.owner} for another ${lease.untilMs - tx.nowMs} ms`,
+    `${run.flow} for ${run.window} (${showRun(run.id)}) is held by ${lease.owner} for another ${left} ms`,
     {
       ids: { run: showRun(run.id), owner: lease.owner, leaseUntilMs: lease.untilMs },
     },

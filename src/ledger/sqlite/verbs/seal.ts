@@ -4,6 +4,7 @@ import { asBatchId, type BatchId, type RunId, showRun } from '../../../model/ids
 import type { Position } from '../../../model/position.ts';
 import type { LaneCounts, Seal, SealedBatch, Unbatched } from '../../ledger.ts';
 import { nextBatchId } from '../outcome.ts';
+import { lastIdEver } from '../store.ts';
 import type { BatchRecord } from '../tables/batches.ts';
 import {
   encodeGeneration,
@@ -75,10 +76,8 @@ export function seal(tx: Transaction, ask: PackedSeal): { batches: readonly Batc
   return { batches: ids };
 }
 
-const LAST_MEMBERS =
-  "SELECT max((SELECT coalesce(max(id), 0) FROM members), (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'members'))";
-const LAST_UNBATCHED =
-  "SELECT max((SELECT coalesce(max(id), 0) FROM unbatched), (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'unbatched'))";
+const LAST_MEMBERS = lastIdEver('members');
+const LAST_UNBATCHED = lastIdEver('unbatched');
 
 function sealLane(tx: Transaction, ask: PackedSeal, packed: PackedLane, ids: BatchId[]): void {
   const lane = requireLane(tx.store, ask.run, packed.lane);

@@ -121,7 +121,7 @@ function sendAgain(
   if (batch.inDoubt < batch.records) {
     throw new WaybillError(
       'MOVE_FORBIDDEN',
-      `only ${batch.inDoubt} of ${batch.records} records of batch ${showBatch(batch.id)} are in doubt; they can be sent again in a child only`,
+      `${batch.inDoubt} of ${batch.records} records of batch ${showBatch(batch.id)} are in doubt: a child must take them`,
       {
         ids: { batch: showBatch(batch.id) },
       },
