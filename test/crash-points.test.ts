@@ -66,6 +66,7 @@ class World {
     };
     const signals = { stop: never, abort: never };
     const running = runJob(this.#job(plan), { owner, leaseMs: 600_000 }, services, signals);
+    // A process that has died is not heard any more, whatever its promises come to.
     running.catch(() => undefined);
     return await drive(this.ports, Promise.race([running, plan.dead.then(() => 'died' as const)]));
   }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import type { Ports } from '../model/ports.ts';
 
 /** Timers of Node take no more than this; longer sleeps are made of several. */
@@ -15,7 +16,14 @@ export function realPorts(): Ports {
   };
 }
 
+/** Signals on which many may sleep at once: one signal ends all the sends of a lane. */
+const crowded = new WeakSet<AbortSignal>();
+
 async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  if (signal !== undefined && !crowded.has(signal)) {
+    crowded.add(signal);
+    setMaxListeners(0, signal);
+  }
   const end = performance.now() + Math.max(0, ms);
   do {
     signal?.throwIfAborted();

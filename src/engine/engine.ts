@@ -47,7 +47,7 @@ export interface LaneJob {
   readonly limits: Limits;
   readonly rate?: Rate;
   readonly onDoubt: DoubtPolicy;
-  /** A new generation brings a key with other content. `hold`: list it as skipped. `append`: send it as a new record. */
+  /** What a new generation does with a key whose content is another: list it as skipped, send it as a new record… */
   readonly onChanged: 'hold' | 'append' | 'ignore' | 'fail';
   readonly retry: RetryPolicy;
 }

@@ -1,11 +1,11 @@
 import { KEY_BYTES } from '../model/chunk.ts';
 
 const BLOCK_WORDS = 16;
-const BITS_PER_KEY = 12;
+const BITS_PER_KEY = 16;
 const FIRST_LAYER_KEYS = 65_536;
-/** 24 MiB of filter; beyond the keys that it is made for it only asks the ledger more often. */
+/** 32 MiB of filter; beyond the keys that it is made for it only asks the ledger more often. */
 const LAST_LAYER_KEYS = 16_777_216;
-const PROBES = 7;
+const PROBES = 8;
 
 /**
  * Says of a key "surely new" or "perhaps seen". It saves the question to the ledger for nearly every new record and

@@ -1,7 +1,8 @@
-import type { LedgerReader, RecordRef } from '../ledger/ledger.ts';
+import type { BatchRow, LedgerReader, RecordRef } from '../ledger/ledger.ts';
 import type { Staging } from '../ledger/staging.ts';
 import { DIGEST_BYTES, type Identities, KEY_BYTES } from '../model/chunk.ts';
 import type { BatchId, RunId } from '../model/ids.ts';
+import { everyRow } from '../model/pages.ts';
 import type { RecordState } from '../model/states.ts';
 import { KeyFilter } from './key-filter.ts';
 
@@ -70,14 +71,12 @@ export class LaneMemory {
 
   /** Fills the filter with the keys that the lane has already. */
   async load(): Promise<void> {
-    for (let after = 0; ; ) {
-      const page = await this.#reader.laneKeys({ run: this.#at.run, lane: this.#at.lane, after, limit: 500 });
-      for (const { keys } of page) {
-        for (let nth = 0; nth < keys.length / KEY_BYTES; nth++) this.#filter.add(keys, nth);
-      }
-      const last = page.at(-1);
-      if (last === undefined) return;
-      after = last.batch;
+    const at = { run: this.#at.run, lane: this.#at.lane };
+    for await (const { keys } of everyRow(
+      (page) => this.#reader.laneKeys({ ...at, ...page }),
+      (row) => row.batch,
+    )) {
+      for (let nth = 0; nth < keys.length / KEY_BYTES; nth++) this.#filter.add(keys, nth);
     }
   }
 
@@ -114,19 +113,23 @@ export class LaneMemory {
   async vanished(): Promise<RecordRef[]> {
     const gone: RecordRef[] = [];
     if (!this.#compares) return gone;
-    for (let after = 0; ; ) {
-      const page = await this.#reader.batches({ run: this.#at.run, lane: this.#at.lane, after, limit: 500 });
-      for (const batch of page) {
-        if (batch.generation >= this.#at.generation || batch.parent !== undefined) continue;
-        const bits = this.#present.get(batch.id);
-        for (let index = 0; index < batch.records; index++) {
-          if (!isSet(bits, index)) gone.push({ batch: batch.id, index });
-        }
-      }
-      const last = page.at(-1);
-      if (last === undefined) return gone;
-      after = last.id;
+    const at = { run: this.#at.run, lane: this.#at.lane };
+    for await (const batch of everyRow(
+      (page) => this.#reader.batches({ ...at, ...page }),
+      (row) => row.id,
+    )) {
+      if (batch.generation < this.#at.generation && batch.parent === undefined) gone.push(...this.#absentOf(batch));
     }
+    return gone;
+  }
+
+  #absentOf(batch: BatchRow): RecordRef[] {
+    const bits = this.#present.get(batch.id);
+    const absent: RecordRef[] = [];
+    for (let index = 0; index < batch.records; index++) {
+      if (!isSet(bits, index)) absent.push({ batch: batch.id, index });
+    }
+    return absent;
   }
 
   #judgeOne(identities: Identities, nth: number, hits: readonly Hit[], inChunk: ReadonlySet<string>): Judgement {

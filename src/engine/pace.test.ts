@@ -13,6 +13,7 @@ async function countWithin(pace: Pace, ports: VirtualPorts, ms: number, size = {
       await pace.acquire(size, stop.signal);
       sent++;
     }
+    // Ended by `stop` below.
   })().catch(() => undefined);
   await ports.advance(ms);
   ended = true;

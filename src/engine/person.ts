@@ -4,6 +4,7 @@ import { assertNever } from '../model/assert.ts';
 import type { Framing } from '../model/batch.ts';
 import { WaybillError } from '../model/errors.ts';
 import { type BatchId, type RunId, showBatch } from '../model/ids.ts';
+import { everyRow } from '../model/pages.ts';
 import { Payloads } from './payloads.ts';
 import { sendAgain } from './settle.ts';
 
@@ -14,8 +15,6 @@ export interface PersonServices {
   /** How the records of a lane stand in its batches. */
   framing(batch: BatchRow): Framing;
 }
-
-const PAGE = 500;
 
 /** Settles doubts by a person's word. Nothing is sent here: what is to be sent again is sealed for the next start. */
 export async function settleByPerson(
@@ -70,13 +69,13 @@ async function doubtsOf(
     doubts.push(found);
   }
   if (ask.run === undefined) return doubts;
-  for (let after = 0; ; ) {
-    const page = await ledger.read.doubts({ run: ask.run, after, limit: PAGE });
-    doubts.push(...page);
-    const last = page.at(-1);
-    if (last === undefined) return doubts;
-    after = last.id;
-  }
+  const { run } = ask;
+  for await (const one of everyRow(
+    (page) => ledger.read.doubts({ run, ...page }),
+    (row) => row.id,
+  ))
+    doubts.push(one);
+  return doubts;
 }
 
 /** Makes children of what was refused, for the next start to send: of some batches, or of all of a run. */
@@ -102,13 +101,14 @@ async function refusedBatches(
   const batches: BatchRow[] = [];
   for (const id of ask.batches ?? []) batches.push(await ledger.read.batch(id));
   if (ask.run === undefined) return batches;
-  for (let after = 0; ; ) {
-    const page = await ledger.read.batches({ run: ask.run, states: ['refused', 'partial'], after, limit: PAGE });
-    batches.push(...page);
-    const last = page.at(-1);
-    if (last === undefined) return batches;
-    after = last.id;
+  const refused = { run: ask.run, states: ['refused', 'partial'] as const };
+  for await (const one of everyRow(
+    (page) => ledger.read.batches({ ...refused, ...page }),
+    (row) => row.id,
+  )) {
+    batches.push(one);
   }
+  return batches;
 }
 
 /** Places of the refused records in the batch, rising. */

@@ -1,6 +1,7 @@
 import { identify } from '../formats/identify.ts';
 import type { Ledger, RunRow } from '../ledger/ledger.ts';
 import type { Staging } from '../ledger/staging.ts';
+import { everyRow } from '../model/pages.ts';
 import { EMPTY_BALANCE } from '../model/states.ts';
 import type { Job, LaneJob, Plan, PlannedLane } from './engine.ts';
 import { decideReading, orderOf } from './extract.ts';
@@ -151,19 +152,17 @@ class LaneDraft {
     const { read } = this.#services.ledger!;
     const at = { run: this.#run.id, lane: this.#lane.name };
     let doubts = 0;
-    for (let after = 0; ; ) {
-      const page = await read.batches({ ...at, states: ['sealed', 'sending', 'in-doubt'], after, limit: 1_000 });
-      for (const batch of page) {
-        if (batch.state !== 'sealed') doubts++;
-        else {
-          ready.batches++;
-          ready.records += batch.records;
-          ready.bytes += batch.bytes;
-        }
+    const open = { ...at, states: ['sealed', 'sending', 'in-doubt'] as const };
+    for await (const batch of everyRow(
+      (page) => read.batches({ ...open, ...page }),
+      (row) => row.id,
+    )) {
+      if (batch.state !== 'sealed') doubts++;
+      else {
+        ready.batches++;
+        ready.records += batch.records;
+        ready.bytes += batch.bytes;
       }
-      const last = page.at(-1);
-      if (last === undefined) break;
-      after = last.id;
     }
     return { ready, doubts, balance: (await read.balance(this.#run.id)).get(this.#lane.name) ?? EMPTY_BALANCE };
   }

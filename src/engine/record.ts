@@ -71,7 +71,7 @@ async function keptAsEvidence(services: Services, entry: JournalEntry, journaled
   services.notice({
     level: 'warning',
     kind: 'answer-too-late',
-    message: `an answer (${entry.answer.kind}) to attempt ${entry.attempt} of ${showBatch(entry.batch)} came after its lease had passed on`,
+    message: `the answer to attempt ${entry.attempt} of ${showBatch(entry.batch)} came after its lease had passed on`,
     ids: { batch: showBatch(entry.batch), attempt: entry.attempt },
   });
   if (journaled) await services.journal.strike(entry);

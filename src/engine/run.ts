@@ -8,6 +8,7 @@ import type { Job, LaneJob, LaneSummary, RunAsk, RunSummary, Services, StopSigna
 import { decideReading, Extraction, type Reading } from './extract.ts';
 import { LaneFeed } from './feed.ts';
 import type { Decided } from './intake.ts';
+import { KeyIndexing } from './key-indexing.ts';
 import { type LaneRuntime, LaneTally, laneRuntime } from './lane.ts';
 import { LeaseKeeper } from './lease.ts';
 import { watchForOrders } from './orders.ts';
@@ -97,10 +98,12 @@ class Start {
   readonly #signals: StopSignals;
   #feeds: LaneFeed[] = [];
   readonly #progress: ProgressTeller;
+  readonly #indexing: KeyIndexing;
 
   constructor(facts: StartFacts) {
     this.#facts = facts;
     const { services } = facts;
+    this.#indexing = new KeyIndexing(services.ledger, facts.opened.run.id);
     this.#progress = new ProgressTeller(services.ports, this.#tallies, services.progress?.bind(services));
     this.#signals = {
       stop: AbortSignal.any([facts.signals.stop, facts.signals.abort, this.#halt.signal, facts.lease.lost]),
@@ -128,6 +131,8 @@ class Start {
     try {
       deliveries = await this.#work(reading);
     } finally {
+      // Last, when nothing is to be sent any more: a step of it would hold up intents and answers.
+      await this.#indexing.close(!this.#signals.stop.aborted);
       this.#halt.abort();
       await orders;
     }
@@ -231,10 +236,9 @@ class Start {
   #sealed(decided: readonly Decided[]): void {
     for (const { batches, unbatched, counts } of decided) {
       const tally = this.#tallies.get(counts.lane)!;
-      tally.move(
-        batches.reduce((sum, batch) => sum + batch.records, 0),
-        'pending',
-      );
+      const records = batches.reduce((sum, batch) => sum + batch.records, 0);
+      tally.move(records, 'pending');
+      this.#indexing.sealed(records);
       for (const one of unbatched) tally.move(1, one.state);
     }
     for (const feed of this.#feeds) feed.sealed(true);
@@ -283,12 +287,13 @@ class Start {
     const generation = (await services.ledger.read.generations(opened.run.id)).at(-1);
     for (const lane of generation?.lanes ?? []) {
       if (lane.duplicates > 0) {
-        const message = `${lane.duplicates} records of lane ${lane.lane} have a key that came before in this extraction`;
+        const message = `${lane.duplicates} records of lane ${lane.lane} have a key that came before in this reading`;
         services.notice({ level: 'warning', kind: 'duplicate-keys', message, ids: { lane: lane.lane } });
       }
       if (kind === 'first' || kind === 'resend') continue;
       const fresh = lane.read - lane.same - lane.changed;
-      const message = `compared with what was there: ${lane.same} same, ${fresh} new, ${lane.changed} changed, ${lane.vanished} vanished`;
+      const figures = `${lane.same} same, ${fresh} new, ${lane.changed} changed, ${lane.vanished} vanished`;
+      const message = `compared with what was there: ${figures}`;
       services.notice({ level: 'info', kind: 'generation-compared', message, ids: { lane: lane.lane } });
     }
   }

@@ -1,5 +1,5 @@
 import { ERROR_CODES, type ErrorCode } from './error-codes.ts';
-import type { Receipt } from './verdict.ts';
+import type { Receipt } from './receipt.ts';
 
 export interface ErrorDetails {
   /** What to do about it; the catalogue's advice when absent. */

@@ -1,4 +1,5 @@
 import { assert } from './assert.ts';
+import type { Receipt } from './receipt.ts';
 
 /** What is known of one record after an attempt. Zero is no outcome: a forgotten record cannot pass for applied. */
 export const OUTCOME = { applied: 1, refused: 2, unknown: 3 } as const;
@@ -14,18 +15,6 @@ export interface Refusal {
   readonly message: string;
   /** The same record may pass later without being changed (throttled, locked). */
   readonly retryable: boolean;
-}
-
-/** What the sink answered, kept as evidence. */
-export interface Receipt {
-  /** One line that names no record's content: `200 OK, 97 of 100 applied`. */
-  readonly summary: string;
-  /** The sink's own id for what it did: request id, job handle, remote ids. */
-  readonly reference?: string;
-  /** The place that the sink now stands at, for sinks with positions. */
-  readonly position?: string;
-  /** The answer's beginning, kept only where something was refused or unclear. At most 10 KB. */
-  readonly excerpt?: string;
 }
 
 /**

@@ -12,6 +12,7 @@ export async function drive<T>(ports: VirtualPorts, promise: Promise<T>): Promis
   const done = promise.finally(() => {
     settled = true;
   });
+  // Heard below, when it has settled; until then nobody waits for it.
   done.catch(() => undefined);
   for (let step = 0; !settled; step++) {
     if (step >= STEPS_MAX) throw new RangeError(`not settled within ${STEPS_MAX * STEP_MS} ms of virtual time`);

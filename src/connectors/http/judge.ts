@@ -1,6 +1,7 @@
 import type { Batch, Payload } from '../../model/batch.ts';
 import { NotAppliedError, RefusedError } from '../../model/errors.ts';
-import { applied, OUTCOME, type Receipt, unknown, type Verdict } from '../../model/verdict.ts';
+import type { Receipt } from '../../model/receipt.ts';
+import { applied, OUTCOME, unknown, type Verdict } from '../../model/verdict.ts';
 import type { Account, Sent } from './account.ts';
 import { classOf, retryAfterMs } from './outcome.ts';
 import { readReceipt } from './receipt.ts';

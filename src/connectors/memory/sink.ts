@@ -2,7 +2,8 @@ import { Buffer } from 'node:buffer';
 import { type Batch, type Framing, LINES, type Limits, type Payload } from '../../model/batch.ts';
 import { NotAppliedError, RefusedError } from '../../model/errors.ts';
 import type { Clock } from '../../model/ports.ts';
-import { allOf, OUTCOME, type Receipt, type Refusal, type Verdict } from '../../model/verdict.ts';
+import type { Receipt } from '../../model/receipt.ts';
+import { allOf, OUTCOME, type Refusal, type Verdict } from '../../model/verdict.ts';
 import type { Abilities, AbilityFacts, Found, Permit, Rate, Sink } from '../connector.ts';
 import { type MemoryAnswer, type MemoryCall, type MemoryEffect, MemoryTable } from './store.ts';
 

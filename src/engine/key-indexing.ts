@@ -1,0 +1,52 @@
+import type { Ledger } from '../ledger/ledger.ts';
+import type { RunId } from '../model/ids.ts';
+
+/** Sealing this many records more is worth a step: fewer would make parts that are too small. */
+const WORTH_A_STEP = 65_536;
+
+/**
+ * Builds the ledger's key index beside the work, a bounded step at a time. Nothing depends on how far it has come;
+ * an extraction only asks faster, and so does whoever looks for a record.
+ */
+export class KeyIndexing {
+  readonly #ledger: Ledger;
+  readonly #run: RunId;
+  #waiting = 0;
+  #working: Promise<void> = Promise.resolve();
+  #busy = false;
+  #stopped = false;
+
+  constructor(ledger: Ledger, run: RunId) {
+    this.#ledger = ledger;
+    this.#run = run;
+  }
+
+  sealed(records: number): void {
+    this.#waiting += records;
+    if (this.#waiting >= WORTH_A_STEP) this.#begin();
+  }
+
+  /** Brings in what is left, unless `complete` is false: then only the step under way is waited for. */
+  async close(complete: boolean): Promise<void> {
+    this.#stopped = !complete;
+    if (complete) this.#begin();
+    await this.#working;
+  }
+
+  #begin(): void {
+    this.#waiting = 0;
+    if (this.#busy) return;
+    this.#busy = true;
+    this.#working = this.#work();
+    // Heard by `close`, which everybody calls: until then nobody waits for it.
+    this.#working.catch(() => undefined);
+  }
+
+  async #work(): Promise<void> {
+    try {
+      for (let done = false; !done && !this.#stopped; ) done = (await this.#ledger.indexKeys({ run: this.#run })).done;
+    } finally {
+      this.#busy = false;
+    }
+  }
+}
