@@ -34,7 +34,7 @@ const airports = readFileSync(data, 'utf8').trim().split('\n').length - 1;
 const peer = await startPeer();
 const env = { ...process.env, API_URL: peer.url };
 try {
-  await demonstrate();
+  await settleAndFinish(await demonstrate());
 } finally {
   peer.process.kill();
   rmSync(folder, { recursive: true, force: true });
@@ -83,7 +83,10 @@ async function demonstrate() {
 
   step(6, 'Where is one airport, and why?');
   show(['trace', 'SFO'], [0]);
+  return { doubts, run };
+}
 
+async function settleAndFinish({ doubts, run }) {
   step(7, "The API's owner finds the batches in the access log, so a person settles the doubt");
   for (const doubt of doubts) {
     const there = await ask(`/_peer/received`);
@@ -114,9 +117,7 @@ async function demonstrate() {
     [...final.values()].every((count) => count === 1),
     'each of them once',
   );
-  say(
-    `\n${bold(`All ${airports} airports are there, each once.`)} Run ${run.id} says of every one of them how it got there.`,
-  );
+  say(`\n${bold(`All ${airports} airports are there, each once.`)} ${run.id} says of every one how it got there.`);
 }
 
 /** The API's own record of what it applied: how often it holds each airport. */

@@ -14,7 +14,7 @@ export const ERROR_CODES = {
   USAGE: entry(2, 'The command was given words that it does not understand.', 'See `waybill help COMMAND`.'),
   CONFIG_INVALID: entry(
     2,
-    'The flow file holds something that its schema does not allow: an unknown key, a missing one, a value of the wrong kind.',
+    'The flow file holds what its schema does not allow: an unknown key, a missing one, a value of the wrong kind.',
     'Correct the place that is named (file:line:column), then run `waybill check`.',
   ),
   CONFIG_NOT_FOUND: entry(
@@ -77,7 +77,7 @@ export const ERROR_CODES = {
   ),
   CSV_INVALID: entry(
     3,
-    'A row of the source is not CSV as RFC 4180 has it, has another number of fields than the header, or holds a value of another type than declared.',
+    'A row is not CSV as RFC 4180 has it, has more or fewer fields than the header, or a value of another type.',
     'Correct the row that is named, or describe the file in the flow (delimiter, quote, types); the other rows go on.',
   ),
   TEXT_INVALID: entry(
@@ -138,7 +138,7 @@ export const ERROR_CODES = {
   ),
   LEDGER_CORRUPT: entry(
     1,
-    'The ledger does not agree with its own digests: something changed it behind its back. Nothing is decided on the strength of it.',
+    'The ledger disagrees with its own digests: something changed it behind its back. Nothing is decided by it.',
     'Stop, keep a copy, and run `waybill verify`; restore the ledger from a backup if it stays broken.',
   ),
   LEDGER_BUSY: entry(5, 'The ledger is held by another process for too long.', 'Try again.'),

@@ -95,7 +95,7 @@ describe('a batch whose answer was lost', () => {
     expect(counts(job.held()).size).toBe(250);
   });
 
-  it('U10: a sink that was only half-way through is asked record by record; only the missing ones are sent', async () => {
+  it('U10: a sink that was only half-way through is asked of each record; only the missing ones are sent', async () => {
     await open({
       behaviour: { faults: [{ when: { nth: [2] }, apply: 'half', answer: 'close' }], idAt: 'member_id' },
       sink: {
@@ -111,7 +111,7 @@ describe('a batch whose answer was lost', () => {
     expect(counts(job.held()).size).toBe(250);
   });
 
-  it('U10: a sink that knows idempotency keys gets the same bytes under the same key, and keeps them once', async () => {
+  it('U10: a sink that knows idempotency keys gets the same bytes under one key, and keeps them once', async () => {
     await open({
       behaviour: { ...lostAnswer, idempotency: { header: 'idempotency-key', horizonMs: 86_400_000 } as never },
       sink: { ...one, idempotencyKey: '{ horizon: 24h }' },
@@ -134,7 +134,8 @@ describe('a batch that the API takes in part', () => {
     reject: [{ path: 'member_id', values: [105, 120], code: 'Throttled', message: 'later' }],
   };
   const receipt =
-    '{ shape: echoed-record, path: data.unprocessedRecords, key: record.member_id, recordKey: member_id, error: error.message, code: error.code, retryable: { codes: [Throttled] } }';
+    '{ shape: echoed-record, path: data.unprocessedRecords, key: record.member_id, recordKey: member_id, ' +
+    'error: error.message, code: error.code, retryable: { codes: [Throttled] } }';
 
   it('U12: a rerun sends a batch of only the failed records, and its trace points to the first batch', async () => {
     await open({

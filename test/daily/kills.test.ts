@@ -12,7 +12,7 @@ const open = async (options: DailyJobOptions = {}): Promise<DailyJob> => {
 const KILLS = 12;
 
 describe('a process that is killed with SIGKILL', () => {
-  it(`U09, U22: ${KILLS} times at any moment loses nothing and sends nothing twice; the books agree with the API`, async () => {
+  it(`U09, U22: ${KILLS} times at any moment loses nothing, sends nothing twice, and keeps true books`, async () => {
     await open({ members: members(4_000), behaviour: { delayMs: 15 } });
     let killed = 0;
     for (let start = 0; start < KILLS; start++) {
@@ -57,7 +57,7 @@ describe('a process that is killed with SIGKILL', () => {
     expect(await read.verify()).toEqual([]);
   }, 60_000);
 
-  it('U22: the sum of states equals the number of records read at every moment, seen from another process', async () => {
+  it('U22: states add up to the records read at every moment, as another process sees them', async () => {
     await open({
       members: members(2_000),
       behaviour: { delayMs: 20, faults: [{ when: { every: 7 }, answer: 'close', apply: 'half' }] },

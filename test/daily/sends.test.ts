@@ -72,7 +72,7 @@ describe('a day that is sent', () => {
     expect(sent?.records[41]).toMatchObject({ member_id: 142 });
   });
 
-  it('U05: one query tells of any batch its records, state, attempts, receipt and reason; batches are listed by state', async () => {
+  it('U05: one query tells of a batch its records, state, attempts and reason; batches are listed by state', async () => {
     const behaviour = { faults: [{ when: { nth: [2] }, answer: 'close' as const, apply: 'all' as const }] };
     await open({ behaviour, sink: { inFlight: '1' } });
     await job.run();
@@ -129,7 +129,7 @@ describe('a day that is sent', () => {
     expect(job.held().sort((a, b) => a - b)).toEqual(range(1, 300));
   });
 
-  it('U08: after complete success a rerun sends nothing and says so; a full resend needs a flag and is recorded', async () => {
+  it('U08: after success a rerun sends nothing and says so; a full resend needs a flag and is recorded', async () => {
     await open();
     await job.run();
     expect(job.peer.received).toHaveLength(3);
@@ -157,7 +157,7 @@ describe('a day that is sent', () => {
     expect(generations.at(-1)).toMatchObject({ kind: 'resend', reason: expect.stringContaining('they lost it') });
   });
 
-  it('U14, A03: any flow is traced without code of its own; a new flow and changed parameters are lines in the file', async () => {
+  it('U14, A03: any flow is traced without code of its own; a new flow is a few lines in the file', async () => {
     await open({ members: members(20) });
     job.configure({
       source: {
@@ -176,7 +176,7 @@ describe('a day that is sent', () => {
     expect(traces).toHaveLength(1);
   });
 
-  it('U15: batches are staged before they are sent, can be looked at and downloaded, and are what is sent', async () => {
+  it('U15: batches are staged before they are sent, can be looked at and downloaded, and are sent so', async () => {
     await open();
     await job.run();
     const shown = await job.cli(['batches', 'show', 'b2', '--payload']);
@@ -189,7 +189,7 @@ describe('a day that is sent', () => {
     expect(JSON.parse(job.read('b3.json'))).toHaveLength(50);
   });
 
-  it('U16: staged files and their manifest live in any folder, and a run can be told "these batches only"', async () => {
+  it('U16: staged files live in any folder, and a run can be told "these batches only"', async () => {
     await open({ members: members(500), top: 'staging: { folder: elsewhere/frozen }' });
     job.peer.set({ faults: [{ times: 1, answer: { status: 429 } }] });
     job.configure({
