@@ -9,7 +9,7 @@ export type Entries = BigUint64Array;
 
 export const ENTRY_BYTES = 8;
 /** Two pages of 4,000 bytes, their row headers and digests fill a page of 8 KiB of the database. */
-export const ENTRIES_PER_PAGE = 500;
+export const ENTRIES_PER_PAGE = 504;
 
 export interface KeyPage {
   /** Batch, hash, batch, hash… */

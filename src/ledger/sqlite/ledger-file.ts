@@ -16,7 +16,7 @@ export interface LedgerFile {
 
 /** `WBld`: tells a ledger from any other SQLite file. */
 const APPLICATION_ID = 0x57426c64;
-const PAGE_BYTES = 8192;
+const PAGE_BYTES = 4096;
 const BUSY_TIMEOUT_MS = 5000;
 /** How large a file may be for its pages to be checked whenever it is opened; about 60 ms then. */
 const CHECKED_AT_OPEN_BYTES = 64 * 1024 * 1024;

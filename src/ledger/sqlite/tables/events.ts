@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import { asBatchId, asRunId, type BatchId, type RunId } from '../../../model/ids.ts';
 import type { EventKind, EventRow } from '../../ledger.ts';
 import type { Cell } from '../../row-digest.ts';
-import { EVENT_KIND, toWord } from '../codes.ts';
+import { ANSWER_KIND, BATCH_STATE, type Code, EVENT_KIND, toCode, toWord } from '../codes.ts';
 import { corrupt } from '../failure.ts';
 import { query, type Store, table } from '../store.ts';
 
@@ -83,17 +83,34 @@ const DETAIL: Readonly<Record<EventKind, readonly string[]>> = {
   'position-set': ['source', 'position', 'who'],
 };
 
+/** Details that are one of a few words, by kind; stored as their numbers, since most events are of these kinds. */
+const WORDS: Partial<Record<EventKind, Readonly<Record<string, Code<string>>>>> = {
+  answered: { answer: ANSWER_KIND, state: BATCH_STATE },
+  settled: { state: BATCH_STATE },
+};
+
 export function packDetail(kind: EventKind, detail: Readonly<Record<string, unknown>>): string | null {
-  const names = DETAIL[kind];
+  const [names, words] = [DETAIL[kind], WORDS[kind]];
   let count = names.length;
   while (count > 0 && detail[names[count - 1] as string] === undefined) count--;
-  return count === 0 ? null : JSON.stringify(names.slice(0, count).map((name) => detail[name] ?? null));
+  if (count === 0) return null;
+  const values = names.slice(0, count).map((name) => {
+    const code = words?.[name];
+    return code === undefined ? (detail[name] ?? null) : toCode(code, detail[name] as string);
+  });
+  return JSON.stringify(values);
 }
 
-function unpackDetail(kind: EventKind, text: string | null): Record<string, unknown> {
+function unpackDetail(store: Store, kind: EventKind, text: string | null): Record<string, unknown> {
+  const [names, words] = [DETAIL[kind], WORDS[kind]];
   const values = text === null ? [] : (JSON.parse(text) as unknown[]);
-  const names = DETAIL[kind];
-  return Object.fromEntries(values.flatMap((value, nth) => (value === null ? [] : [[names[nth] as string, value]])));
+  const entries = values.flatMap((value, nth): [string, unknown][] => {
+    const name = names[nth] as string;
+    const code = words?.[name];
+    if (value === null) return [];
+    return [[name, code === undefined ? value : toWord(code, value as number, store.place)]];
+  });
+  return Object.fromEntries(entries);
 }
 
 export function toEventRow(store: Store, event: EventCells): EventRow {
@@ -103,7 +120,7 @@ export function toEventRow(store: Store, event: EventCells): EventRow {
     run: asRunId(event.run),
     atMs: event.atMs,
     kind,
-    detail: unpackDetail(kind, event.detail),
+    detail: unpackDetail(store, kind, event.detail),
     ...(event.batch === null ? {} : { batch: asBatchId(event.batch) as BatchId }),
   };
 }

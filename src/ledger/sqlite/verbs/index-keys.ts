@@ -131,10 +131,11 @@ function mergeStep(tx: Transaction, target: KeyPart, sources: readonly KeyPart[]
     return { part, entries: concat(runs), ended: end === part.endPage };
   });
   const counts = mergeable(heads);
-  append(tx, target, mergeEntries(heads.map((head, nth) => head.entries.subarray(0, counts[nth]))));
+  // Taken away first, so that the pages that come free are filled again in the same transaction.
   heads.forEach((head, nth) => {
     consume(tx, head.part, head.entries, counts[nth] as number);
   });
+  append(tx, target, mergeEntries(heads.map((head, nth) => head.entries.subarray(0, counts[nth]))));
   savePart(tx, target);
 }
 
