@@ -89,13 +89,14 @@ export class Intake {
     const nths = [...rows.order.subarray(from)].filter((nth) => nth >= 0 && places[nth]! >= 0 && !missing.has(nth));
     const judgements = await this.#memory.judge(rows.identities, nths);
     const payloadDigests = digestSpans(converted.bytes, converted.spans, this.#seed);
+    let judged = 0;
     for (let i = from; i < rows.order.length; i++) {
       const nth = rows.order[i]!;
       const row = rows.rowsBefore + i + 1;
       if (nth < 0) this.#reject(row, rows.chunk.rejects![-1 - nth]!);
       else if (missing.has(nth)) this.#reject(row, { row, code: 'KEY_MISSING', message: 'the record has no key' });
       else if (places[nth]! < 0) this.#unmapped(row, nth, rows, converted);
-      else this.#judged(row, nth, judgements.get(nth)!, { rows, converted, place: places[nth]!, payloadDigests });
+      else this.#judged(row, nth, judgements[judged++]!, { rows, converted, place: places[nth]!, payloadDigests });
     }
     if (this.#packer.records === 0) this.#finalise();
   }
@@ -123,7 +124,6 @@ export class Intake {
     judgement: Judgement,
     at: { rows: ChunkRows; converted: Converted; place: number; payloadDigests: Uint8Array },
   ): void {
-    const key = at.rows.identities.keys.slice(nth * KEY_BYTES, (nth + 1) * KEY_BYTES);
     if (judgement.kind === 'same') {
       this.#sinceOpen.read++;
       this.#sinceOpen.same++;
@@ -131,9 +131,10 @@ export class Intake {
     }
     const refusal = this.#heldBack(row, judgement);
     if (refusal !== undefined) {
-      this.#leaveOut({ row, key, ...refusal });
+      this.#leaveOut({ row, key: keyOf(at.rows, nth), ...refusal });
     } else if (this.#packer.tooLarge(length(at.converted, at.place))) {
-      this.#leaveOut({ row, key, state: 'refused', code: 'RECORD_TOO_LARGE', message: this.#sizeMessage(at) });
+      const message = this.#sizeMessage(at);
+      this.#leaveOut({ row, key: keyOf(at.rows, nth), state: 'refused', code: 'RECORD_TOO_LARGE', message });
     } else this.#pack(nth, at);
     // Counted after packing: it belongs to the batch that took the record.
     if (judgement.kind === 'changed') this.#sinceOpen.changed++;
@@ -196,7 +197,7 @@ export class Intake {
   }
 
   #unmapped(row: number, nth: number, rows: ChunkRows, converted: Converted): void {
-    const key = rows.identities.keys.slice(nth * KEY_BYTES, (nth + 1) * KEY_BYTES);
+    const key = keyOf(rows, nth);
     const failed = converted.failed.find((one) => one.row === nth);
     if (failed === undefined) {
       this.#leaveOut({
@@ -234,6 +235,10 @@ export class Intake {
     return `the record alone makes ${bytes} bytes; the sink takes ${this.lane.limits.bytesPerBatch}`;
   }
 }
+
+/** A copy: the chunk's keys are not kept for the sake of one record. */
+const keyOf = ({ identities }: ChunkRows, nth: number): Uint8Array =>
+  identities.keys.slice(nth * KEY_BYTES, (nth + 1) * KEY_BYTES);
 
 const length = (converted: Converted, place: number): number =>
   converted.spans[place * 2 + 1]! - converted.spans[place * 2]!;

@@ -68,6 +68,9 @@ function mix(keys: Uint8Array, at: number): [number, number] {
   return pair;
 }
 
+/** A 32-bit hash of the nth key. */
+export const hashKey = (keys: Uint8Array, nth: number): number => mix(keys, nth * KEY_BYTES)[0];
+
 function scramble(value: number): number {
   let x = value;
   x = Math.imul(x ^ (x >>> 16), 0x85ebca6b);

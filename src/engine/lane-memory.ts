@@ -5,6 +5,7 @@ import type { BatchId, RunId } from '../model/ids.ts';
 import { everyRow } from '../model/pages.ts';
 import type { RecordState } from '../model/states.ts';
 import { KeyFilter } from './key-filter.ts';
+import { KeyTable } from './key-table.ts';
 
 /**
  * What a record is, seen from what its lane already has.
@@ -50,7 +51,8 @@ export class LaneMemory {
   readonly #keyed: boolean;
   readonly #filter = new KeyFilter();
   /** Keys of this extraction that the ledger does not have yet, and how often. */
-  readonly #unsealed = new Map<string, number>();
+  readonly #unsealed = new KeyTable();
+  readonly #inChunk = new KeyTable();
   readonly #known = new Map<BatchId, KnownBatch>();
   /** One bit a record of a root batch: it has answered for a record of this extraction. */
   readonly #matched = new Map<BatchId, Uint8Array>();
@@ -80,33 +82,26 @@ export class LaneMemory {
     }
   }
 
-  /** Judges the named records of a chunk, in order. Each is remembered as met. */
-  async judge(identities: Identities, nths: readonly number[]): Promise<ReadonlyMap<number, Judgement>> {
+  /** Judges the named records of a chunk, in order: one judgement for each of them. Each is remembered as met. */
+  async judge(identities: Identities, nths: readonly number[]): Promise<readonly Judgement[]> {
     const hits = await this.#hits(identities, nths);
-    const judgements = new Map<number, Judgement>();
-    const inChunk = new Set<string>();
-    for (const nth of nths) {
-      judgements.set(nth, this.#judgeOne(identities, nth, hits.get(nth) ?? [], inChunk));
-      if (this.#keyed) inChunk.add(keyText(identities.keys, nth));
-    }
-    return judgements;
+    this.#inChunk.clear();
+    return nths.map((nth) => {
+      const judgement = this.#judgeOne(identities, nth, hits.get(nth) ?? NO_HITS);
+      if (this.#keyed) this.#inChunk.add(identities.keys, nth);
+      return judgement;
+    });
   }
 
   /** A record goes into a batch. */
   remember(keys: Uint8Array, nth: number): void {
-    const key = keyText(keys, nth);
-    this.#unsealed.set(key, (this.#unsealed.get(key) ?? 0) + 1);
+    if (this.#keyed) this.#unsealed.add(keys, nth);
     this.#filter.add(keys, nth);
   }
 
   /** The ledger has these now. */
   sealed(keys: Uint8Array): void {
-    for (let nth = 0; nth < keys.length / KEY_BYTES; nth++) {
-      const key = keyText(keys, nth);
-      const left = (this.#unsealed.get(key) ?? 0) - 1;
-      if (left > 0) this.#unsealed.set(key, left);
-      else this.#unsealed.delete(key);
-    }
+    for (let nth = 0; nth < keys.length / KEY_BYTES; nth++) this.#unsealed.remove(keys, nth);
   }
 
   /** Records of earlier generations whose key this extraction did not bring. */
@@ -132,7 +127,12 @@ export class LaneMemory {
     return absent;
   }
 
-  #judgeOne(identities: Identities, nth: number, hits: readonly Hit[], inChunk: ReadonlySet<string>): Judgement {
+  #judgeOne(identities: Identities, nth: number, hits: readonly Hit[]): Judgement {
+    const { keys } = identities;
+    if (hits.length === 0) {
+      if (!this.#keyed) return NEW;
+      return this.#inChunk.has(keys, nth) || this.#unsealed.has(keys, nth) ? DUPLICATE : NEW;
+    }
     const earlier = this.#compares ? hits.filter((hit) => hit.batch.generation < this.#at.generation) : [];
     if (this.#keyed) for (const hit of earlier) mark(this.#present, hit);
     const free = earlier.filter((hit) => !isMarked(this.#matched, hit));
@@ -147,8 +147,7 @@ export class LaneMemory {
       return equal === undefined ? { kind: 'changed', was: match.state } : SAME;
     }
     if (!this.#keyed) return NEW;
-    const key = keyText(identities.keys, nth);
-    const before = earlier.length > 0 || inChunk.has(key) || this.#unsealed.has(key);
+    const before = earlier.length > 0 || this.#inChunk.has(keys, nth) || this.#unsealed.has(keys, nth);
     return before || hits.some((hit) => hit.batch.generation === this.#at.generation) ? DUPLICATE : NEW;
   }
 
@@ -188,9 +187,7 @@ export class LaneMemory {
 }
 
 const NO_DIGESTS = new Uint8Array(0);
-
-const keyText = (keys: Uint8Array, nth: number): string =>
-  Buffer.from(keys.buffer, keys.byteOffset + nth * KEY_BYTES, KEY_BYTES).toString('latin1');
+const NO_HITS: readonly Hit[] = [];
 
 const rootIndex = (hit: Hit): number => hit.batch.picks?.[hit.ref.index] ?? hit.ref.index;
 

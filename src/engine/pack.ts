@@ -36,12 +36,11 @@ export class Packer {
   readonly #head: Uint8Array;
   readonly #separator: Uint8Array;
   readonly #tail: Uint8Array;
-  #bytes = Buffer.allocUnsafe(FIRST_BYTES);
-  #length = 0;
+  #bytes = new Growing(FIRST_BYTES);
+  #keys = new Growing(FIRST_BYTES / 8);
+  #source = new Growing(FIRST_BYTES / 16);
+  #payload = new Growing(FIRST_BYTES / 16);
   #spans: number[] = [];
-  #keys: Uint8Array[] = [];
-  #source: Uint8Array[] = [];
-  #payload: Uint8Array[] = [];
   #columns: readonly string[] | undefined;
 
   constructor(limits: Limits, framing: Framing) {
@@ -72,36 +71,35 @@ export class Packer {
     const closed = this.#fits(length, record.columns) ? undefined : this.close();
     if (this.records === 0) {
       this.#columns = record.columns;
-      this.#append(this.#head, 0, this.#head.length);
-    } else this.#append(this.#separator, 0, this.#separator.length);
-    const start = this.#length;
-    this.#append(record.bytes, record.start, record.end);
-    this.#spans.push(start, this.#length);
-    this.#keys.push(record.keys.subarray(record.nthKey * KEY_BYTES, (record.nthKey + 1) * KEY_BYTES));
-    this.#source.push(slot(record.sourceDigests, record.nthKey));
-    this.#payload.push(slot(record.payloadDigests, record.nthPayload));
+      this.#bytes.append(this.#head, 0, this.#head.length);
+    } else this.#bytes.append(this.#separator, 0, this.#separator.length);
+    const start = this.#bytes.length;
+    this.#bytes.append(record.bytes, record.start, record.end);
+    this.#spans.push(start, this.#bytes.length);
+    this.#keys.append(record.keys, record.nthKey * KEY_BYTES, (record.nthKey + 1) * KEY_BYTES);
+    this.#source.append(record.sourceDigests, record.nthKey * DIGEST_BYTES, (record.nthKey + 1) * DIGEST_BYTES);
+    this.#payload.append(
+      record.payloadDigests,
+      record.nthPayload * DIGEST_BYTES,
+      (record.nthPayload + 1) * DIGEST_BYTES,
+    );
     return closed;
   }
 
   /** The open batch, if it holds anything. */
   close(): PackedBatch | undefined {
     if (this.records === 0) return undefined;
-    this.#append(this.#tail, 0, this.#tail.length);
+    this.#bytes.append(this.#tail, 0, this.#tail.length);
     const batch: PackedBatch = {
-      bytes: this.#bytes.subarray(0, this.#length),
+      bytes: this.#bytes.take(),
       spans: Uint32Array.from(this.#spans),
-      keys: Buffer.concat(this.#keys),
-      sourceDigests: Buffer.concat(this.#source),
-      payloadDigests: Buffer.concat(this.#payload),
+      keys: this.#keys.take(),
+      sourceDigests: this.#source.take(),
+      payloadDigests: this.#payload.take(),
       records: this.records,
       ...(this.#columns === undefined ? {} : { columns: this.#columns }),
     };
-    this.#bytes = Buffer.allocUnsafe(Math.max(FIRST_BYTES, this.#length));
-    this.#length = 0;
     this.#spans = [];
-    this.#keys = [];
-    this.#source = [];
-    this.#payload = [];
     return batch;
   }
 
@@ -110,21 +108,40 @@ export class Packer {
     if (this.records >= this.#limits.recordsPerBatch) return false;
     // Records whose fields stand in another order would be misread under the first one's header.
     if (columns !== this.#columns && columns?.join('\0') !== this.#columns?.join('\0')) return false;
-    const bytes = this.#length + this.#separator.length + recordBytes + this.#tail.length;
+    const bytes = this.#bytes.length + this.#separator.length + recordBytes + this.#tail.length;
     return bytes <= (this.#limits.bytesPerBatch ?? Number.POSITIVE_INFINITY);
   }
+}
 
-  #append(bytes: Uint8Array, start: number, end: number): void {
+/** Bytes that grow at their end and are taken in one piece, as long as they are. */
+class Growing {
+  #bytes: Buffer;
+  #length = 0;
+
+  constructor(size: number) {
+    this.#bytes = Buffer.allocUnsafeSlow(size);
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  append(bytes: Uint8Array, start: number, end: number): void {
     const needed = this.#length + end - start;
     if (needed > this.#bytes.length) {
-      const larger = Buffer.allocUnsafe(Math.max(needed, this.#bytes.length * 2));
+      const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.#bytes.length * 2));
       larger.set(this.#bytes.subarray(0, this.#length));
       this.#bytes = larger;
     }
     this.#bytes.set(bytes.subarray(start, end), this.#length);
     this.#length = needed;
   }
-}
 
-const slot = (digests: Uint8Array, nth: number): Uint8Array =>
-  digests.subarray(nth * DIGEST_BYTES, (nth + 1) * DIGEST_BYTES);
+  /** A copy of its own: the room is used again. */
+  take(): Uint8Array {
+    const taken = Buffer.allocUnsafeSlow(this.#length);
+    taken.set(this.#bytes.subarray(0, this.#length));
+    this.#length = 0;
+    return taken;
+  }
+}

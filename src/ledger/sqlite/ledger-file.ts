@@ -17,6 +17,8 @@ export interface LedgerFile {
 /** `WBld`: tells a ledger from any other SQLite file. */
 const APPLICATION_ID = 0x57426c64;
 const PAGE_BYTES = 4096;
+/** 16 MiB of log before it is folded into the file: at 4 MiB, folding takes a fifth of the time of a busy run. */
+const CHECKPOINT_PAGES = 4096;
 const BUSY_TIMEOUT_MS = 5000;
 /** How large a file may be for its pages to be checked whenever it is opened; about 60 ms then. */
 const CHECKED_AT_OPEN_BYTES = 64 * 1024 * 1024;
@@ -93,8 +95,11 @@ function connect(path: string, options: { readonly: boolean }): Database.Databas
   const db = new Database(path, { readonly: options.readonly, fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
   db.pragma('cell_size_check = ON');
   db.pragma('trusted_schema = OFF');
+  // Four MiB of pages: batches are written once and read by place, so more of them would only take room.
+  db.pragma('cache_size = -4096');
   if (options.readonly) return db;
   db.pragma('synchronous = FULL');
+  db.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
   // On a Mac, a plain fsync leaves data in the cache of the disk.
   db.pragma('fullfsync = ON');
   db.pragma('checkpoint_fullfsync = ON');

@@ -5,7 +5,7 @@ import { WaybillError } from '../../model/errors.ts';
 import { ledgerError } from './failure.ts';
 import { closedError, type Submit, settleWaiting, type Waiting } from './local-writer.ts';
 import type { Command } from './verbs/all.ts';
-import { type FromWorker, fromWire, type ToWorker, transferables } from './wire.ts';
+import { type FromWorker, fromWire, packCommands, type ToWorker, unpackOutcomes } from './wire.ts';
 
 /**
  * Writes on a thread of its own, so that waiting for the disk holds up nobody here. The commands of one turn of the
@@ -23,7 +23,11 @@ export class WorkerWriter implements Submit {
 
   constructor(path: string) {
     this.#place = path;
-    this.#worker = new Worker(workerFile(), { workerData: { path } });
+    this.#worker = new Worker(workerFile(), {
+      workerData: { path },
+      // What it makes is short-lived; a small nursery keeps the process small whatever the size of a run.
+      resourceLimits: { maxYoungGenerationSizeMb: 4 },
+    });
     this.#worker.on('message', (message: FromWorker) => this.#answered(message));
     this.#worker.on('messageerror', (error) => this.#fail(error));
     this.#worker.on('error', (error) => this.#fail(error));
@@ -62,10 +66,10 @@ export class WorkerWriter implements Submit {
     this.#queue = [];
     this.#scheduled = false;
     if (waiting.length === 0 || this.#failure !== undefined) return;
-    const commands = waiting.map(({ command }) => command);
+    const { message, transfer } = packCommands(waiting.map(({ command }) => command));
     this.#sent.push(waiting);
     this.#worker.ref();
-    this.#worker.postMessage({ kind: 'commands', commands } satisfies ToWorker, transferables(commands));
+    this.#worker.postMessage(message, transfer);
   }
 
   #answered(message: FromWorker): void {
@@ -75,10 +79,7 @@ export class WorkerWriter implements Submit {
     }
     const waiting = this.#sent.shift() ?? [];
     if (this.#sent.length === 0 && this.#closing === undefined) this.#worker.unref();
-    settleWaiting(
-      waiting,
-      message.outcomes.map((outcome) => (outcome.ok ? outcome : { ok: false, error: fromWire(outcome.error) })),
-    );
+    settleWaiting(waiting, unpackOutcomes(message.texts));
   }
 
   /** Everything that waits is refused; whether the last commit took place, the ledger itself will say. */
