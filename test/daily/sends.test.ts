@@ -72,7 +72,7 @@ describe('a day that is sent', () => {
     expect(sent?.records[41]).toMatchObject({ member_id: 142 });
   });
 
-  it('U05: one query tells of a batch its records, state, attempts and reason; batches are listed by state', async () => {
+  it('U05: one query tells of a batch its records, state, attempts and reason; batches by state', async () => {
     const behaviour = { faults: [{ when: { nth: [2] }, answer: 'close' as const, apply: 'all' as const }] };
     await open({ behaviour, sink: { inFlight: '1' } });
     await job.run();

@@ -5,11 +5,11 @@ import type { Abilities, Permit } from '../connector.ts';
 import type { Sent } from './account.ts';
 import { batchHeaders } from './caller.ts';
 import { sentOf } from './judge.ts';
+import { nameOf, type Parts } from './parts.ts';
 import { at, identityOf } from './paths.ts';
 import { countAt } from './receipt.ts';
 import type { Reply } from './reply.ts';
 import type { JobConfig } from './settings.ts';
-import { nameOf, type Parts } from './sink.ts';
 import { fill } from './template.ts';
 
 type Step = JobConfig['upload'];

@@ -3,9 +3,9 @@ import { WaybillError } from '../../model/errors.ts';
 import type { Found } from '../connector.ts';
 import { holds } from './account.ts';
 import { sentOf } from './judge.ts';
+import { nameOf, type Parts } from './parts.ts';
 import { at, identityOf } from './paths.ts';
 import type { LookupConfig } from './settings.ts';
-import { nameOf, type Parts } from './sink.ts';
 import { fill, holdsName } from './template.ts';
 
 type Finding = Found['records'][number];

@@ -8,6 +8,7 @@ import { openJob } from './job.ts';
 import { Judge, sentOf } from './judge.ts';
 import { openLookup } from './lookup.ts';
 import { classOf } from './outcome.ts';
+import { nameOf, type Parts } from './parts.ts';
 import { at, identityOf } from './paths.ts';
 import type { ReceiptConfig } from './receipt-config.ts';
 import type { Reply } from './reply.ts';
@@ -40,13 +41,6 @@ export function openHttpSink(connection: ConnectionConfig, settings: SinkConfig,
     ...(rate ? { rate: present(rate) } : {}),
     close: async () => caller.close(),
   };
-}
-
-/** What the rooms of this sink share. */
-export interface Parts {
-  readonly caller: Caller;
-  readonly judge: Judge;
-  readonly settings: SinkConfig;
 }
 
 /** Each part of the settings that says what the API can do is an ability; without any, it only takes records. */
@@ -140,9 +134,6 @@ function keyIgnored(name: string): NotAppliedError {
     hint: 'Remove idempotencyKey from the sink, so that the lane promises only what this API can keep.',
   });
 }
-
-/** For messages: no query, and the names of templates instead of their values. */
-export const nameOf = (method: string, path: string): string => `${method} ${path.split('?', 1)[0] || '/'}`;
 
 function present(rate: NonNullable<SinkConfig['rate']>): Rate {
   return Object.fromEntries(Object.entries(rate).filter(([, value]) => value !== undefined));
