@@ -244,11 +244,30 @@ describe('connecting to PostgreSQL', () => {
     expect(await failing({ tls: 'verify' })).toMatch(/SSL/);
   });
 
+  it('takes a whole address by reference, and says what is wrong with it without showing it', async () => {
+    const through = async (url: string) => {
+      const settings = postgres.source!.settings.parse({ query: 'select 1 as one' });
+      const context = { ...({} as OpenContext), secret: () => url };
+      const source = postgres.source!.open(postgres.connection.parse({ url: 'env:URL' }), settings, context);
+      return textsOf(await readAll(source, rangeOf()));
+    };
+    const { host, port, user, password, database } = server;
+    const url = `postgres://${user}:${encodeURIComponent(password)}@${host}:${port}/${database}`;
+    expect(await through(url)).toEqual(['{"one":1}']);
+    for (const wrong of ['hunter2', 'mysql://u:hunter2@h/d', 'postgres://u:hunter2@h']) {
+      await expect(through(wrong)).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+      await expect(through(wrong)).rejects.not.toThrow(/hunter2/);
+    }
+  });
+
   it('takes a password only by reference, and checks certificates of servers that are not local', () => {
     const parse = (more: Record<string, unknown>) =>
       postgres.connection.safeParse({ database: 'd', user: 'u', ...more });
     expect(parse({ password: 'hunter2' }).success).toBe(false);
     expect(parse({ password: 'env:PG' }).success).toBe(true);
     expect(parse({ tls: 'require' }).success).toBe(false);
+    expect(parse({ url: 'env:WAREHOUSE_URL' }).success).toBe(false);
+    expect(postgres.connection.safeParse({ url: 'env:WAREHOUSE_URL' }).success).toBe(true);
+    expect(postgres.connection.safeParse({ database: 'd' }).success).toBe(false);
   });
 });

@@ -1,30 +1,45 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { WaybillError } from '../../model/errors.ts';
 import type { Connector, OpenContext } from '../connector.ts';
 import type { PostgresConnection } from './connection.ts';
 import { postgresSource } from './source.ts';
 
-const connection = z.strictObject({
-  host: z.string().min(1).default('127.0.0.1').describe('Name or address of the server, or the folder of its socket.'),
-  port: z.int().min(1).max(65535).default(5432),
-  database: z.string().min(1),
-  user: z.string().min(1),
-  password: z
-    .string()
-    .regex(/^(env|file):./, 'name where the password is, `env:NAME` or `file:PATH`, not the password')
-    .optional()
-    .describe('Where the password is: `env:NAME` or `file:PATH`.'),
-  tls: z
-    .enum(['verify', 'off'])
-    .optional()
-    .describe('`verify` checks the certificate and the name of the server. Off when absent and the server is local.'),
-  caFile: z
-    .string()
-    .min(1)
-    .optional()
-    .describe('Certificate of the authority that signed the certificate of the server.'),
-});
+const connection = z
+  .strictObject({
+    url: z
+      .string()
+      .min(1)
+      .meta({ secret: true })
+      .optional()
+      .describe('The whole address, `postgres://user:password@host:port/database`; by reference where it is secret.'),
+    host: z.string().min(1).optional().describe('Name or address of the server, or the folder of its socket.'),
+    port: z.int().min(1).max(65535).optional(),
+    database: z.string().min(1).optional(),
+    user: z.string().min(1).optional(),
+    password: z
+      .string()
+      .regex(/^(env|file):./, 'name where the password is, `env:NAME` or `file:PATH`, not the password')
+      .optional()
+      .describe('Where the password is: `env:NAME` or `file:PATH`.'),
+    tls: z
+      .enum(['verify', 'off'])
+      .optional()
+      .describe('`verify` checks the certificate and the name of the server. Off when absent and the server is local.'),
+    caFile: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('Certificate of the authority that signed the certificate of the server.'),
+  })
+  .refine(
+    (given) => (given.url === undefined ? given.database !== undefined && given.user !== undefined : !inParts(given)),
+    'give either `url`, or `database` and `user` (and `host`, `port`, `password`)',
+  );
+
+const inParts = (given: Readonly<Record<string, unknown>>): boolean =>
+  ['host', 'port', 'database', 'user', 'password'].some((part) => given[part] !== undefined);
 
 const name = z.string().min(1);
 const sourceSettings = z
@@ -65,14 +80,60 @@ export const postgres: Connector<Connection, SourceSettings, never> = {
   },
 };
 
-function connectionOf({ password, tls, caFile, ...rest }: Connection, context: OpenContext): PostgresConnection {
-  return {
-    ...rest,
-    tls: tls ?? (isLocal(rest.host) ? 'off' : 'verify'),
-    ...(password === undefined ? {} : { password: () => context.secret(password) }),
-    ...(caFile === undefined ? {} : { ca: () => readFileSync(resolve(context.folder, caFile), 'utf8') }),
+/** Where to connect to, worked out when it is needed: the address may be a secret, and secrets may change. */
+function connectionOf(given: Connection, context: OpenContext): () => PostgresConnection {
+  const { tls, caFile, password } = given;
+  const ca = caFile === undefined ? {} : { ca: () => readFileSync(resolve(context.folder, caFile), 'utf8') };
+  return () => {
+    const parts = given.url === undefined ? plainParts(given) : partsOfUrl(given.url, context);
+    return {
+      ...(password === undefined ? {} : { password: () => context.secret(password) }),
+      ...parts,
+      tls: tls ?? (isLocal(parts.host) ? 'off' : 'verify'),
+      ...ca,
+    };
   };
 }
+
+type Parts = Pick<PostgresConnection, 'host' | 'port' | 'database' | 'user' | 'password'>;
+
+const LOCALHOST = '127.0.0.1';
+const USUAL_PORT = 5432;
+
+/** The schema has made sure of database and user. */
+const plainParts = ({ host, port, database = '', user = '' }: Connection): Parts => ({
+  host: host ?? LOCALHOST,
+  port: port ?? USUAL_PORT,
+  database,
+  user,
+});
+
+function partsOfUrl(url: string, context: OpenContext): Parts {
+  const text = /^(env|file):/.test(url) ? context.secret(url) : url;
+  let parsed: URL;
+  try {
+    parsed = new URL(text.trim());
+  } catch {
+    // The text is not quoted: it may hold a password.
+    throw badAddress('it is no address');
+  }
+  if (!/^postgres(ql)?:$/.test(parsed.protocol)) throw badAddress('it does not begin with postgres://');
+  const [user, password] = [decodeURIComponent(parsed.username), decodeURIComponent(parsed.password)];
+  const database = decodeURIComponent(parsed.pathname.slice(1));
+  if (user === '' || database === '') throw badAddress('it names no user or no database');
+  return {
+    host: parsed.searchParams.get('host') ?? (parsed.hostname.replace(/^\[|\]$/g, '') || LOCALHOST),
+    port: Number(parsed.port || USUAL_PORT),
+    database,
+    user,
+    ...(password === '' ? {} : { password: () => password }),
+  };
+}
+
+const badAddress = (why: string): WaybillError =>
+  new WaybillError('CONFIG_INVALID', `the url of a postgres connection cannot be used: ${why}`, {
+    hint: 'Write it as postgres://user:password@host:port/database, in the variable or file that the flow file names.',
+  });
 
 const isLocal = (host: string): boolean => host === 'localhost' || host === '::1' || /^(127\.[0-9.]+|\/.*)$/.test(host);
 

@@ -26,7 +26,7 @@ const FETCH_ROWS = 2000;
  * row as JSON (`row_to_json`), so a numeric keeps its digits, a bigint all of its 64 bits, bytea is `\x…` in hex,
  * arrays and composites are JSON, timestamps are ISO 8601; NaN and infinities, which JSON does not have, are texts.
  */
-export function postgresSource(connection: PostgresConnection, options: PostgresSourceOptions): Source {
+export function postgresSource(connection: () => PostgresConnection, options: PostgresSourceOptions): Source {
   return {
     emits: ['ndjson'],
     resumable: false,
@@ -42,7 +42,7 @@ export function postgresSource(connection: PostgresConnection, options: Postgres
 }
 
 async function* read(
-  connection: PostgresConnection,
+  connection: () => PostgresConnection,
   options: PostgresSourceOptions,
   range: ReadRange,
   signal: AbortSignal,
@@ -71,12 +71,12 @@ interface Session {
 }
 
 async function begin(
-  connection: PostgresConnection,
+  connection: () => PostgresConnection,
   options: PostgresSourceOptions,
   signal: AbortSignal,
 ): Promise<Session> {
   signal.throwIfAborted();
-  const client = await connect(connection);
+  const client = await connect(connection());
   let ending: Promise<void> | undefined;
   // Ending while a query is under way closes the socket, which fails the query: nobody waits for a slow server.
   const stop = (): void => {
@@ -158,7 +158,7 @@ async function* byCursor(client: Pg.Client, select: BoundQuery): AsyncGenerator<
 }
 
 async function count(
-  connection: PostgresConnection,
+  connection: () => PostgresConnection,
   options: PostgresSourceOptions,
   range: ReadRange,
   signal: AbortSignal,
