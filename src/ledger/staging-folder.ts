@@ -23,6 +23,16 @@ import type { Staged, Staging, StagingWriter } from './staging.ts';
 /** Large enough that a day of many batches is a few files, small enough to be copied or deleted one by one. */
 const SEGMENT_BYTES = 64 * 1024 * 1024;
 const OPEN_FILES_MAX = 64;
+const READ_AHEAD_BYTES = 512 * 1024;
+
+interface ReadAhead {
+  readonly segment: string;
+  readonly offset: number;
+  readonly end: number;
+  readonly bytes: Uint8Array;
+  /** Where the last batch began that was handed out of it. */
+  passed: number;
+}
 
 export interface FolderStagingOptions {
   /** A segment that has reached this size gets no further batch. */
@@ -44,6 +54,8 @@ class FolderStaging implements Staging {
   /** Segments that a writer of this process holds: the ledger may not know of them yet, and a sweep spares them. */
   readonly #writing = new Set<string>();
 
+  #ahead: ReadAhead | undefined;
+
   constructor(place: string, segmentBytes: number) {
     this.place = place;
     this.#segmentBytes = segmentBytes;
@@ -57,7 +69,7 @@ class FolderStaging implements Staging {
   // Reads block the event loop on purpose: the bytes were written moments ago and lie in the page cache, where a
   // positional read of 30 KB takes a few microseconds and a trip through the thread pool several times that.
   async read(at: StagedAt): Promise<Staged> {
-    const block = this.#pread(at, at.offset, HEADER_READ_BYTES + at.bytes + at.trailerBytes);
+    const block = this.#forward(at, HEADER_READ_BYTES + at.bytes + at.trailerBytes);
     const end = headerEnd(block) ?? this.#longHeader(at);
     const size = end + at.bytes + at.trailerBytes;
     const whole = end <= HEADER_READ_BYTES ? block : this.#pread(at, at.offset, size);
@@ -96,6 +108,22 @@ class FolderStaging implements Staging {
       }
     }
     return removed;
+  }
+
+  /**
+   * Like `#pread`, a good piece at a time: batches are sent in the order in which they lie, so the next ones come with
+   * this one. What was handed out once is read from the disk again.
+   */
+  #forward(at: StagedAt, size: number): Uint8Array {
+    const ahead = this.#ahead;
+    if (ahead?.segment === at.segment && at.offset > ahead.passed && at.offset + size <= ahead.end) {
+      ahead.passed = at.offset;
+      return ahead.bytes.subarray(at.offset - ahead.offset, at.offset - ahead.offset + size);
+    }
+    const bytes = this.#pread(at, at.offset, Math.max(size, READ_AHEAD_BYTES));
+    const end = at.offset + bytes.length;
+    this.#ahead = { segment: at.segment, offset: at.offset, end, bytes, passed: at.offset };
+    return bytes.subarray(0, size);
   }
 
   /** At most `size` bytes; fewer only where the file ends. */
