@@ -1,8 +1,9 @@
 // The ledger at full durability: commits, group commits, size and look-ups.
 //   npm run build && node bench/ledger.js [--small]
 // Every timed stretch is checked afterwards: the books must say exactly what was done, and verify must find nothing.
-import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
+
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openSqliteLedger } from '../dist/ledger/sqlite/open.js';
@@ -13,7 +14,13 @@ const RECORDS = 100;
 const RECEIPT = { summary: '200 OK, 100 of 100 applied' };
 const OUTCOMES = new Uint8Array(RECORDS).fill(1);
 const ports = { wallMs: () => Date.now(), monotonicMs: () => performance.now(), id: () => randomUUID() };
-const laneSpec = { connector: 'http', strategy: 'ledgered-append', rung: 'none', onDoubt: 'hold', mappingDigest: 'none' };
+const laneSpec = {
+  connector: 'http',
+  strategy: 'ledgered-append',
+  rung: 'none',
+  onDoubt: 'hold',
+  mappingDigest: 'none',
+};
 let ledgers = 0;
 
 const seconds = async (work) => {
@@ -66,11 +73,22 @@ async function sealed(ledger, batches) {
 async function deliver(ledger, { run, ids }, lanes) {
   const shards = [];
   for (let n = 0; n * 1024 < ids.length; n++) {
-    shards.push(await ledger.claimShard({ run, lane: 'api', owner: 'bench', leaseMs: 3_600_000, skip: shards.map((s) => s.shard) }));
+    shards.push(
+      await ledger.claimShard({
+        run,
+        lane: 'api',
+        owner: 'bench',
+        leaseMs: 3_600_000,
+        skip: shards.map((s) => s.shard),
+      }),
+    );
   }
-  const work = shards.flatMap(({ run, lane, shard, fence, ready }) => ready.map(({ id }) => ({ run, lane, shard, fence, batch: id })));
+  const work = shards.flatMap(({ run, lane, shard, fence, ready }) =>
+    ready.map(({ id }) => ({ run, lane, shard, fence, batch: id })),
+  );
+  let at = 0;
   const lane = async () => {
-    for (let next = work.shift(); next !== undefined; next = work.shift()) {
+    for (let next = work[at++]; next !== undefined; next = work[at++]) {
       const { attempt } = await ledger.intend({ ...next, deadlineMs: 30_000 });
       const answer = { kind: 'verdict', outcomes: OUTCOMES, refusals: [], receipt: RECEIPT, children: [] };
       await ledger.answer({ ...next, attempt, answer });
@@ -83,7 +101,9 @@ async function deliver(ledger, { run, ids }, lanes) {
 /** Fails when the books do not say that everything was delivered, once, and nothing else. */
 async function check(ledger, run, batches) {
   const balance = (await ledger.read.balance(run)).get('api');
-  const attempts = (await ledger.read.events({ run, limit: 1_000_000 })).filter((event) => event.kind === 'answered').length;
+  const attempts = (await ledger.read.events({ run, limit: 1_000_000 })).filter(
+    (event) => event.kind === 'answered',
+  ).length;
   const whole = balance.delivered === batches * RECORDS && balance.read === balance.delivered && attempts === batches;
   const problems = await ledger.read.verify();
   if (!whole || problems.length > 0) throw new Error(`wrong books: ${JSON.stringify({ balance, attempts, problems })}`);
@@ -139,8 +159,16 @@ async function commits() {
   // One batch is two durable commits when nothing shares them.
   const ratio = (single * 2) / raw;
   report('ledger single commits', { perSecond: single * 2, raw, ratio }, { text: '>= 0.8 of raw', met: ratio >= 0.8 });
-  report('ledger 8 lanes', { batchesPerSecond: eight, gain: eight / single }, { text: '>= 5x one lane', met: eight / single >= 5 });
-  report('ledger 64 lanes', { batchesPerSecond: many, gain: many / single }, { text: '>= 15x one lane', met: many / single >= 15 });
+  report(
+    'ledger 8 lanes',
+    { batchesPerSecond: eight, gain: eight / single },
+    { text: '>= 5x one lane', met: eight / single >= 5 },
+  );
+  report(
+    'ledger 64 lanes',
+    { batchesPerSecond: many, gain: many / single },
+    { text: '>= 15x one lane', met: many / single >= 15 },
+  );
   report('ledger 8 lanes, worker', { batchesPerSecond: worker8, gain: worker8 / single });
   report(
     'ledger 64 lanes, worker',
@@ -157,7 +185,12 @@ async function size() {
   await deliver(ledger, run, 64);
   await ledger.concludeRun(run.claim);
   await check(ledger, run.run, batches);
-  const [{ keys }] = await ledger.read.laneKeys({ run: run.run, lane: 'api', after: run.ids[batches >> 1] - 1, limit: 1 });
+  const [{ keys }] = await ledger.read.laneKeys({
+    run: run.run,
+    lane: 'api',
+    after: run.ids[batches >> 1] - 1,
+    limit: 1,
+  });
   const key = keys.subarray(160, 176);
   const scanMs = await lookUp(ledger, key);
   await ledger.close();
@@ -173,7 +206,6 @@ async function size() {
   await check(again, run.run, batches);
   const indexMs = await lookUp(again, key);
   await again.close();
-  if (process.env.KEEP) (await import("node:fs")).copyFileSync(path, process.env.KEEP);
   const indexed = statSync(path).size / records;
   report('ledger size', { records, bytesPerRecord: bare }, { text: '<= 20 B a record', met: bare <= 20 });
   report('ledger size with index', { bytesPerRecord: indexed }, { text: '<= 28 B a record', met: indexed <= 28 });

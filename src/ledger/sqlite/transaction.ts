@@ -1,14 +1,14 @@
 import { assert } from '../../model/assert.ts';
 import { type BatchId, type RunId, showBatch } from '../../model/ids.ts';
-import { balances, type RecordState } from '../../model/states.ts';
+import { balances } from '../../model/states.ts';
 import type { BatchRow, EventKind } from '../ledger.ts';
 import { EVENT_KIND, toCode } from './codes.ts';
-import type { Store } from './store.ts';
+import type { Kept } from './kept.ts';
+import type { Param, Store } from './store.ts';
 import { BATCH, type BatchRecord, encodeBatch, type LaneFacts, toBatchRow } from './tables/batches.ts';
 import {
   CHAIN,
   type Chain,
-  type ChainMark,
   checkChain,
   encodeChain,
   findChain,
@@ -21,37 +21,36 @@ import { segmentName } from './tables/members.ts';
 import { readRun } from './tables/runs.ts';
 
 const INSERT_EVENT = 'INSERT INTO event (seq, run, batch, at, kind, detail, hash) VALUES (?, ?, ?, ?, ?, ?, ?)';
+const EVENT_CELLS = 7;
+const EVENTS_AT_ONCE = 16;
+const INSERT_EVENTS = INSERT_EVENT + ', (?, ?, ?, ?, ?, ?, ?)'.repeat(EVENTS_AT_ONCE - 1);
 const LAST_EVENT = 'SELECT max(seq) FROM event';
 
 /**
  * What the verbs of one group write through. Rows that every verb touches (the head of a run's chain, the totals of a
- * lane, the last event's number) are kept here and written once, by `flush`, before the commit. Thrown away with a
- * rollback, as is everything that was learnt inside the transaction.
+ * lane) are changed in memory and written once, by `flush`, before the commit.
  */
 export class Transaction {
   readonly store: Store;
   readonly ledgerId: string;
+  readonly kept: Kept;
   /** The caller's clock at the time of the present verb. */
   nowMs = 0;
-  readonly #marks: Map<RunId, ChainMark>;
-  readonly #chains = new Map<RunId, Chain>();
-  readonly #tallies = new Map<number, Tally>();
-  readonly #lanes = new Map<string, number>();
-  readonly #facts = new Map<number, LaneFacts>();
-  readonly #segments = new Map<number, string>();
-  readonly #next = new Map<string, number>();
+  /** The cells of events that are not written yet, one after the other. */
+  #events: Param[] = [];
+  readonly #chains = new Set<Chain>();
+  readonly #tallies = new Set<Tally>();
 
-  /** `marks`: how far the chain of each run was checked by this process; survives the transaction. */
-  constructor(store: Store, ledgerId: string, marks: Map<RunId, ChainMark>) {
+  constructor(store: Store, ledgerId: string, kept: Kept) {
     this.store = store;
     this.ledgerId = ledgerId;
-    this.#marks = marks;
+    this.kept = kept;
   }
 
   /** The number after the largest that `largest` finds; asked once, counted on from there. */
   next(largest: string): number {
-    const next = (this.#next.get(largest) ?? (this.store.scalar(largest) as number | null) ?? 0) + 1;
-    this.#next.set(largest, next);
+    const next = (this.kept.largest.get(largest) ?? (this.store.scalar(largest) as number | null) ?? 0) + 1;
+    this.kept.largest.set(largest, next);
     return next;
   }
 
@@ -68,31 +67,20 @@ export class Transaction {
     chain.head = nextHash(chain.head, event);
     chain.events++;
     chain.last = event.seq;
-    this.store.execute(
-      INSERT_EVENT,
-      event.seq,
-      run,
-      batch,
-      event.atMs,
-      event.kind,
-      event.detail,
-      Buffer.from(chain.head, 'hex'),
-    );
+    this.#events.push(event.seq, run, batch, event.atMs, event.kind, event.detail, Buffer.from(chain.head, 'hex'));
   }
 
   /** Checks the events of a run from where this process last did. Throws LEDGER_CORRUPT. */
   checkChain(run: RunId): void {
     this.flush();
-    this.#marks.set(run, checkChain(this.store, run, this.#marks.get(run)));
+    const { marks } = this.kept;
+    marks.set(run, checkChain(this.store, run, marks.get(run)));
   }
 
   /** The totals of a lane, to be changed in place. */
   tally(lane: number): Tally {
-    let tally = this.#tallies.get(lane);
-    if (tally === undefined) {
-      tally = readTally(this.store, lane);
-      this.#tallies.set(lane, tally);
-    }
+    const tally = kept(this.kept.tallies, lane, () => readTally(this.store, lane));
+    this.#tallies.add(tally);
     return tally;
   }
 
@@ -107,6 +95,8 @@ export class Transaction {
     tally.pending += after.pending - before.pending;
     // What left this batch for a child is counted there again.
     tally.read -= after.moved - before.moved;
+    this.kept.keep(after);
+    this.kept.attempts.delete(after.id);
     this.store.update(BATCH, encodeBatch(after));
   }
 
@@ -122,37 +112,41 @@ export class Transaction {
 
   /** The number that a lane has in this ledger. RUN_UNKNOWN when the run has no such lane. */
   laneId(run: RunId, name: string): number {
-    const key = `${run}/${name}`;
-    const id = this.#lanes.get(key) ?? requireLane(this.store, run, name).id;
-    this.#lanes.set(key, id);
-    return id;
+    return kept(this.kept.lanes, `${run}/${name}`, () => requireLane(this.store, run, name).id);
   }
 
   /** The run, lane, flow and window that a lane's number stands for; they never change. */
   facts(lane: number): LaneFacts {
-    let facts = this.#facts.get(lane);
-    if (facts === undefined) {
+    return kept(this.kept.facts, lane, () => {
       const { run, name } = readLane(this.store, lane);
       const { flow, window } = readRun(this.store, run);
-      facts = { run, flow, window, lane: name };
-      this.#facts.set(lane, facts);
-    }
-    return facts;
+      return { run, flow, window, lane: name };
+    });
   }
 
   row(batch: BatchRecord): BatchRow {
-    let segment = this.#segments.get(batch.segment);
-    if (segment === undefined) {
-      segment = segmentName(this.store, batch.segment);
-      this.#segments.set(batch.segment, segment);
-    }
+    const segment = kept(this.kept.segments, batch.segment, () => segmentName(this.store, batch.segment));
     return toBatchRow(batch, this.facts(batch.lane), segment, this.ledgerId);
+  }
+
+  /** Several rows to a statement: there are two events to every batch, and a call costs more than a row. */
+  #saveEvents(): void {
+    const row = EVENT_CELLS;
+    let from = 0;
+    for (; this.#events.length - from >= row * EVENTS_AT_ONCE; from += row * EVENTS_AT_ONCE) {
+      this.store.execute(INSERT_EVENTS, ...this.#events.slice(from, from + row * EVENTS_AT_ONCE));
+    }
+    for (; from < this.#events.length; from += row) {
+      this.store.execute(INSERT_EVENT, ...this.#events.slice(from, from + row));
+    }
+    this.#events = [];
   }
 
   /** Writes what was kept back. Everything in the transaction is in the database after this. */
   flush(): void {
-    for (const chain of this.#chains.values()) this.#saveChain(chain);
-    for (const tally of this.#tallies.values()) {
+    this.#saveEvents();
+    for (const chain of this.#chains) this.#saveChain(chain);
+    for (const tally of this.#tallies) {
       assert(balances(tally), 'lane.balances', { ...tally });
       this.store.update(TALLY, encodeTally(tally));
     }
@@ -161,28 +155,27 @@ export class Transaction {
   }
 
   #chain(run: RunId): Chain {
-    let chain = this.#chains.get(run);
-    if (chain === undefined) {
-      chain = findChain(this.store, run) ?? { run, events: 0, last: 0, head: NO_EVENTS };
-      this.#chains.set(run, chain);
-    }
+    const fresh = (): Chain => ({ run, events: 0, last: 0, head: NO_EVENTS, stored: false });
+    const chain = kept(this.kept.chains, run, () => findChain(this.store, run) ?? fresh());
+    this.#chains.add(chain);
     return chain;
   }
 
   #saveChain(chain: Chain): void {
-    if (findChain(this.store, chain.run) === undefined) this.store.insert(CHAIN, encodeChain(chain));
-    else this.store.update(CHAIN, encodeChain(chain));
+    if (chain.stored) this.store.update(CHAIN, encodeChain(chain));
+    else this.store.insert(CHAIN, encodeChain(chain));
+    chain.stored = true;
   }
 }
 
-/** Counts of a batch, by the state of its records. */
-export const COUNT_OF = {
-  pending: 'pending',
-  delivered: 'delivered',
-  refused: 'refused',
-  'in-doubt': 'inDoubt',
-  skipped: 'skipped',
-} as const satisfies Record<RecordState, keyof BatchRecord>;
+/** What is remembered under a key, or else what `read` brings, remembered from now on. */
+function kept<K, V>(map: Map<K, V>, key: K, read: () => V): V {
+  const there = map.get(key);
+  if (there !== undefined) return there;
+  const value = read();
+  map.set(key, value);
+  return value;
+}
 
 function assertBatch(b: BatchRecord): void {
   const sum = b.delivered + b.refused + b.skipped + b.inDoubt + b.pending + b.moved;

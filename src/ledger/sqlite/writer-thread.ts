@@ -1,8 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { assert } from '../../model/assert.ts';
 import { openFile } from './ledger-file.ts';
-import type { Command } from './verbs/all.ts';
-import { type FromWorker, type ToWorker, toWire } from './wire.ts';
+import { type FromWorker, packOutcomes, type ToWorker, toWire, unpackCommands } from './wire.ts';
 import { Writer } from './writer.ts';
 
 // The entry of the thread that `WorkerWriter` starts; imported by nobody, so that importing still does nothing.
@@ -11,43 +10,49 @@ const port = parentPort;
 assert(port !== null, 'ledger.writer-thread-is-a-thread');
 const post = (message: FromWorker): void => port.postMessage(message);
 
+type Message = ToWorker & { readonly kind: 'commands' };
+
 /** Answers in the order of the messages, each with as many outcomes as it had commands. */
-function serve(writer: Writer): void {
-  let messages: (readonly Command[])[] = [];
-  let scheduled = false;
-  const flush = (): void => {
-    const taken = messages;
-    messages = [];
-    scheduled = false;
-    const outcomes = writer
-      .carryOut(taken.flat())
-      .map((outcome) => (outcome.ok ? outcome : { ok: false as const, error: toWire(outcome.error) }));
-    let at = 0;
-    for (const { length } of taken) {
-      post({ kind: 'outcomes', outcomes: outcomes.slice(at, at + length) });
-      at += length;
-    }
-  };
-  port?.on('message', (message: ToWorker) => {
+class Service {
+  readonly #writer: Writer;
+  #messages: Message[] = [];
+  #scheduled = false;
+
+  constructor(writer: Writer) {
+    this.#writer = writer;
+  }
+
+  take(message: ToWorker): void {
     if (message.kind === 'close') {
-      if (messages.length > 0) flush();
-      writer.close();
-      port.close();
+      this.#flush();
+      this.#writer.close();
+      port?.close();
       return;
     }
-    messages.push(message.commands);
-    if (scheduled) return;
-    scheduled = true;
-    setImmediate(() => {
-      if (messages.length > 0) flush();
-    });
-  });
+    this.#messages.push(message);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => this.#flush());
+  }
+
+  #flush(): void {
+    this.#scheduled = false;
+    const messages = this.#messages.splice(0).map(unpackCommands);
+    if (messages.length === 0) return;
+    const outcomes = this.#writer.carryOut(messages.flat());
+    let at = 0;
+    for (const { length } of messages) {
+      post({ kind: 'outcomes', texts: packOutcomes(outcomes.slice(at, at + length)) });
+      at += length;
+    }
+  }
 }
 
 try {
   const { path } = workerData as { path: string };
   const file = openFile(path);
-  serve(new Writer(file.store, file.identity.id));
+  const service = new Service(new Writer(file.store, file.identity.id));
+  port.on('message', (message: ToWorker) => service.take(message));
 } catch (error) {
   post({ kind: 'failed', error: toWire(error) });
 }

@@ -1,7 +1,6 @@
-import type { RunId } from '../../model/ids.ts';
 import { ledgerError } from './failure.ts';
+import { Kept } from './kept.ts';
 import type { Store } from './store.ts';
-import type { ChainMark } from './tables/events.ts';
 import { Transaction } from './transaction.ts';
 import { type Command, carryOut } from './verbs/all.ts';
 
@@ -19,7 +18,7 @@ const COMMANDS_PER_COMMIT = 512;
 export class Writer {
   readonly #store: Store;
   readonly #ledgerId: string;
-  #marks = new Map<RunId, ChainMark>();
+  readonly #kept = new Kept();
 
   constructor(store: Store, ledgerId: string) {
     this.#store = store;
@@ -43,15 +42,14 @@ export class Writer {
 
   /** Outcomes for as many of the first commands as could be decided together; at least one. */
   #group(commands: readonly Command[]): Outcome[] {
-    const marks = new Map(this.#marks);
     const values: unknown[] = [];
     try {
       this.#store.execute('BEGIN IMMEDIATE');
-      const tx = new Transaction(this.#store, this.#ledgerId, marks);
+      this.#kept.begin(this.#store);
+      const tx = new Transaction(this.#store, this.#ledgerId, this.#kept);
       for (const command of commands) values.push(carryOut(tx, command));
       tx.flush();
       this.#store.execute('COMMIT');
-      this.#marks = marks;
       return values.map((value) => ({ ok: true, value }));
     } catch (error) {
       this.#rollBack();
@@ -69,6 +67,7 @@ export class Writer {
   }
 
   #rollBack(): void {
+    this.#kept.undo();
     if (this.#store.db.inTransaction) this.#store.execute('ROLLBACK');
   }
 }

@@ -15,6 +15,8 @@ export interface Chain {
   events: number;
   last: number;
   head: string;
+  /** There is a row for it. */
+  stored: boolean;
 }
 
 /** One event as it is stored. `detail`: JSON, or null for none. */
@@ -33,7 +35,13 @@ const CHAIN_OF = query(CHAIN, 'WHERE run = ?');
 export function findChain(store: Store, run: RunId): Chain | undefined {
   const cells = store.one(CHAIN_OF, run);
   if (cells === undefined) return undefined;
-  return { run, events: cells[1] as number, last: cells[2] as number, head: (cells[3] as Buffer).toString('hex') };
+  return {
+    run,
+    events: cells[1] as number,
+    last: cells[2] as number,
+    head: (cells[3] as Buffer).toString('hex'),
+    stored: true,
+  };
 }
 
 export const encodeChain = (chain: Chain): Cell[] => [

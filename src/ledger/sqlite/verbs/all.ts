@@ -52,8 +52,15 @@ export interface Command {
   readonly nowMs: number;
 }
 
+/** Those that change no lease. There are as many of them as batches, all others are few. */
+const LEAVING_LEASES: ReadonlySet<Verb> = new Set(['intend', 'note', 'answer']);
+
 export function carryOut(tx: Transaction, command: Command): unknown {
   tx.nowMs = command.nowMs;
   const verb = VERBS[command.verb] as (tx: Transaction, ask: unknown) => unknown;
-  return verb(tx, command.ask);
+  if (LEAVING_LEASES.has(command.verb)) return verb(tx, command.ask);
+  tx.kept.leases.clear();
+  const value = verb(tx, command.ask);
+  tx.kept.leases.clear();
+  return value;
 }

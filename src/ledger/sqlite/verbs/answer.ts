@@ -52,7 +52,9 @@ export function answer(tx: Transaction, ask: ShardClaim & AttemptRef & { answer:
 }
 
 const latestAttempt = (tx: Transaction, batch: BatchRecord, attempt: number): AttemptRecord | undefined =>
-  batch.attempts === attempt && attempt > 0 ? readAttempt(tx.store, batch.latest) : undefined;
+  batch.attempts !== attempt || attempt === 0
+    ? undefined
+    : (tx.kept.attempts.get(batch.id) ?? readAttempt(tx.store, batch.latest));
 
 interface Carried {
   readonly after: BatchRecord;

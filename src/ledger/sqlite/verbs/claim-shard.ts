@@ -31,6 +31,7 @@ export function claimShard(tx: Transaction, ask: ClaimShard): Shard | undefined 
   // A run that failed goes on when somebody takes up what it had left.
   if (run.state === 'failed') setRunState(tx, run, 'open');
   const sealed = openBatches(tx, lane.id, shard, 'sealed');
+  for (const batch of sealed) tx.kept.keep(batch);
   for (const batch of openBatches(tx, lane.id, shard, 'sending')) lose(tx, batch, before, lease);
   return {
     run: ask.run,
@@ -116,9 +117,9 @@ function lose(tx: Transaction, batch: BatchRecord, before: LeaseRecord | undefin
 
 export function renewShard(tx: Transaction, ask: ShardClaim & { leaseMs: number }): { leaseUntilMs: number } {
   const lease = requireShard(tx, ask);
-  lease.untilMs = tx.nowMs + ask.leaseMs;
-  saveLease(tx.store, lease);
-  return { leaseUntilMs: lease.untilMs };
+  const untilMs = tx.nowMs + ask.leaseMs;
+  saveLease(tx.store, { ...lease, untilMs });
+  return { leaseUntilMs: untilMs };
 }
 
 export function releaseShard(tx: Transaction, ask: ShardClaim): void {
@@ -127,8 +128,13 @@ export function releaseShard(tx: Transaction, ask: ShardClaim): void {
 
 /** The lease of a shard claim. RUN_UNKNOWN for a lane that is not there, FENCED when somebody else has it now. */
 export function requireShard(tx: Transaction, ask: ShardClaim): LeaseRecord {
+  const key = `${ask.run}/${ask.lane}/${ask.shard}`;
+  const known = tx.kept.leases.get(key);
+  if (known?.fence === ask.fence) return known;
   const lane = tx.laneId(ask.run, ask.lane);
-  return requireLease(tx.store, { run: ask.run, lane, shard: ask.shard, fence: ask.fence });
+  const lease = requireLease(tx.store, { run: ask.run, lane, shard: ask.shard, fence: ask.fence });
+  tx.kept.leases.set(key, lease);
+  return lease;
 }
 
 export const showShard = (ask: ShardClaim): string =>

@@ -122,6 +122,7 @@ function forgetLane(tx: Transaction, ask: { run: RunId; generation: number }, la
       );
     }
     tx.store.remove(BATCH, batch.id);
+    tx.kept.batches.delete(batch.id);
     shards.add(shardOf(batch.seq));
     tally.batches--;
     tally.read -= batch.records;

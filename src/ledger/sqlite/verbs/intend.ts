@@ -41,14 +41,16 @@ export function intend(tx: Transaction, ask: Intend): { attempt: number } {
     print: null,
   };
   tx.store.insert(ATTEMPT, encodeAttempt(attempt));
-  tx.saveBatch(batch, { ...batch, state, attempts: attempt.attempt, latest: attempt.id, reason: null });
+  const after = { ...batch, state, attempts: attempt.attempt, latest: attempt.id, reason: null };
+  tx.saveBatch(batch, after);
+  tx.kept.attempts.set(batch.id, attempt);
   tx.event(ask.run, 'intended', { attempt: attempt.attempt, fence: ask.fence }, batch.id);
   return { attempt: attempt.attempt };
 }
 
 /** A batch that the claim covers. */
 export function batchIn(tx: Transaction, claim: ShardClaim, id: AttemptRef['batch']): BatchRecord {
-  const batch = readBatch(tx.store, id);
+  const batch = tx.kept.batches.get(id) ?? readBatch(tx.store, id);
   if (batch.lane === tx.laneId(claim.run, claim.lane) && shardOf(batch.seq) === claim.shard) return batch;
   throw new WaybillError('FENCED', `batch ${showBatch(id)} does not belong to ${showShard(claim)}`, {
     ids: { batch: showBatch(id), run: claim.run, lane: claim.lane, shard: claim.shard },
@@ -60,6 +62,7 @@ export function note(tx: Transaction, ask: ShardClaim & AttemptRef & { notes: No
   const batch = batchIn(tx, ask, ask.batch);
   const attempt =
     batch.state === 'sending' && batch.attempts === ask.attempt ? readAttempt(tx.store, batch.latest) : undefined;
+  tx.kept.attempts.delete(batch.id);
   if (attempt === undefined) {
     throw new WaybillError(
       'MOVE_FORBIDDEN',
