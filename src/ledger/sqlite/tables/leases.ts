@@ -65,6 +65,15 @@ export function voidLease(store: Store, at: Pick<LeaseRecord, 'run' | 'lane' | '
   if (lease !== undefined) saveLease(store, { ...lease, fence: lease.fence + 1, untilMs: 0 });
 }
 
+const OWNER_SHOWN_MAX = 40;
+const [OWNER_HEAD, OWNER_TAIL] = [24, 12];
+
+/** For sentences: an owner is opaque text of any length; what tells it from others stands at its ends. */
+export function showOwner(owner: string): string {
+  if (owner.length <= OWNER_SHOWN_MAX) return owner;
+  return `${owner.slice(0, OWNER_HEAD)}…${owner.slice(-OWNER_TAIL)}`;
+}
+
 /** The lease that `fence` stands for, expired or not. FENCED when somebody has claimed the same since. */
 export function requireLease(
   store: Store,
@@ -76,7 +85,7 @@ export function requireLease(
     at.lane === RUN_LEASE.lane
       ? `run ${showRun(at.run)}`
       : `shard ${at.shard} of lane ${at.lane} of run ${showRun(at.run)}`;
-  const now = lease === undefined ? 'was never claimed' : `is at fence ${lease.fence} of ${lease.owner}`;
+  const now = lease === undefined ? 'was never claimed' : `is at fence ${lease.fence} of ${showOwner(lease.owner)}`;
   throw new WaybillError('FENCED', `${what} ${now}; a write under fence ${at.fence} was refused`, {
     ids: { run: showRun(at.run), lane: at.lane, shard: at.shard, fence: at.fence, holder: lease?.owner ?? null },
   });

@@ -8,7 +8,7 @@ import { query } from '../store.ts';
 import { ATTEMPT, type AttemptRecord, encodeAttempt, readAttempt } from '../tables/attempts.ts';
 import { BATCH, type BatchRecord, decodeBatch, readBatch } from '../tables/batches.ts';
 import { type LaneRecord, requireLane } from '../tables/lanes.ts';
-import { claimLease, type LeaseRecord, readLease, requireLease, saveLease } from '../tables/leases.ts';
+import { claimLease, type LeaseRecord, readLease, requireLease, saveLease, showOwner } from '../tables/leases.ts';
 import { readRun } from '../tables/runs.ts';
 import type { Transaction } from '../transaction.ts';
 
@@ -84,14 +84,14 @@ function openBatches(tx: Transaction, lane: number, shard: number, state: BatchS
     .map((cells) => decodeBatch(tx.store, cells));
 }
 
+const iso = (atMs: number): string => new Date(atMs).toISOString();
+
 /** Sent under an older claim and never answered: nobody knows what became of it. */
 function lose(tx: Transaction, batch: BatchRecord, before: LeaseRecord | undefined, lease: LeaseRecord): void {
   const attempt = readAttempt(tx.store, batch.latest);
-  const held = before === undefined ? 'nobody' : `${before.owner} under fence ${before.fence}`;
-  const ended =
-    before === undefined || before.untilMs === 0 ? 'released' : `valid until ${new Date(before.untilMs).toISOString()}`;
-  const takeover = `${lease.owner} took over with fence ${lease.fence} at ${new Date(tx.nowMs).toISOString()}`;
-  const reason = `not answered when ${takeover}; it was held by ${held}, ${ended}`;
+  const holder = before === undefined ? 'nobody known' : showOwner(before.owner);
+  const takeover = `${showOwner(lease.owner)} took over ${iso(tx.nowMs)}`;
+  const reason = `no answer: sent ${iso(attempt.intendedAtMs)} by ${holder}; ${takeover}`;
   const answered: AttemptRecord = {
     ...attempt,
     answer: 'lost',
