@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
+import { setFlagsFromString } from 'node:v8';
 import { realPorts } from './ports.ts';
 
 /** Something that text can be written to: a stream of the process, or a list of strings in a test. */
@@ -34,6 +35,8 @@ export interface ProcessPort {
 }
 
 export function realProcess(): ProcessPort {
+  // A run of any size is to fit into little memory; by itself the engine would let the nursery grow for speed.
+  setFlagsFromString('--optimize-for-size');
   for (const stream of [process.stdout, process.stderr]) stream.on('error', forgiveClosedPipe);
   const { wallMs, sleep } = realPorts();
   return {

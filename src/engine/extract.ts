@@ -10,7 +10,7 @@ import { type ChunkRows, type Decided, Intake } from './intake.ts';
 import { LaneMemory } from './lane-memory.ts';
 
 /** Sealing shares one sync of the disk and one transaction among this many bytes of full batches. */
-const SEAL_BYTES = 2 * 1024 * 1024;
+const SEAL_BYTES = 1024 * 1024;
 const SEAL_DECISIONS = 5_000;
 const VANISHED_LISTED_MAX = 100_000;
 
