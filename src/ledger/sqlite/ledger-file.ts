@@ -23,10 +23,11 @@ const BUSY_TIMEOUT_MS = 5000;
 /** How large a file may be for its pages to be checked whenever it is opened; about 60 ms then. */
 const CHECKED_AT_OPEN_BYTES = 64 * 1024 * 1024;
 
-const META = table('meta', 100, { keys: ['name'], rest: ['value'] });
+/** What there is to know about the ledger as a whole. Its form is the same in every schema version. */
+export const META = table('meta', 100, { keys: ['name'], rest: ['value'] });
 const META_OF = query(META, 'WHERE name = ?');
 /** The seed itself stands in this table, so its rows are signed without one. */
-const UNSEEDED = new Uint8Array(16);
+export const UNSEEDED = new Uint8Array(16);
 
 /** Makes the file, its folder and its schema where they are missing. Throws as `openFile`. */
 export function createFile(path: string, id: string): void {
@@ -106,8 +107,12 @@ function connect(path: string, options: { readonly: boolean }): Database.Databas
   return db;
 }
 
+/** `initialise` may have been cut short just before the switch, which needs EXTRA whenever it is made. */
 function requireWal(db: Database.Database): void {
+  if (db.pragma('journal_mode', { simple: true }) === 'wal') return;
+  db.pragma('synchronous = EXTRA');
   const mode = db.pragma('journal_mode = WAL', { simple: true });
+  db.pragma('synchronous = FULL');
   if (mode === 'wal') return;
   throw new WaybillError(
     'LEDGER_WRITE',

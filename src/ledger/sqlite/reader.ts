@@ -45,10 +45,17 @@ export class SqliteReader implements LedgerReader {
 
   async #ask<T>(what: string, answer: (reading: Reading) => T): Promise<T> {
     try {
-      this.#store.execute('BEGIN');
-      return answer(new Reading(this.#store, this.#ledgerId));
+      return this.#atOneMoment(answer);
     } catch (error) {
       throw ledgerError(error, this.#store.place, `reading ${what}`);
+    }
+  }
+
+  /** Ending the transaction can fail too, on a damaged file; there is nothing in it that could be lost. */
+  #atOneMoment<T>(answer: (reading: Reading) => T): T {
+    this.#store.execute('BEGIN');
+    try {
+      return answer(new Reading(this.#store, this.#ledgerId));
     } finally {
       if (this.#store.db.open && this.#store.db.inTransaction) this.#store.execute('COMMIT');
     }

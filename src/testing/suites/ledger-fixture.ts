@@ -9,7 +9,6 @@ import type {
   Shard,
   ShardClaim,
 } from '../../ledger/ledger.ts';
-import { WaybillError } from '../../model/errors.ts';
 import type { BatchId } from '../../model/ids.ts';
 import type { Receipt } from '../../model/receipt.ts';
 import type { BatchState } from '../../model/states.ts';
@@ -23,6 +22,12 @@ export interface LedgerBench {
   /** Moves the clock that all of them go by. */
   advance(ms: number): void;
   cleanup(): Promise<void>;
+}
+
+/** What a group of cases is given: the ledger of the present test. */
+export interface UnderTest {
+  readonly bench: () => LedgerBench;
+  readonly ledger: () => Ledger;
 }
 
 export const LEASE_MS = 60_000;
@@ -93,7 +98,8 @@ export async function refusedWith(work: Promise<unknown>): Promise<string> {
   try {
     await work;
   } catch (error) {
-    if (error instanceof WaybillError) return error.code;
+    // By its name: the ledger under test may have been built apart from this suite.
+    if (error instanceof Error && error.name === 'WaybillError' && 'code' in error) return String(error.code);
     throw error;
   }
   return 'not refused';
@@ -137,6 +143,13 @@ export class Book {
     const ids = await book.seal(sizes);
     await book.close();
     return { book, ids };
+  }
+
+  /** The same claim, used through another opening of the ledger. */
+  through(ledger: Ledger): Book {
+    const book = new Book(ledger, this.opened);
+    book.generation = this.generation;
+    return book;
   }
 
   get claim(): RunClaim {

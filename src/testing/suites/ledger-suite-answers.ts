@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { asBatchId } from '../../model/ids.ts';
-import { Book, child, delivered, RECEIPT, refusedWith, shardClaim, verdict } from './ledger-fixture.ts';
-import type { UnderTest } from './ledger-suite.ts';
+import { Book, child, delivered, RECEIPT, refusedWith, shardClaim, type UnderTest, verdict } from './ledger-fixture.ts';
 
 /** Intents, answers, children. */
 export function answerCases({ ledger }: UnderTest): void {

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { SHARD_BATCHES } from '../../ledger/ledger.ts';
-import { Book, delivered, LEASE_MS, refusedWith, shardClaim } from './ledger-fixture.ts';
-import type { UnderTest } from './ledger-suite.ts';
+import { Book, delivered, LEASE_MS, refusedWith, shardClaim, type UnderTest } from './ledger-fixture.ts';
 
 /** Leases, fences, takeovers. */
 export function claimCases({ bench, ledger }: UnderTest): void {

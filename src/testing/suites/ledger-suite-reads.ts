@@ -1,8 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import type { RecordRow } from '../../ledger/ledger.ts';
 import { asRunId } from '../../model/ids.ts';
-import { Book, child, delivered, keyOf, keysOf, refusedWith, shardClaim, verdict } from './ledger-fixture.ts';
-import type { UnderTest } from './ledger-suite.ts';
+import {
+  Book,
+  child,
+  delivered,
+  keyOf,
+  keysOf,
+  refusedWith,
+  shardClaim,
+  type UnderTest,
+  verdict,
+} from './ledger-fixture.ts';
 
 /** Questions, events, and what a crash leaves. */
 export function readCases(under: UnderTest): void {

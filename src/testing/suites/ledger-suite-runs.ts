@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Book, delivered, LEASE_MS, refusedWith, sealedBatch, verdict } from './ledger-fixture.ts';
-import type { UnderTest } from './ledger-suite.ts';
+import { Book, delivered, LEASE_MS, refusedWith, sealedBatch, type UnderTest, verdict } from './ledger-fixture.ts';
 
 /** Runs, generations, seals, positions. */
 export function runCases({ bench, ledger }: UnderTest): void {

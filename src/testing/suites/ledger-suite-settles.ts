@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Settle } from '../../ledger/ledger.ts';
-import { Book, child, delivered, LEASE_MS, RECEIPT, refusedWith, verdict } from './ledger-fixture.ts';
-import type { UnderTest } from './ledger-suite.ts';
+import { Book, child, delivered, LEASE_MS, RECEIPT, refusedWith, type UnderTest, verdict } from './ledger-fixture.ts';
 
 /** How doubts end. */
 export function settleCases({ bench, ledger }: UnderTest): void {

@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Ledger } from '../../ledger/ledger.ts';
-import type { LedgerBench } from './ledger-fixture.ts';
+import type { LedgerBench, UnderTest } from './ledger-fixture.ts';
 import { answerCases } from './ledger-suite-answers.ts';
 import { claimCases } from './ledger-suite-claims.ts';
 import { readCases } from './ledger-suite-reads.ts';
@@ -10,17 +9,12 @@ import { walk } from './ledger-walk.ts';
 
 export type { LedgerBench } from './ledger-fixture.ts';
 
-/** What a group of cases is given: the ledger of the present test. */
-export interface UnderTest {
-  readonly bench: () => LedgerBench;
-  readonly ledger: () => Ledger;
-}
-
 /**
  * What every ledger must do, whatever it is kept in. `open` makes an empty one; nothing of it may be left after
- * `cleanup`. To be run with vitest, in a test file of the ledger's own.
+ * `cleanup`. To be run with vitest, in a test file of the ledger's own. `walks`: how many random walks, of up to 60
+ * steps each, are held against the model.
  */
-export function ledgerSuite(name: string, open: () => Promise<LedgerBench>): void {
+export function ledgerSuite(name: string, open: () => Promise<LedgerBench>, { walks = 60 } = {}): void {
   describe(`the ledger ${name}`, () => {
     let bench: LedgerBench | undefined;
     const current = (): LedgerBench => bench as LedgerBench;
@@ -39,6 +33,6 @@ export function ledgerSuite(name: string, open: () => Promise<LedgerBench>): voi
     answerCases(under);
     settleCases(under);
     readCases(under);
-    it('agrees with a model of it after every step of random walks', async () => walk(open), 60_000);
+    it('agrees with a model of it after every step of random walks', async () => walk(open, walks), 60_000);
   });
 }

@@ -42,7 +42,7 @@ interface Step {
  * Walks through the verbs at random and holds every answer, and after every step every batch and balance, against a
  * model that counts single records. Steps that the present states forbid are tried too: they must be refused.
  */
-export async function walk(open: () => Promise<LedgerBench>): Promise<void> {
+export async function walk(open: () => Promise<LedgerBench>, walks: number): Promise<void> {
   const number = fc.nat({ max: 1_000 });
   const step = fc.record({ op: fc.constantFrom(...OPS), a: number, b: number, c: number });
   const steps = fc.array(step, { minLength: 10, maxLength: 60, size: 'max' });
@@ -57,31 +57,36 @@ export async function walk(open: () => Promise<LedgerBench>): Promise<void> {
         await bench.cleanup();
       }
     }),
-    { numRuns: 60 },
+    { numRuns: walks },
   );
 }
 
 class Walker {
   readonly #bench: LedgerBench;
-  readonly #book: Book;
+  /** The same run through two openings of the ledger: what one has written, the other must know. */
+  readonly #books: readonly Book[];
   readonly #model = new LedgerModel();
   /** The latest claim of each lane, and until when it holds. */
   readonly #claims = new Map<string, { claim: ShardClaim; untilMs: number }>();
   #nowMs = 0;
   #cancelled = false;
 
-  private constructor(bench: LedgerBench, book: Book) {
+  #book: Book;
+
+  private constructor(bench: LedgerBench, books: readonly [Book, Book]) {
     this.#bench = bench;
-    this.#book = book;
+    this.#books = books;
+    this.#book = books[0];
   }
 
   static async begin(bench: LedgerBench): Promise<Walker> {
     const book = await Book.open(bench.ledger, { lanes: LANES });
     await book.start();
-    return new Walker(bench, book);
+    return new Walker(bench, [book, book.through(await bench.reopen())]);
   }
 
   async take(step: Step): Promise<void> {
+    this.#book = this.#books[step.c % this.#books.length]!;
     await this.#carryOut(step);
     await this.#compare(step);
   }
@@ -148,12 +153,12 @@ class Walker {
   async #release(lane: string): Promise<void> {
     const held = this.#claims.get(lane);
     if (held === undefined) return;
-    await this.#bench.ledger.releaseShard(held.claim);
+    await this.#book.ledger.releaseShard(held.claim);
     held.untilMs = 0;
   }
 
   async #cancel(): Promise<void> {
-    await this.#bench.ledger.cancel({ run: this.#book.run, who: 'ann', reason: 'the walk' });
+    await this.#book.ledger.cancel({ run: this.#book.run, who: 'ann', reason: 'the walk' });
     if (this.#cancelled) return;
     this.#cancelled = true;
     for (const batch of this.#model.batches.values()) this.#skipSealed(batch);
@@ -169,7 +174,7 @@ class Walker {
     const held = this.#claims.get(batch.lane);
     if (held === undefined) return;
     const state = this.#model.stateOf(batch);
-    const intended = this.#bench.ledger.intend({ ...held.claim, batch: batch.id, deadlineMs: 100 });
+    const intended = this.#book.ledger.intend({ ...held.claim, batch: batch.id, deadlineMs: 100 });
     if (held.untilMs <= this.#nowMs) expect(await refusedWith(intended)).toBe('FENCED');
     else if (state !== 'sealed') expect(await refusedWith(intended)).toBe('MOVE_FORBIDDEN');
     else {
@@ -195,7 +200,7 @@ class Walker {
     ];
     const answer = answers[(a + c) % answers.length]!;
     const ask = { ...held.claim, batch: batch.id, attempt: batch.open.attempt, answer };
-    const moved = await this.#bench.ledger.answer(ask);
+    const moved = await this.#book.ledger.answer(ask);
     delete batch.open;
     this.#apply(batch, answer, word);
     if (answer.kind === 'verdict' && moved.children[0] !== undefined)
@@ -205,7 +210,7 @@ class Walker {
       moved.children.map((one) => one.id),
     );
     expect(moved.state, 'the state that the answer brought').toBe(this.#model.stateOf(batch));
-    expect((await this.#bench.ledger.answer(ask)).state, 'the same answer again').toBe(moved.state);
+    expect((await this.#book.ledger.answer(ask)).state, 'the same answer again').toBe(moved.state);
   }
 
   #apply(batch: ModelBatch, answer: Answer, word: string): void {
@@ -237,7 +242,7 @@ class Walker {
     ];
     const decision = decisions[c % decisions.length]!;
     const claim = held !== undefined && held.untilMs > this.#nowMs ? { claim: held.claim } : {};
-    const settled = this.#bench.ledger.settle({ batch: batch.id, ...claim, decision, who: 'ann', evidence: 'looked' });
+    const settled = this.#book.ledger.settle({ batch: batch.id, ...claim, decision, who: 'ann', evidence: 'looked' });
     if (this.#model.stateOf(batch) !== 'in-doubt') {
       expect(await refusedWith(settled)).toBe('MOVE_FORBIDDEN');
       return;
@@ -264,7 +269,7 @@ class Walker {
   async #retry(batch: ModelBatch, { c }: Step): Promise<void> {
     const refused = this.#model.picks(batch, 'refused');
     const picks = refused.slice(0, 1 + (c % 2));
-    const retried = this.#bench.ledger.retry({
+    const retried = this.#book.ledger.retry({
       batch: batch.id,
       children: [child(picks)],
       who: 'ann',
@@ -288,7 +293,7 @@ class Walker {
     const held = this.#claims.get(batch.lane);
     if (held === undefined) return;
     const claim = { ...held.claim, fence: held.claim.fence - 1 };
-    const { ledger } = this.#bench;
+    const { ledger } = this.#book;
     const ref = { ...claim, batch: batch.id, attempt: Math.max(1, batch.attempts) };
     expect(await refusedWith(ledger.intend({ ...claim, batch: batch.id, deadlineMs: 1 }))).toBe('FENCED');
     expect(await refusedWith(ledger.answer({ ...ref, answer: { kind: 'lost', evidence: 'late' } }))).toBe('FENCED');
@@ -298,7 +303,7 @@ class Walker {
   }
 
   async #compare(step: Step): Promise<void> {
-    const rows = await this.#bench.ledger.read.batches({ run: this.#book.run });
+    const rows = await this.#book.ledger.read.batches({ run: this.#book.run });
     const said = rows.map((row) => [row.id, row.lane, row.state, row.records, row.movedRecords, row.attempts]);
     const expected = [...this.#model.batches.values()]
       .sort((x, y) => x.id - y.id)

@@ -121,7 +121,7 @@ function sendAgain(
   if (batch.inDoubt < batch.records) {
     throw new WaybillError(
       'MOVE_FORBIDDEN',
-      `${batch.inDoubt} of ${batch.records} records of batch ${showBatch(batch.id)} are in doubt: a child must take them`,
+      `${batch.inDoubt} of ${batch.records} records of ${showBatch(batch.id)} are in doubt: a child must take them`,
       {
         ids: { batch: showBatch(batch.id) },
       },

@@ -1,0 +1,233 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Book, delivered, refusedWith, shardClaim } from '../../testing/suites/ledger-fixture.ts';
+import { ledgerSuite } from '../../testing/suites/ledger-suite.ts';
+import type { Ledger } from '../ledger.ts';
+import { openSqliteLedger, type SqliteLedgerOptions } from './open.ts';
+
+// Node 20 runs no TypeScript, and the thread that writes is a file that Node loads: so what is tested here is built
+// first. Inside node_modules, where the build finds the driver.
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+const cache = join(root, 'node_modules', '.cache');
+let built = '';
+let folder = '';
+
+beforeAll(() => {
+  mkdirSync(cache, { recursive: true });
+  built = mkdtempSync(join(cache, 'waybill-ledger-'));
+  folder = mkdtempSync(join(tmpdir(), 'waybill-process-'));
+  const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
+  const args = [tsc, '-p', join(root, 'tsconfig.build.json'), '--outDir', built, '--declaration', 'false'];
+  execFileSync(process.execPath, [...args, '--sourceMap', 'false'], { cwd: root, stdio: 'pipe' });
+}, 60_000);
+
+afterAll(() => {
+  rmSync(built, { recursive: true });
+  rmSync(folder, { recursive: true });
+});
+
+const openFile = (): string => join(built, 'ledger', 'sqlite', 'open.js');
+const ports = () => {
+  let [nowMs, ids] = [Date.UTC(2026, 10, 19, 6), 0];
+  return {
+    wallMs: () => nowMs,
+    monotonicMs: () => nowMs,
+    id: () => `00000000-0000-4000-8000-${++ids}`,
+    advance: (ms: number) => {
+      nowMs += ms;
+    },
+  };
+};
+
+const openBuilt = async (options: SqliteLedgerOptions): Promise<Ledger> => {
+  const module = (await import(/* @vite-ignore */ pathToFileURL(openFile()).href)) as {
+    openSqliteLedger: typeof openSqliteLedger;
+  };
+  return await module.openSqliteLedger(options);
+};
+
+let ledgers = 0;
+ledgerSuite(
+  'on SQLite, written to from a thread of its own',
+  async () => {
+    const path = join(folder, `suite-${++ledgers}`, 'ledger.db');
+    const clock = ports();
+    const opened: Ledger[] = [];
+    const open = async (): Promise<Ledger> => {
+      const ledger = await openBuilt({ path, ports: clock, thread: 'worker', create: true });
+      opened.push(ledger);
+      return ledger;
+    };
+    return {
+      ledger: await open(),
+      reopen: open,
+      advance: clock.advance,
+      cleanup: async () => {
+        for (const ledger of opened) await ledger.close();
+      },
+    };
+  },
+  { walks: 8 },
+);
+
+describe('the thread that writes', () => {
+  it('takes over the clock of the caller, and gives errors back as what they are', async () => {
+    const path = join(folder, 'errors', 'ledger.db');
+    const ledger = await openBuilt({ path, ports: ports(), thread: 'worker', create: true });
+    const book = await Book.open(ledger);
+    expect(book.opened.run.openedAtMs).toBe(Date.UTC(2026, 10, 19, 6));
+    const held = await Book.open(ledger, { owner: 'second' }).catch((error: unknown) => error);
+    expect(held).toMatchObject({
+      name: 'WaybillError',
+      code: 'LEASE_HELD',
+      ids: { run: 'r1', owner: 'first' },
+      exitCode: 6,
+    });
+    await ledger.close();
+    await ledger.close();
+    expect(await refusedWith(ledger.emitted({ emitter: 'log', seq: 1 }))).toBe('LEDGER_WRITE');
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+  });
+
+  it('leaves the keys of a seal to the caller, who may use the same bytes again', async () => {
+    const ledger = await openBuilt({
+      path: join(folder, 'keys', 'ledger.db'),
+      ports: ports(),
+      thread: 'worker',
+      create: true,
+    });
+    const book = await Book.open(ledger);
+    await book.start();
+    const shared = new Uint8Array(64).map((_, at) => at);
+    const batch = (from: number) => ({
+      lane: 'api',
+      records: 1,
+      bytes: 20,
+      digest: new Uint8Array(32),
+      keys: shared.subarray(from, from + 16),
+      staged: { segment: 's', offset: 0, bytes: 20, trailerBytes: 0 },
+    });
+    await ledger.seal({
+      ...book.claim,
+      generation: 1,
+      batches: [batch(16), batch(32)],
+      unbatched: [],
+      counts: [],
+      rows: 2,
+    });
+    expect([...shared.subarray(0, 4)]).toEqual([0, 1, 2, 3]);
+    const keys = await ledger.read.laneKeys({ run: book.run, lane: 'api' });
+    expect(keys.map((one) => one.keys[0])).toEqual([16, 32]);
+    await ledger.close();
+  });
+});
+
+/** Seals and delivers without end, and says so after each: `sealed 3`, `intended 3`, `delivered 3`. */
+const LOOP = `
+const [openFile, path, thread] = process.argv.slice(2);
+const { openSqliteLedger } = await import(openFile);
+const ports = { wallMs: () => Date.now(), monotonicMs: () => performance.now(), id: () => crypto.randomUUID() };
+const ledger = await openSqliteLedger({ path, ports, thread, create: true });
+const lane = { lane: 'api', connector: 'c', strategy: 's', rung: 'none', onDoubt: 'hold', mappingDigest: 'm' };
+const owner = 'loop ' + process.pid;
+const opened = await ledger.openRun({ flow: 'f', window: { name: 'all' }, lanes: [lane], owner, leaseMs: 60000, configDigest: 'c' });
+const claim = { run: opened.run.id, fence: opened.fence };
+let generation = opened.generation;
+if (generation?.state !== 'open') generation = await ledger.startGeneration({ ...claim, kind: 'first', reason: 'loop' });
+const say = (what, id) => process.stdout.write(what + ' ' + id + '\\n');
+const one = async () => {
+  const staged = { segment: 's', offset: 0, bytes: 9, trailerBytes: 0 };
+  const batch = { lane: 'api', records: 2, bytes: 9, digest: crypto.getRandomValues(new Uint8Array(32)), keys: crypto.getRandomValues(new Uint8Array(32)), staged };
+  const counts = [{ lane: 'api', read: 2, same: 0, changed: 0, duplicates: 0 }];
+  const { batches: [id] } = await ledger.seal({ ...claim, generation: generation.generation, batches: [batch], unbatched: [], counts, rows: 2 });
+  say('sealed', id);
+  const at = shards.get(Math.floor((await ledger.read.batch(id)).seq - 1 >> 10));
+  if (at === undefined) return;
+  const { attempt } = await ledger.intend({ ...at, batch: id, deadlineMs: 1000 });
+  say('intended', id);
+  const answer = { kind: 'verdict', outcomes: new Uint8Array([1, 1]), refusals: [], receipt: { summary: 'ok' }, children: [] };
+  await ledger.answer({ ...at, batch: id, attempt, answer });
+  say('delivered', id);
+};
+const shards = new Map();
+await one();
+const { run, shard, fence } = await ledger.claimShard({ run: opened.run.id, lane: 'api', owner, leaseMs: 60000 });
+shards.set(shard, { run, lane: 'api', shard, fence });
+while (true) await Promise.all([one(), one(), one(), one()]);
+`;
+
+describe('a process that is killed while it commits', () => {
+  it.each(['main', 'worker'] as const)(
+    'U22: loses nothing that was acknowledged (%s)',
+    async (thread) => {
+      const path = join(folder, `killed-${thread}`, 'ledger.db');
+      const script = join(built, `loop-${thread}.mjs`);
+      writeFileSync(script, LOOP);
+      const said: string[] = [];
+      for (let round = 0; round < 5; round++) {
+        const more = await runAndKill([script, openFile(), path, thread], 40 + round * 37);
+        said.push(...more.map((line) => line));
+        const ledger = await openSqliteLedger({ path, ports: ports(), thread: 'main', create: false });
+        await check(ledger, said);
+        await ledger.breakLeases({ owner: ownerOf(await ledger.read.runs({})), evidence: 'killed by the test' });
+        await ledger.close();
+      }
+      expect(said.length).toBeGreaterThan(500);
+    },
+    60_000,
+  );
+});
+
+const ownerOf = (runs: Awaited<ReturnType<Ledger['read']['runs']>>): string => runs[0]?.owner ?? '';
+
+/** Kills the process with SIGKILL after so many lines; returns every whole line that it had written. */
+async function runAndKill(args: readonly string[], lines: number): Promise<string[]> {
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  let text = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    text += chunk.toString();
+    if (text.split('\n').length > lines) child.kill('SIGKILL');
+  });
+  await new Promise((resolve) => child.once('close', resolve));
+  return text.split('\n').slice(0, -1);
+}
+
+async function check(ledger: Ledger, said: readonly string[]): Promise<void> {
+  expect(await ledger.read.verify()).toEqual([]);
+  const states = new Map((await ledger.read.batches({ limit: 100_000 })).map((batch) => [batch.id as number, batch]));
+  for (const line of said) {
+    const [what, id] = line.split(' ');
+    const batch = states.get(Number(id));
+    expect(batch, line).toBeDefined();
+    if (what === 'intended') expect(batch!.attempts, line).toBe(1);
+    if (what === 'delivered') expect(batch!.state, line).toBe('delivered');
+  }
+}
+
+describe('two processes', () => {
+  it('write one ledger in turn, and each sees what the other wrote', async () => {
+    const path = join(folder, 'two', 'ledger.db');
+    const clock = ports();
+    const first = await openBuilt({ path, ports: clock, thread: 'worker', create: true });
+    const second = await openSqliteLedger({ path, ports: clock, thread: 'main', create: false });
+    const { book, ids } = await Book.sealed(
+      first,
+      Array.from({ length: 40 }, () => 1),
+    );
+    const claim = shardClaim((await book.claimShard())!);
+    const ledgers = [first, second];
+    await Promise.all(
+      ids.map(async (batch, nth) => {
+        const { attempt } = await ledgers[nth % 2]!.intend({ ...claim, batch, deadlineMs: 1 });
+        await ledgers[(nth + 1) % 2]!.answer({ ...claim, batch, attempt, answer: delivered(1) });
+      }),
+    );
+    expect(await book.balance()).toBe('40/0/0/0/0 of 40');
+    expect(await second.read.verify()).toEqual([]);
+    for (const ledger of ledgers) await ledger.close();
+  });
+});
