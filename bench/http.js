@@ -65,13 +65,11 @@ function rowSource(count) {
 /** The loop without a ledger: as many sends under way as lanes, nothing written anywhere. */
 async function raw(port, { inFlight, batches }) {
   const sink = sinkFor(port, inFlight);
-  const permit = testPermit({
-    records: Array.from({ length: RECORDS }, (_, id) => record(id)),
-    framing: sink.accepts[0],
-  });
+  const records = Array.from({ length: RECORDS }, (_, id) => record(id));
   let left = batches;
   const started = performance.now();
   const lane = async () => {
+    const permit = testPermit({ records, framing: sink.accepts[0] });
     while (left-- > 0) await sink.can.append(permit);
   };
   await Promise.all(Array.from({ length: inFlight }, lane));
