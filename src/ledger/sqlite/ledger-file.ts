@@ -53,7 +53,7 @@ function initialise(db: Database.Database, id: string): void {
   db.pragma(`page_size = ${PAGE_BYTES}`);
   db.exec('BEGIN IMMEDIATE');
   // Another process may have been faster.
-  if (isEmpty(db)) {
+  if (db.prepare('SELECT count(*) FROM sqlite_master').pluck().get() === 0) {
     const meta = new Store(db, db.name, UNSEEDED);
     for (const migration of MIGRATIONS) db.exec(migration);
     db.pragma(`application_id = ${APPLICATION_ID}`);
@@ -124,8 +124,8 @@ function requireWal(db: Database.Database): void {
   );
 }
 
-const isEmpty = (db: Database.Database): boolean =>
-  db.prepare('SELECT count(*) FROM sqlite_master').pluck().get() === 0;
+/** No page at all. A file without tables may be a ledger whose first page is damaged: nothing is made in its place. */
+const isEmpty = (db: Database.Database): boolean => db.pragma('page_count', { simple: true }) === 0;
 
 function sizeOf(path: string): number {
   const stat = statSync(path, { throwIfNoEntry: false });

@@ -35,9 +35,15 @@ export class Writer {
     return outcomes;
   }
 
+  /** Folds the log into the file. What a full disk has no room for stays in the log, where it is as safe. */
   close(): void {
-    this.#store.db.pragma('wal_checkpoint(TRUNCATE)');
-    this.#store.db.close();
+    try {
+      this.#store.db.pragma('wal_checkpoint(TRUNCATE)');
+    } catch (error) {
+      if (!(error instanceof Error && error.name === 'SqliteError')) throw error;
+    } finally {
+      this.#store.db.close();
+    }
   }
 
   /** Outcomes for as many of the first commands as could be decided together; at least one. */
@@ -58,7 +64,9 @@ export class Writer {
       // Thrown by the end of the transaction and not by a command: halving it finds out whose doing it was.
       if (guilty === commands.length) return this.#group(commands.slice(0, Math.ceil(guilty / 2)));
       const before = guilty === 0 ? [] : this.#group(commands.slice(0, guilty));
-      return before.length < guilty ? before : [...before, this.#refused(commands[guilty] as Command, error)];
+      // It was refused beside those: when one of them did not come about after all, it has to be asked again.
+      const stands = before.length === guilty && before.every((outcome) => outcome.ok);
+      return stands ? [...before, this.#refused(commands[guilty] as Command, error)] : before;
     }
   }
 
