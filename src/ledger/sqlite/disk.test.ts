@@ -98,7 +98,7 @@ async function limitedFile(): Promise<Room> {
 }
 
 describe('a disk that is full', () => {
-  it('refuses writes with what to do about it, leaves nothing half written, and goes on when there is room', async () => {
+  it('refuses writes with what to do about it, halves nothing, and goes on when there is room', async () => {
     const { how, ledger, take, give } = await smallRoom();
     console.info(`full by way of ${how}`);
     const { book, ids } = await Book.sealed(

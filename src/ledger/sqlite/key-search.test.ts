@@ -1,0 +1,103 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, it } from 'vitest';
+import { Book, child, keyOf, keysOf, sealedBatch, verdict } from '../../testing/suites/ledger-fixture.ts';
+import type { Ledger } from '../ledger.ts';
+import { openSqliteLedger } from './open.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'waybill-keys-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const nowMs = Date.UTC(2026, 10, 19, 6);
+const ports = { wallMs: () => nowMs, monotonicMs: () => nowMs, id: () => '00000000-0000-4000-8000-000000000001' };
+const open = (name: string): Promise<Ledger> =>
+  openSqliteLedger({ path: join(folder, name), ports, thread: 'main', create: true });
+
+/** Packed keys out of a counter that is multiplied and rotated: spread well enough, and a million in 50 ms. */
+function manyKeys(first: number, count: number): Uint8Array {
+  const words = new Uint32Array(count * 4);
+  for (let nth = 0; nth < count; nth++) {
+    words[nth * 4] = Math.imul(first + nth, 0x9e3779b1);
+    words[nth * 4 + 1] = first + nth;
+    words[nth * 4 + 2] = Math.imul((first + nth) ^ 0x85ebca6b, 0xc2b2ae35);
+  }
+  return new Uint8Array(words.buffer);
+}
+
+async function sealMany(ledger: Ledger, book: Book, from: number, batches: number, records: number): Promise<void> {
+  const asked = Array.from({ length: batches }, (_, nth) => ({
+    ...sealedBatch('api', 0, 1),
+    records,
+    keys: manyKeys(from + nth * records, records),
+  }));
+  const counts = [{ lane: 'api', read: batches * records, same: 0, changed: 0, duplicates: 0 }];
+  const seal = { ...book.claim, generation: book.generation, batches: asked, unbatched: [], counts };
+  await ledger.seal({ ...seal, rows: from + batches * records });
+}
+
+it('finds the same before, between any two steps of indexing, and when keys have come since', async () => {
+  const ledger = await open('steps.db');
+  const book = await Book.open(ledger);
+  await book.start();
+  // Many seals, so that there are parts to be merged; each more than a step can take on.
+  for (let nth = 0; nth < 9; nth++) await sealMany(ledger, book, 1_000_000 + nth * 70_000, 70, 1_000);
+  const ids = await book.seal([3, 4, 2]);
+  // One key twice in a batch, and again in a later one.
+  const twice = { ...sealedBatch('api', 1, 3), keys: Uint8Array.from([...keyOf(1), ...keyOf(2), ...keyOf(1)]) };
+  const counts = [{ lane: 'api', read: 3, same: 0, changed: 0, duplicates: 1 }];
+  await ledger.seal({ ...book.claim, generation: 1, batches: [twice], unbatched: [], counts, rows: 12 });
+  await book.deliver(ids[0]!, verdict('arr', [child([1])]));
+  await book.close();
+  const keys = Uint8Array.from([...keysOf(1, 10), ...manyKeys(1_000_000, 2), ...manyKeys(1_629_999, 1)]);
+  const find = async (wanted: Uint8Array) => await ledger.read.findKeys({ run: book.run, lane: 'api', keys: wanted });
+  const ask = async () => [
+    await find(keys),
+    await ledger.read.trace({ key: keyOf(1) }),
+    await ledger.read.trace({ key: manyKeys(1_629_999, 1) }),
+    await ledger.read.trace({ key: manyKeys(7, 1) }),
+  ];
+  const before = await ask();
+  expect(before.map((found) => found.length)).toEqual([15, 3, 1, 0]);
+  let steps = 0;
+  for (let done = false; !done; steps++) {
+    expect(steps).toBeLessThan(500);
+    ({ done } = await ledger.indexKeys({}));
+    const few = await find(keys.subarray(0, 32));
+    expect(few, `after step ${steps + 1}`).toEqual((before[0] as typeof few).filter(({ nth }) => nth < 2));
+    if (steps % 8 === 0) expect(await ask(), `after step ${steps + 1}`).toEqual(before);
+  }
+  expect(await ask()).toEqual(before);
+  expect(steps).toBeGreaterThan(10);
+  expect(await ledger.read.verify()).toEqual([]);
+  await book.start('refresh');
+  await sealMany(ledger, book, 5_000_000, 3, 10);
+  expect(await ask()).toEqual(before);
+  expect(await ledger.read.trace({ key: manyKeys(5_000_029, 1) })).toHaveLength(1);
+  await ledger.close();
+}, 60_000);
+
+it('finds one of a million records in a moment, index or not', async () => {
+  const ledger = await open('million.db');
+  const book = await Book.open(ledger);
+  await book.start();
+  for (let nth = 0; nth < 100; nth++) await sealMany(ledger, book, nth * 10_000, 100, 100);
+  await book.close();
+  const slowest = { scanMs: 0, indexMs: 0 };
+  const search = async (how: keyof typeof slowest) => {
+    for (const number of [0, 123_456, 500_001, 999_999]) {
+      const from = performance.now();
+      const found = await ledger.read.trace({ key: manyKeys(number, 1) });
+      slowest[how] = Math.max(slowest[how], performance.now() - from);
+      const [place] = found.map(({ record }) => (record.batch! - 1) * 100 + record.index!);
+      expect([found.length, place]).toEqual([1, number]);
+    }
+  };
+  await search('scanMs');
+  while (!(await ledger.indexKeys({})).done) expect(slowest.scanMs).toBeGreaterThan(0);
+  await search('indexMs');
+  console.info('one of a million records, slowest of four:', slowest);
+  expect(slowest.indexMs).toBeLessThan(100);
+  expect(slowest.scanMs).toBeLessThan(1_000);
+  await ledger.close();
+}, 60_000);
