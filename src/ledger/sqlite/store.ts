@@ -97,6 +97,11 @@ export class Store {
     return this.#reading(sql, sql).all(...params);
   }
 
+  /** The same, one at a time; the connection can do nothing else meanwhile. */
+  walk(sql: string, ...params: Param[]): IterableIterator<Cell[]> {
+    return this.#reading(sql, sql).iterate(...params);
+  }
+
   /** `cells`: all columns but the digest. */
   insert(into: Table, cells: readonly Cell[]): void {
     this.#writing(into.insert).run(...cells, this.sign(into, cells));

@@ -55,26 +55,50 @@ export function keyPage(store: Store, part: number, nth: number): KeyPage {
   return readPage(cells[1] as Uint8Array);
 }
 
-/** Batches that may hold a key with this hash, oldest first. */
-export function candidatesOf(store: Store, lane: number, hash: number): number[] {
-  const found = new Set<number>();
-  for (const part of partsOf(store, lane)) {
-    for (let nth = firstPageFor(store, part, hash); nth < part.endPage; nth++) {
-      const page = keyPage(store, part.id, nth);
-      for (const batch of pageHolds(page, hash)) found.add(batch);
-      if (page.last > hash) break;
-    }
-  }
-  return [...found].sort((a, b) => a - b);
-}
+/**
+ * The index of one lane, for the keys of one question. What was read on the way is kept as far as it is small: the
+ * ends of pages, by which the next search begins, and the last page, which a neighbouring hash may be on too.
+ */
+export class KeyIndex {
+  readonly #store: Store;
+  readonly #parts: readonly KeyPart[];
+  readonly #lasts = new Map<number, number>();
+  #page: { readonly id: number; readonly page: KeyPage } | undefined;
 
-/** The first page whose last hash is not below the one that is looked for. */
-function firstPageFor(store: Store, part: KeyPart, hash: number): number {
-  let [low, high] = [part.firstPage, part.endPage];
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (keyPage(store, part.id, middle).last < hash) low = middle + 1;
-    else high = middle;
+  constructor(store: Store, lane: number) {
+    this.#store = store;
+    this.#parts = partsOf(store, lane);
   }
-  return low;
+
+  /** Batches that may hold a key with this hash, oldest first. */
+  candidates(hash: number): number[] {
+    const found = new Set<number>();
+    for (const part of this.#parts) {
+      for (let nth = this.#firstPageFor(part, hash); nth < part.endPage; nth++) {
+        const page = this.#read(part.id, nth);
+        for (const batch of pageHolds(page, hash)) found.add(batch);
+        if (page.last > hash) break;
+      }
+    }
+    return [...found].sort((a, b) => a - b);
+  }
+
+  /** The first page whose last hash is not below the one that is looked for. */
+  #firstPageFor(part: KeyPart, hash: number): number {
+    let [low, high] = [part.firstPage, part.endPage];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const last = this.#lasts.get(pageId(part.id, middle)) ?? this.#read(part.id, middle).last;
+      if (last < hash) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  #read(part: number, nth: number): KeyPage {
+    const id = pageId(part, nth);
+    if (this.#page?.id !== id) this.#page = { id, page: keyPage(this.#store, part, nth) };
+    this.#lasts.set(id, this.#page.page.last);
+    return this.#page.page;
+  }
 }

@@ -3,7 +3,7 @@ import { keyHash } from '../../key-index.ts';
 import { corrupt } from '../failure.ts';
 import { type BatchRecord, findBatch, readBatch } from '../tables/batches.ts';
 import { decodeMembers, keysOf, MEMBERS_AFTER, type MembersRecord, readMembers } from '../tables/members.ts';
-import { candidatesOf, indexedUpTo } from './key-pages.ts';
+import { indexedUpTo, KeyIndex } from './key-pages.ts';
 import type { Reading } from './reading.ts';
 
 /** A place where a key was sealed: always in a batch that came from the source, never in a child. */
@@ -30,13 +30,16 @@ export class KeySearch {
     const wanted = Array.from({ length: keys.length / KEY_BYTES }, (_, nth) =>
       keys.subarray(nth * KEY_BYTES, (nth + 1) * KEY_BYTES),
     );
-    const found: Sealed[][] = wanted.map((key) => this.#indexed(key));
+    const found: Sealed[][] = wanted.map(() => []);
+    const index = new KeyIndex(this.#r.store, this.#lane);
+    // In the order of the index, so that keys whose entries are neighbours share its pages.
+    const hashes = wanted.map((key, nth) => ({ hash: keyHash(key, 0), nth })).sort((a, b) => a.hash - b.hash);
+    for (const { hash, nth } of hashes) found[nth] = this.#indexed(wanted[nth] as Uint8Array, index.candidates(hash));
     this.#walk(wanted, found);
     return found;
   }
 
-  #indexed(key: Uint8Array): Sealed[] {
-    const batches = candidatesOf(this.#r.store, this.#lane, keyHash(key, 0));
+  #indexed(key: Uint8Array, batches: readonly number[]): Sealed[] {
     return batches.flatMap((id) => {
       const batch = findBatch(this.#r.store, id);
       // The batches of an extraction that was abandoned are gone; the index keeps their entries.

@@ -1,7 +1,6 @@
-import { KEY_BYTES } from '../../../model/chunk.ts';
 import { describeError, WaybillError } from '../../../model/errors.ts';
 import type { RunId } from '../../../model/ids.ts';
-import { keyHash } from '../../key-index.ts';
+import { SHARD_BATCHES } from '../../ledger.ts';
 import { balanceProblems } from '../balance.ts';
 import { query, type Store, type Table } from '../store.ts';
 import { ATTEMPT, attemptsOf } from '../tables/attempts.ts';
@@ -11,13 +10,14 @@ import { EXCEPTION, notesOf } from '../tables/exceptions.ts';
 import { GENERATION, GENERATION_LANE } from '../tables/generations.ts';
 import { LANE, lanesOf, TALLY } from '../tables/lanes.ts';
 import { LEASE } from '../tables/leases.ts';
-import { decodeMembers, MEMBERS, SEGMENT, segmentName, UNBATCHED } from '../tables/members.ts';
+import { MEMBERS, SEGMENT, segmentName, UNBATCHED } from '../tables/members.ts';
 import { POSITION } from '../tables/positions.ts';
 import { decodeRun, RUN } from '../tables/runs.ts';
 import { EMITTER } from '../verbs/set-position.ts';
-import { indexedUpTo, KEY_LANE, KEY_PAGE, KEY_PART, keyPage, partsOf } from './key-pages.ts';
+import { KEY_LANE, KEY_PAGE, KEY_PART } from './key-pages.ts';
 import { batchesIn } from './key-search.ts';
 import type { Reading } from './reading.ts';
+import { indexProblems, membersOf } from './verify-index.ts';
 
 const TABLES: readonly Table[] = [
   RUN,
@@ -41,7 +41,6 @@ const TABLES: readonly Table[] = [
 ];
 const ALL_RUNS = query(RUN, 'ORDER BY id');
 const BATCHES_OF = query(BATCH, 'WHERE lane = ? ORDER BY id');
-const MEMBERS_OF = query(MEMBERS, 'WHERE lane = ? ORDER BY id');
 
 /** Every line names one thing that does not agree; what follows from it may be named, too. */
 export function verify(r: Reading, run?: RunId): string[] {
@@ -80,7 +79,7 @@ function tried<T>(found: string[], check: () => T): T | undefined {
 
 function checkTable(store: Store, table: Table, found: string[]): void {
   const all = `SELECT ${table.columns.join(', ')}, chk FROM ${table.name}`;
-  for (const cells of store.plain(all)) {
+  for (const cells of store.walk(all)) {
     if (!store.fits(table, cells))
       found.push(`row ${cells.slice(0, table.keys).join('/')} of ${table.name} is not what was written`);
   }
@@ -99,6 +98,13 @@ const STRAYS: readonly (readonly [what: string, sql: string])[] = [
   ['event without its run', 'SELECT seq FROM event WHERE NOT EXISTS (SELECT 1 FROM run WHERE run.id = event.run)'],
   ['batch without its lane', 'SELECT id FROM batch WHERE NOT EXISTS (SELECT 1 FROM lane WHERE lane.id = batch.lane)'],
   ['lane without its run', 'SELECT id FROM lane WHERE NOT EXISTS (SELECT 1 FROM run WHERE run.id = lane.run)'],
+  [
+    'attempt under a fence that its shard never had',
+    `SELECT attempt.id FROM attempt JOIN batch ON batch.id = attempt.batch JOIN lane ON lane.id = batch.lane
+     LEFT JOIN lease ON lease.run = lane.run AND lease.lane = lane.id
+       AND lease.shard = (batch.seq - 1) / ${SHARD_BATCHES}
+     WHERE coalesce(lease.fence, 0) < attempt.fence`,
+  ],
   ['lease without its run', 'SELECT run FROM lease WHERE NOT EXISTS (SELECT 1 FROM run WHERE run.id = lease.run)'],
 ];
 
@@ -114,7 +120,7 @@ function verifyRun(r: Reading, run: RunId, found: string[]): void {
     const batches = tried(found, () => r.store.many(BATCHES_OF, lane.id).map((cells) => decodeBatch(r.store, cells)));
     for (const batch of batches ?? []) verifyBatch(r, batch, found);
     attempt(found, () => verifyMembers(r, lane.id, found));
-    attempt(found, () => verifyIndex(r, lane.id, found));
+    attempt(found, () => found.push(...indexProblems(r, lane.id)));
   }
 }
 
@@ -131,9 +137,8 @@ function verifyBatch(r: Reading, batch: BatchRecord, found: string[]): void {
 }
 
 function verifyMembers(r: Reading, lane: number, found: string[]): void {
-  for (const cells of r.store.many(MEMBERS_OF, lane)) {
+  for (const members of membersOf(r.store, lane)) {
     attempt(found, () => {
-      const members = decodeMembers(cells);
       let at = 0;
       for (const batch of batchesIn(r, members)) {
         if (batch.members !== members.id || batch.memberAt !== at)
@@ -141,39 +146,5 @@ function verifyMembers(r: Reading, lane: number, found: string[]): void {
         at += batch.records;
       }
     });
-  }
-}
-
-/** Every key up to where the index has come must be in it, as often as it was sealed. */
-function verifyIndex(r: Reading, lane: number, found: string[]): void {
-  const upto = indexedUpTo(r.store, lane);
-  const counted = new Map<string, number>();
-  for (const part of partsOf(r.store, lane)) {
-    let [entries, before] = [0, 0];
-    for (let nth = part.firstPage; nth < part.endPage; nth++) {
-      const page = keyPage(r.store, part.id, nth);
-      if (page.first < before) found.push(`page ${nth} of part ${part.id} of the key index is out of order`);
-      before = page.last;
-      entries += page.count;
-      for (let at = 0; at < page.count; at++) {
-        const key = `${page.words[at * 2 + 1]}/${page.words[at * 2]}`;
-        counted.set(key, (counted.get(key) ?? 0) + 1);
-      }
-    }
-    if (entries !== part.entries)
-      found.push(`part ${part.id} of the key index holds ${entries} entries, not ${part.entries}`);
-  }
-  for (const cells of r.store.many(MEMBERS_OF, lane)) {
-    const members = decodeMembers(cells);
-    if (members.id <= upto) for (const batch of batchesIn(r, members)) strikeOut(batch, members.keys, counted, found);
-  }
-}
-
-function strikeOut(batch: BatchRecord, keys: Uint8Array, counted: Map<string, number>, found: string[]): void {
-  for (let nth = 0; nth < batch.records; nth++) {
-    const key = `${keyHash(keys, (batch.memberAt + nth) * KEY_BYTES)}/${batch.id}`;
-    const left = (counted.get(key) ?? 0) - 1;
-    if (left < 0) found.push(`record ${nth} of batch b${batch.id} is not in the key index`);
-    counted.set(key, left);
   }
 }

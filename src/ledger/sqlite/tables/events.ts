@@ -156,7 +156,7 @@ export function checkChain(store: Store, run: RunId, mark?: ChainMark): ChainMar
     const stored = store.scalar(HASH_AT, mark.seq, run) as Buffer | null;
     if (stored?.toString('hex') !== mark.hash) throw broken(store, run, mark.seq);
   }
-  for (const cells of store.plain(FROM_MARK, run, seq)) {
+  for (const cells of store.walk(FROM_MARK, run, seq)) {
     const event = decodeEvent(cells);
     head = nextHash(head, event);
     if (head !== event.hash) throw broken(store, run, event.seq);
