@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import type { FramedChunk } from '../../formats/formats.ts';
-import type { Chunk } from '../../model/chunk.ts';
+import type { Chunk, Reject } from '../../model/chunk.ts';
 import { WaybillError } from '../../model/errors.ts';
 import type { Estimate, Position } from '../../model/position.ts';
 import type { ReadRange, Source } from '../connector.ts';
@@ -82,11 +82,16 @@ class FilesReading {
   }
 
   #placed(file: FoundFile, framed: FramedChunk, done: { readonly offset: number; readonly crc: number }): Chunk {
-    const { endOffset: _, ...chunk } = framed;
+    const { endOffset: _, ...chunk } =
+      framed.rejects === undefined ? framed : { ...framed, rejects: named(file, framed.rejects) };
     const row = chunk.firstRow + chunk.count + (chunk.rejects?.length ?? 0);
     return { ...chunk, end: positionOf({ name: file.name, row, ...done }, this.#options.pattern) };
   }
 }
+
+/** A line number means little where many files are read: each reject says which one it is in. */
+const named = (file: FoundFile, rejects: readonly Reject[]): readonly Reject[] =>
+  rejects.map((reject) => ({ ...reject, message: `${file.name}: ${reject.message}` }));
 
 const TOP: Start = { offset: 0, row: 1, line: 1 };
 

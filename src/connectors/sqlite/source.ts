@@ -32,11 +32,13 @@ export function sqliteSource(options: SqliteSourceOptions): Source {
     resumable: false,
     async *read(range, signal) {
       const database = openDatabase(options.folder, options.file, { readonly: true });
+      let reading = false;
       try {
         const statement = prepare(database, options, range.parameters);
+        reading = true;
         yield* readChunks(statement, bind(range.parameters), signal);
       } catch (error) {
-        throw readError(error, options);
+        throw readError(error, options, reading);
       } finally {
         database.close();
       }
@@ -126,16 +128,17 @@ function count(options: SqliteSourceOptions, range: ReadRange): number {
 
 const invalid = (message: string): WaybillError => new WaybillError('SOURCE_INVALID', message);
 
-function readError(error: unknown, { file }: SqliteSourceOptions): unknown {
+/** `reading`: the statement was accepted, so what fails from here on is a row, the disk or the file, not the query. */
+function readError(error: unknown, { file }: SqliteSourceOptions, reading = false): unknown {
   const code = sqliteCode(error);
   if (error instanceof WaybillError || (error instanceof DOMException && error.name === 'AbortError')) return error;
   const details = { cause: error, ids: { file, ...(code === undefined ? {} : { sqlite: code }) } };
-  // SQLITE_ERROR is what a statement is refused with before it runs: a syntax error, a table that is not there.
-  if (code === 'SQLITE_ERROR')
+  // Before it runs, a statement is refused with this for a syntax error or a table that is not there.
+  if (code === 'SQLITE_ERROR' && !reading)
     return new WaybillError('SOURCE_INVALID', `the query of ${file} is refused: ${describeError(error)}`, details);
   return new WaybillError(
     'SOURCE_FAILED',
-    `reading ${file} failed${code === undefined ? '' : ` with ${code}`}`,
+    `reading ${file} failed${code === undefined ? '' : ` with ${code}: ${describeError(error)}`}`,
     details,
   );
 }
