@@ -1,11 +1,21 @@
 import { z } from 'zod';
+import type { Connector } from '../connectors/connector.ts';
 import type { ConnectionConfig, ConnectorList } from './flow-config.ts';
 import { BUILT_IN_CONNECTIONS } from './flow-file.ts';
 import { didYouMean, nearest } from './nearest.ts';
 import type { SettingsReader } from './settings-reader.ts';
 
-/** Connections by name; one that is there but faulty is null, so that its flows do not complain a second time. */
-export type Connections = ReadonlyMap<string, ConnectionConfig | null>;
+/**
+ * Connections by name. One that is there but faulty has no settings, and maybe no connector, so that its flows do not
+ * complain a second time; what they ask of the connector can be checked all the same.
+ */
+export type Connections = ReadonlyMap<string, ConnectionConfig | FaultyConnection>;
+
+export interface FaultyConnection {
+  readonly name: string;
+  readonly connector: Connector | undefined;
+  readonly faulty: true;
+}
 
 const typeSchema = z.string();
 
@@ -16,9 +26,9 @@ export async function readConnections(
   reader: SettingsReader,
   connectors: ConnectorList,
 ): Promise<Connections> {
-  const connections = new Map<string, ConnectionConfig | null>();
+  const connections = new Map<string, ConnectionConfig | FaultyConnection>();
   for (const [name, value] of Object.entries(raw)) {
-    connections.set(name, (await readConnection(name, value, reader, connectors)) ?? null);
+    connections.set(name, await readConnection(name, value, reader, connectors));
   }
   const used = namesUsed(flows);
   for (const [name, type] of Object.entries(BUILT_IN_CONNECTIONS)) {
@@ -55,20 +65,21 @@ async function readConnection(
   value: unknown,
   reader: SettingsReader,
   connectors: ConnectorList,
-): Promise<ConnectionConfig | undefined> {
+): Promise<ConnectionConfig | FaultyConnection> {
   const path = ['connections', name];
+  const faulty = (connector?: Connector): FaultyConnection => ({ name, connector, faulty: true });
   // What is no map at all has been reported with the file.
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return faulty();
   const { type: rawType, ...rest } = value as Record<string, unknown>;
   if (rawType === undefined) {
     const hint = `Types: ${connectors.types.join(', ')}.`;
     const near = nearest('type', Object.keys(rest));
     const message = `"type" is missing${near === undefined ? '' : `; is \`${near}\` it?`}`;
     reader.report(path, message, { hint, at: 'key' });
-    return undefined;
+    return faulty();
   }
   const type = reader.check(typeSchema, rawType, [...path, 'type']);
-  if (type === undefined) return undefined;
+  if (type === undefined) return faulty();
   const connector = await connectors.load(type);
   if (connector === undefined) {
     const message = `there is no connector of the type ${JSON.stringify(type)}${didYouMean(type, connectors.types)}`;
@@ -76,8 +87,8 @@ async function readConnection(
       code: 'CONNECTOR_UNKNOWN',
       hint: `Types: ${connectors.types.join(', ')}.`,
     });
-    return undefined;
+    return faulty();
   }
   const settings = reader.check(connector.connection, rest, path, { also: new Set(['type']) });
-  return settings === undefined ? undefined : { name, connector, settings, raw: value };
+  return settings === undefined ? faulty(connector) : { name, connector, settings, raw: value };
 }

@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import type { Mapping } from '../formats/formats.ts';
 import { compileMapping, functionMapping } from '../formats/mapping.ts';
 import { describeError, WaybillError } from '../model/errors.ts';
-import type { Connections } from './config-connections.ts';
+import type { Connections, FaultyConnection } from './config-connections.ts';
 import type { ConnectionConfig, ConnectorList, FlowConfig, LaneConfig, SourceConfig } from './flow-config.ts';
 import {
   BUILT_IN_CONNECTIONS,
@@ -210,7 +210,13 @@ class FlowReading {
     const settings = reader.check(part.settings, rest, path, { also: own });
     const narrowing =
       raw.batch === undefined || !isNarrowing('batch') ? {} : reader.check(limitsSchema, raw.batch, [...path, 'batch']);
-    if (generic === undefined || connection == null || settings === undefined || narrowing === undefined)
+    if (
+      generic === undefined ||
+      connection === undefined ||
+      'faulty' in connection ||
+      settings === undefined ||
+      narrowing === undefined
+    )
       return undefined;
     return { generic, connection, settings, narrowing };
   }
@@ -224,7 +230,7 @@ class FlowReading {
     }
   }
 
-  #connection(name: unknown, path: Path): ConnectionConfig | null | undefined {
+  #connection(name: unknown, path: Path): ConnectionConfig | FaultyConnection | undefined {
     const { connections, reader } = this.#world;
     if (typeof name !== 'string') return undefined;
     const found = connections.get(name);
@@ -233,7 +239,7 @@ class FlowReading {
     const message = `there is no connection ${JSON.stringify(name)}${didYouMean(name, known)}`;
     const hint = `Connections: ${known.join(', ')}.`;
     reader.report(path, message, { code: 'CONNECTION_UNKNOWN', hint });
-    return null;
+    return undefined;
   }
 
   /** The schedule and the start mean something only together with the window and the time zone. */

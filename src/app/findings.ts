@@ -6,13 +6,18 @@ import { maskError, type SecretStore } from './secrets.ts';
 import type { Finding } from './waybill.ts';
 import { fitOf, type WireWorld, wireLanes } from './wire.ts';
 
-/** Throws the first error of the flow file, and says how many there are. */
+/** So many findings fit on a screen; `waybill check` lists them all, each with what to do. */
+const FINDINGS_SHOWN = 20;
+
+/** Throws the first error of the flow file, and names the others with it: a file is mended in one go, not in many. */
 export function requireSound(config: Config): void {
   const errors = config.findings.filter((finding) => finding.level === 'error');
   const [first] = errors;
   if (first === undefined) return;
-  const more = errors.length === 1 ? '' : ` (and ${errors.length - 1} more: waybill check lists them)`;
-  throw new WaybillError(first.code as ErrorCode, `${first.place ?? config.file} ${first.message}${more}`, {
+  const lines = errors.slice(0, FINDINGS_SHOWN).map(({ place, message }) => `${place ?? config.file} ${message}`);
+  if (errors.length > FINDINGS_SHOWN)
+    lines.push(`and ${errors.length - FINDINGS_SHOWN} more: waybill check lists them`);
+  throw new WaybillError(first.code as ErrorCode, lines.join('\n'), {
     ...(first.hint === undefined ? {} : { hint: first.hint }),
     ids: { file: config.file, findings: errors.length },
   });
@@ -21,11 +26,25 @@ export function requireSound(config: Config): void {
 /** The flow of this name; throws what is wrong with the flow file first. */
 export function requireFlow(config: Config, name: string): FlowConfig {
   if (!config.flowNames.includes(name)) {
+    // A file that could not be read as one names no flows: that is what is wrong then, not the name.
+    if (config.flowNames.length === 0) requireSound(config);
     const message = `there is no flow ${JSON.stringify(name)} in ${config.file}${didYouMean(name, config.flowNames)}`;
     throw new WaybillError('FLOW_UNKNOWN', message, { ids: { flow: name, file: config.file } });
   }
   requireSound(config);
   return config.flows.get(name)!;
+}
+
+/** Every secret that a flow uses can be read: better now than when batches are sealed and the sink is asked. */
+export function requireSecrets(config: Config, flow: FlowConfig, secrets: SecretStore): void {
+  const connections = [flow.source, ...flow.lanes].map(({ connection }) => connection.name);
+  for (const { reference, place, path } of config.secrets) {
+    const [part, name] = path;
+    const used = part === 'connections' ? connections.includes(String(name)) : name === flow.name;
+    const finding = used ? checkSecret(reference, place, secrets) : undefined;
+    if (finding === undefined) continue;
+    throw new WaybillError('SECRET_MISSING', `${place}: ${finding.message}`, { ids: { reference, flow: flow.name } });
+  }
 }
 
 /** What can be known of the flows without touching a network: do strategies fit sinks, are secrets there. */

@@ -9,7 +9,7 @@ import type { Ports } from '../model/ports.ts';
 import type { Position } from '../model/position.ts';
 import type { Window } from '../model/window.ts';
 import { diagnose } from './doctor.ts';
-import { checkFlows, requireFlow, requireSound } from './findings.ts';
+import { checkFlows, requireFlow, requireSecrets, requireSound } from './findings.ts';
 import type { Config, FlowConfig } from './flow-config.ts';
 import type { LedgerHome } from './ledger-home.ts';
 import { ownerOf } from './owner.ts';
@@ -73,6 +73,7 @@ export class Instance implements Waybill {
 
   async run(name: string, window: string | undefined, options: RunOptions): ReturnType<Waybill['run']> {
     const flow = requireFlow(this.#config, name);
+    requireSecrets(this.#config, flow, this.#world.secrets);
     return await runWindow(flow, this.#window(flow, window), options, this.#running());
   }
 

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Journal } from '../ledger/journal.ts';
 import { fileJournal } from '../ledger/journal-file.ts';
@@ -54,8 +54,30 @@ export class LedgerHome {
   }
 
   async #start(create: boolean, thread: 'main' | 'worker'): Promise<Ledger> {
+    if (create) this.#expectNotLost();
     const { openSqliteLedger } = await import('../ledger/sqlite/open.ts');
     return await openSqliteLedger({ path: this.path, ports: this.#ports, thread, create });
+  }
+
+  /**
+   * A ledger that is made anew knows nothing, and would send everything again. Where bytes of runs are staged there
+   * was a ledger: it has been lost, and only a person can say that it is to be forgotten.
+   */
+  #expectNotLost(): void {
+    const size = statSync(this.path, { throwIfNoEntry: false })?.size;
+    if (size !== undefined && size > 0) return;
+    const runs = existsSync(this.stagingFolder) ? readdirSync(this.stagingFolder) : [];
+    if (!runs.some((name) => /^r\d+$/.test(name))) return;
+    const [code, what] =
+      size === undefined ? (['LEDGER_MISSING', 'is missing'] as const) : (['LEDGER_CORRUPT', 'is empty'] as const);
+    throw new WaybillError(
+      code,
+      `the ledger ${this.path} ${what}, but runs of it are staged in ${this.stagingFolder}`,
+      {
+        hint: 'Restore the ledger from a backup. Only to send all of it again: move that folder away.',
+        ids: { path: this.path },
+      },
+    );
   }
 
   get staging(): Staging {

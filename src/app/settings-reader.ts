@@ -10,6 +10,7 @@ import type { Finding } from './waybill.ts';
 export interface SecretUse {
   readonly reference: string;
   readonly place: string;
+  readonly path: Path;
 }
 
 export interface CheckOptions {
