@@ -72,6 +72,8 @@ export class ProgressMeter {
 
 /** While the source is being read only the source can say how many there will be; afterwards it is what was read. */
 function totalOf(progress: Progress, balance: Balance): number | undefined {
+  // A reading that failed has brought records that got into no batch: of those nobody can say how many are decided.
+  if (progress.stage === 'DONE' && balance.read === 0 && progress.read > 0) return undefined;
   if (progress.stage !== 'EXTRACT') return balance.read;
   return progress.expected === undefined ? undefined : Math.max(progress.expected, balance.read);
 }

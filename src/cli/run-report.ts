@@ -47,9 +47,11 @@ function conditionOf(context: Context, result: RunResult): string {
   }
 }
 
-/** U08: a rerun that sends nothing says so, and since when there was nothing to send. */
+/** U08: a start that sends nothing says so, and why: an empty window, or since when there was nothing to send. */
 function nothingLine(result: RunResult): string | undefined {
   const run = result.run!;
+  const isEmpty = run.state === 'complete' && result.lanes.every((lane) => lane.balance.read === 0);
+  if (isEmpty) return 'nothing to send: the source holds no records for this window';
   if (!result.nothingToDo) return undefined;
   const name = `${run.flow} ${run.window.name}`;
   const since = run.endedAt === undefined ? '' : ` since ${formatTime(Date.parse(run.endedAt))}`;

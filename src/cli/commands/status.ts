@@ -4,7 +4,7 @@ import { type CommandDefinition, type Given, textOption } from '../command.ts';
 import type { Context } from '../context.ts';
 import { runDocument } from '../documents.ts';
 import { EXIT } from '../exit-codes.ts';
-import { countOf, showState } from '../format-values.ts';
+import { countOf, plainText, showState } from '../format-values.ts';
 import { nextSteps, sumBalances } from '../next-steps.ts';
 import type { OutputOf } from '../output-schemas.ts';
 import { readWhole } from '../read-words.ts';
@@ -115,6 +115,9 @@ function countCells(context: Context, balance: StatusRun['balance']): Cell[] {
   return [delivered, refused, skipped, inDoubt, pending].map((count, at) => (count === 0 ? undefined : cells[at]));
 }
 
+const why = ({ reason }: StatusRun['run']): string[] =>
+  reason === undefined ? [] : [`  reason: ${plainText(reason)}`];
+
 function statusLines(context: Context, document: StatusDocument): string[] {
   const { paint } = context.view;
   if (document.runs.length === 0) return ['no runs yet'];
@@ -137,6 +140,11 @@ function statusLines(context: Context, document: StatusDocument): string[] {
         );
   const steps = urgent
     .slice(0, 3)
-    .flatMap(({ run, next }) => ['', `${run.id} ${run.flow} ${run.window.name}`, ...nextLines(context, next)]);
+    .flatMap(({ run, next }) => [
+      '',
+      `${run.id} ${run.flow} ${run.window.name}`,
+      ...why(run),
+      ...nextLines(context, next),
+    ]);
   return [head, '', ...table, ...steps];
 }
