@@ -113,6 +113,11 @@ export class LaneDelivery {
       // other the next one waits until it is clear what follows.
       if (attempted.heard.answer.kind === 'verdict' && !this.#lane.ordered) freeSlot();
       await this.#record(work, attempted);
+    } catch (error) {
+      if (!(error instanceof WaybillError) || error.code !== 'STAGING_CORRUPT' || this.#lane.ordered) throw error;
+      // One batch that cannot be sent holds up no other; the start fails with this once they are through.
+      this.#failure ??= error;
+      await this.#feed.done(work, true);
     } finally {
       freeSlot();
     }

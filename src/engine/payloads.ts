@@ -21,7 +21,7 @@ export class Payloads {
    * another one's records, is compared with its digest as well: two attempts must carry the same bytes.
    */
   async load(batch: BatchRow): Promise<Payload> {
-    const staged = await this.#staging.read(batch.staged);
+    const staged = await this.#staged(batch);
     const payload = batch.picks === undefined ? staged : pick(staged, batch.picks, this.#framing);
     const rechecked = batch.picks !== undefined || batch.attempts > 0;
     if (payload.spans.length !== batch.records * 2 || (rechecked && digestOf(payload) !== batch.digest)) {
@@ -34,6 +34,18 @@ export class Payloads {
       );
     }
     return payload;
+  }
+
+  /** Staging knows places; people know batches. */
+  async #staged(batch: BatchRow): Promise<Payload> {
+    try {
+      return await this.#staging.read(batch.staged);
+    } catch (error) {
+      if (!(error instanceof WaybillError)) throw error;
+      const id = showBatch(batch.id);
+      const { code, hint, ids } = error;
+      throw new WaybillError(code, `${id}: ${error.message}`, { hint, cause: error, ids: { batch: id, ...ids } });
+    }
   }
 
   /** `picks`: places in this batch, rising. */
