@@ -1,0 +1,70 @@
+import { spawn } from 'node:child_process';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { expect } from 'vitest';
+import type { DailyJob } from '../daily/daily-job.ts';
+
+const cli = resolve(import.meta.dirname, '../../dist/cli/main.js');
+
+export interface Ended {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface Started {
+  readonly pid: number;
+  readonly ended: Promise<Ended>;
+  /** Milliseconds from the start of the process to its end, once it has ended. */
+  readonly tookMs: () => number;
+  kill(signal: NodeJS.Signals): void;
+}
+
+/** A process of the command line that goes on beside the test, so that others can get in its way. */
+export function start(job: Pick<DailyJob, 'folder' | 'env'>, args: readonly string[], env = {}): Started {
+  const from = performance.now();
+  let tookMs = Number.NaN;
+  const child = spawn(process.execPath, [cli, ...args], { cwd: job.folder, env: { ...job.env, ...env } });
+  let [stdout, stderr] = ['', ''];
+  child.stdout.on('data', (chunk) => (stdout += chunk));
+  child.stderr.on('data', (chunk) => (stderr += chunk));
+  const ended = new Promise<Ended>((end) =>
+    child.once('close', (code) => {
+      tookMs = performance.now() - from;
+      end({ status: code ?? -1, stdout, stderr });
+    }),
+  );
+  return { pid: child.pid!, ended, tookMs: () => tookMs, kill: (signal) => void child.kill(signal) };
+}
+
+/**
+ * What every error owes a person: what happened in one line, what to do, the code with its exit code and page, and
+ * that the process ended with that very exit code. Returns what was said, for closer looks.
+ */
+export function expectError(ended: Ended, code: string, status: number): string {
+  const said = ended.stderr;
+  expect(said, ended.stdout).toMatch(/^error: .{10,}/m);
+  expect(said).toMatch(/^ {2}do {4}.{10,}/m);
+  expect(said).toContain(`${code} (exit ${status}), docs/reference/errors/${code}.md`);
+  expect(said, 'no stack, no internals').not.toMatch(/\n\s+at .*\.js|UNEXPECTED|\[object|undefined/);
+  expect(ended.status, said).toBe(status);
+  return said;
+}
+
+/** Copies the ledger with its side files, and what lies beside it. */
+export function copyFolder(from: string, to: string): void {
+  mkdirSync(to, { recursive: true });
+  for (const name of readdirSync(from)) {
+    const path = join(from, name);
+    if (statSync(path).isDirectory()) copyFolder(path, join(to, name));
+    else copyFileSync(path, join(to, name));
+  }
+}
+
+export const filesBelow = (folder: string): string[] =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
+
+export const bytesOf = (path: string): Buffer => readFileSync(path);
