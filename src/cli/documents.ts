@@ -1,7 +1,7 @@
 import type { AttemptRow, BatchRow, DoubtRow, LaneRow, LedgerReader, RecordRow, RunRow } from '../app/waybill.ts';
 import { type RunId, showBatch, showRun } from '../model/ids.ts';
-import { type Balance, EMPTY_BALANCE } from '../model/states.ts';
 import type { Receipt } from '../model/receipt.ts';
+import { type Balance, EMPTY_BALANCE } from '../model/states.ts';
 import type { Context } from './context.ts';
 import { isoTime } from './format-values.ts';
 import type {

@@ -1,8 +1,8 @@
 import type { z } from 'zod';
 import type { Batch, Framing, Limits, Payload } from '../model/batch.ts';
 import type { Chunk, Format } from '../model/chunk.ts';
-import type { Estimate, Position } from '../model/position.ts';
 import type { Ports } from '../model/ports.ts';
+import type { Estimate, Position } from '../model/position.ts';
 import type { Verdict } from '../model/verdict.ts';
 import type { Parameters, Window } from '../model/window.ts';
 

@@ -2,8 +2,8 @@ import type { Batch } from '../model/batch.ts';
 import type { DoubtPolicy, Rung } from '../model/guarantee.ts';
 import type { BatchId, RunId } from '../model/ids.ts';
 import type { Position } from '../model/position.ts';
-import type { Balance, BatchState, RecordState, RunState } from '../model/states.ts';
 import type { Receipt } from '../model/receipt.ts';
+import type { Balance, BatchState, RecordState, RunState } from '../model/states.ts';
 import type { Refusal } from '../model/verdict.ts';
 import type { Window } from '../model/window.ts';
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, mkdirSync, openSync, statSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { WaybillError } from '../../model/errors.ts';
@@ -32,7 +32,7 @@ export const UNSEEDED = new Uint8Array(16);
 /** Makes the file, its folder and its schema where they are missing. Throws as `openFile`. */
 export function createFile(path: string, id: string): void {
   guarded(path, 'creating the ledger', () => {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    makeFolder(dirname(path));
     // Made here, since SQLite would make it readable to others; its side files then get the same mode.
     closeSync(openSync(path, 'a', 0o600));
     const db = connect(path, { readonly: false });
@@ -42,6 +42,18 @@ export function createFile(path: string, id: string): void {
       db.close();
     }
   });
+}
+
+/** With its parents; Node's own way of doing that never returns where a parent cannot be made, as below /proc. */
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  if (dirname(folder) !== folder) makeFolder(dirname(folder));
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    // Another process may have been faster.
+    if (!existsSync(folder)) throw error;
+  }
 }
 
 /**

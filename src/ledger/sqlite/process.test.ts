@@ -3,11 +3,14 @@ import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Book, delivered, refusedWith, shardClaim } from '../../testing/suites/ledger-fixture.ts';
 import { ledgerSuite } from '../../testing/suites/ledger-suite.ts';
 import type { Ledger } from '../ledger.ts';
+import { openFile as openLedgerFile } from './ledger-file.ts';
 import { openSqliteLedger, type SqliteLedgerOptions } from './open.ts';
+import { Writer } from './writer.ts';
 
 // Node 20 runs no TypeScript, and the thread that writes is a file that Node loads: so what is tested here is built
 // first. Inside node_modules, where the build finds the driver.
@@ -134,22 +137,27 @@ const ports = { wallMs: () => Date.now(), monotonicMs: () => performance.now(), 
 const ledger = await openSqliteLedger({ path, ports, thread, create: true });
 const lane = { lane: 'api', connector: 'c', strategy: 's', rung: 'none', onDoubt: 'hold', mappingDigest: 'm' };
 const owner = 'loop ' + process.pid;
-const opened = await ledger.openRun({ flow: 'f', window: { name: 'all' }, lanes: [lane], owner, leaseMs: 60000, configDigest: 'c' });
+const asked = { flow: 'f', window: { name: 'all' }, lanes: [lane], leaseMs: 60000, configDigest: 'c' };
+const opened = await ledger.openRun({ ...asked, owner });
 const claim = { run: opened.run.id, fence: opened.fence };
 let generation = opened.generation;
-if (generation?.state !== 'open') generation = await ledger.startGeneration({ ...claim, kind: 'first', reason: 'loop' });
+const start = { ...claim, kind: 'first', reason: 'loop' };
+if (generation?.state !== 'open') generation = await ledger.startGeneration(start);
 const say = (what, id) => process.stdout.write(what + ' ' + id + '\\n');
 const one = async () => {
   const staged = { segment: 's', offset: 0, bytes: 9, trailerBytes: 0 };
-  const batch = { lane: 'api', records: 2, bytes: 9, digest: crypto.getRandomValues(new Uint8Array(32)), keys: crypto.getRandomValues(new Uint8Array(32)), staged };
+  const [digest, keys] = [32, 32].map((size) => crypto.getRandomValues(new Uint8Array(size)));
+  const batch = { lane: 'api', records: 2, bytes: 9, digest, keys, staged };
   const counts = [{ lane: 'api', read: 2, same: 0, changed: 0, duplicates: 0 }];
-  const { batches: [id] } = await ledger.seal({ ...claim, generation: generation.generation, batches: [batch], unbatched: [], counts, rows: 2 });
+  const at0 = { ...claim, generation: generation.generation };
+  const { batches: [id] } = await ledger.seal({ ...at0, batches: [batch], unbatched: [], counts, rows: 2 });
   say('sealed', id);
   const at = shards.get(Math.floor((await ledger.read.batch(id)).seq - 1 >> 10));
   if (at === undefined) return;
   const { attempt } = await ledger.intend({ ...at, batch: id, deadlineMs: 1000 });
   say('intended', id);
-  const answer = { kind: 'verdict', outcomes: new Uint8Array([1, 1]), refusals: [], receipt: { summary: 'ok' }, children: [] };
+  const outcomes = new Uint8Array([1, 1]);
+  const answer = { kind: 'verdict', outcomes, refusals: [], receipt: { summary: 'ok' }, children: [] };
   await ledger.answer({ ...at, batch: id, attempt, answer });
   say('delivered', id);
 };
@@ -207,6 +215,126 @@ async function check(ledger: Ledger, said: readonly string[]): Promise<void> {
     if (what === 'delivered') expect(batch!.state, line).toBe('delivered');
   }
 }
+
+/** Fills the disk, makes room, makes it read-only; prints what each of it brought. \`room\`: a file that may go. */
+const FULL = `
+import { execFileSync } from 'node:child_process';
+import { rmSync, writeFileSync } from 'node:fs';
+const [openFile, folder, mounted] = process.argv.slice(2);
+const { openSqliteLedger } = await import(openFile);
+const ports = { wallMs: () => Date.now(), monotonicMs: () => performance.now(), id: () => crypto.randomUUID() };
+const open = () => openSqliteLedger({ path: folder + '/ledger.db', ports, thread: 'main', create: true });
+if (mounted === 'yes') writeFileSync(folder + '/room', Buffer.alloc(2 ** 20));
+const ledger = await open();
+const lane = { lane: 'api', connector: 'c', strategy: 's', rung: 'none', onDoubt: 'hold', mappingDigest: 'm' };
+const asked = { flow: 'f', window: { name: 'all' }, lanes: [lane], leaseMs: 60000, configDigest: 'c' };
+const opened = await ledger.openRun({ ...asked, owner: 'x' });
+const claim = { run: opened.run.id, fence: opened.fence };
+const { generation } = await ledger.startGeneration({ ...claim, kind: 'first', reason: 'full' });
+const staged = { segment: 's', offset: 0, bytes: 9, trailerBytes: 0 };
+const batch = { lane: 'api', records: 4096, bytes: 9, digest: new Uint8Array(32), keys: new Uint8Array(65536), staged };
+const seal = () => ledger.seal({ ...claim, generation, batches: [batch], unbatched: [], counts: [], rows: 0 });
+const told = ({ code, message, hint, ids }) => ({ code, message, hint, ids });
+const outcome = (work) => work.then(() => ({ code: 'none' }), told);
+let sealed = 0;
+let full = { code: 'none' };
+while (full.code === 'none' && sealed < 1000) if ((full = await outcome(seal())).code === 'none') sealed++;
+const told = { sealed, full, listed: (await ledger.read.batches({})).length, problems: await ledger.read.verify() };
+if (mounted === 'yes') {
+  rmSync(folder + '/room');
+  told.after = (await outcome(seal())).code;
+  await ledger.close();
+  execFileSync('mount', ['-o', 'remount,ro', folder]);
+  told.readonly = await outcome(open());
+}
+console.log(JSON.stringify(told));
+`;
+
+interface Told {
+  readonly sealed: number;
+  readonly full: { readonly code: string; readonly message: string; readonly hint: string; readonly ids: object };
+  readonly listed: number;
+  readonly problems: readonly string[];
+  readonly after?: string;
+  readonly readonly?: { readonly code: string; readonly message: string };
+}
+
+/** On a small disk of its own where mounting one is allowed; otherwise under a limit to the size of files. */
+function tellOfFullDisk(): Told {
+  const script = join(built, 'full.mjs');
+  writeFileSync(script, FULL);
+  const place = join(folder, 'full');
+  mkdirSync(place, { recursive: true });
+  const run = (...args: string[]): Told => {
+    const text = execFileSync(args[0]!, [...args.slice(1), process.execPath, script, openFile(), place], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    return JSON.parse(text.toString()) as Told;
+  };
+  try {
+    return run(
+      'unshare',
+      '--map-root-user',
+      '--mount',
+      'sh',
+      '-c',
+      'mount -t tmpfs -o size=4m none "$3" && exec "$@" yes',
+      'sh',
+    );
+  } catch (error) {
+    const text = String((error as { stderr?: unknown }).stderr ?? error);
+    // Not allowed here: containers often forbid it. Anything else is a failure of the test.
+    if (!/unshare|mount|ENOENT/.test(text)) throw error;
+    return run('sh', '-c', 'trap "" XFSZ; ulimit -f 3000; exec "$@" no', 'sh');
+  }
+}
+
+describe('a disk that cannot be written', () => {
+  it('when it is full, refuses what does not fit, says what to do, and keeps all that was there', () => {
+    const { sealed, full, listed, problems, after, readonly } = tellOfFullDisk();
+    expect(sealed).toBeGreaterThan(3);
+    expect(full.code).toBe('LEDGER_WRITE');
+    expect(full.message).toContain(join(folder, 'full', 'ledger.db'));
+    expect([listed, problems]).toEqual([sealed, []]);
+    if (after !== undefined) {
+      expect(full.hint).toContain('Make room');
+      expect(after).toBe('none');
+      expect(readonly).toMatchObject({ code: 'LEDGER_WRITE' });
+      expect(readonly?.message).toContain('ledger.db');
+    }
+  });
+
+  it('where no folder can be, says so with the path', async () => {
+    writeFileSync(join(folder, 'file'), 'x');
+    for (const path of [join(folder, 'file', 'ledger.db'), '/proc/nowhere/ledger.db', folder]) {
+      const opening = openSqliteLedger({ path, ports: ports(), thread: 'main', create: true });
+      const error = await opening.catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ code: 'LEDGER_WRITE', ids: { path } });
+    }
+  });
+
+  it('while another holds the ledger for too long, refuses and writes nothing', async () => {
+    const path = join(folder, 'busy', 'ledger.db');
+    const ledger = await openSqliteLedger({ path, ports: ports(), thread: 'main', create: true });
+    const holder = new Database(path);
+    holder.exec('BEGIN IMMEDIATE');
+    const { store, identity } = openLedgerFile(path);
+    store.db.pragma('busy_timeout = 20');
+    const command = { verb: 'emitted', ask: { emitter: 'log', seq: 1 }, nowMs: 0 } as const;
+    const writer = new Writer(store, identity.id);
+    const outcomes = writer.carryOut([command, command]);
+    expect(outcomes).toMatchObject([
+      { ok: false, error: { code: 'LEDGER_BUSY' } },
+      { ok: false, error: { code: 'LEDGER_BUSY' } },
+    ]);
+    holder.exec('ROLLBACK');
+    expect(writer.carryOut([command])).toEqual([{ ok: true, value: undefined }]);
+    holder.close();
+    writer.close();
+    expect(await ledger.read.emitted('log')).toBe(1);
+    await ledger.close();
+  });
+});
 
 describe('two processes', () => {
   it('write one ledger in turn, and each sees what the other wrote', async () => {
