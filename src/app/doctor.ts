@@ -7,6 +7,7 @@ import type { Ports } from '../model/ports.ts';
 import type { Config } from './flow-config.ts';
 import type { LedgerHome } from './ledger-home.ts';
 import { isGone, showOwner } from './owner.ts';
+import type { SecretStore } from './secrets.ts';
 import type { Diagnosis } from './waybill.ts';
 
 const require = createRequire(import.meta.url);
@@ -27,6 +28,7 @@ export interface Patient {
   readonly config: Config | undefined;
   readonly home: LedgerHome;
   readonly ports: Ports;
+  readonly secrets: SecretStore;
 }
 
 /** Everything around the flows that can be looked at without running one. Writes nothing and sends nothing. */
@@ -36,6 +38,7 @@ export async function diagnose(patient: Patient): Promise<readonly Diagnosis[]> 
     ['sqlite', sqlite],
     ['flow-file', flowFile],
     ['drivers', drivers],
+    ['secrets', secrets],
     ['ledger', ledger],
     ['disk', disk],
     ['staging', staging],
@@ -55,6 +58,22 @@ export async function diagnose(patient: Patient): Promise<readonly Diagnosis[]> 
 
 const good = (check: string, message: string): Diagnosis => ({ check, ok: true, message });
 const bad = (check: string, message: string, hint: string): Diagnosis => ({ check, ok: false, message, hint });
+
+/** Resolved as a run would, and forgotten: only whether each is there is told. */
+async function secrets({ config, secrets: store }: Patient): Promise<readonly Diagnosis[]> {
+  const uses = config?.secrets ?? [];
+  const missing = uses.flatMap(({ reference, place }) => {
+    try {
+      store.resolve(reference);
+      return [];
+    } catch (error) {
+      if (!(error instanceof WaybillError)) throw error;
+      return [bad('secrets', `${place}: ${error.message}`, error.hint)];
+    }
+  });
+  if (missing.length > 0 || uses.length === 0) return missing;
+  return [good('secrets', `all that the flow file refers to can be read: ${uses.length}`)];
+}
 
 async function node(): Promise<readonly Diagnosis[]> {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);

@@ -189,7 +189,7 @@ export class Instance implements Waybill {
 
   async doctor(): Promise<readonly Diagnosis[]> {
     const config = this.#config.file === '' ? undefined : this.#config;
-    return await diagnose({ config, home: this.#home, ports: this.#ports });
+    return await diagnose({ config, home: this.#home, ports: this.#ports, secrets: this.#world.secrets });
   }
 
   async close(): Promise<void> {

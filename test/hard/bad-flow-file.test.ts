@@ -80,13 +80,17 @@ describe('a flow file that is wrong', () => {
     expectUntouched();
   });
 
-  it('says which secret is not set before anything is read, and never shows one that is written out', async () => {
+  it('says which secret is not set before anything is read, and the doctor knows', async () => {
     const missing = ROKET.replace(' }', ', auth: { bearer: "${NO_SUCH_TOKEN}" } }');
     write('version: 1', 'connections:', missing, ...flow(SOURCE, SINK));
     writeFileSync(join(job.folder, 'in.ndjson'), '{"id":1}\n');
     const unset = expectError(await job.cli(['run', 'roket-daily']), 'SECRET_MISSING', 2);
     expect(unset).toMatch(/NO_SUCH_TOKEN/);
-    expect(job.peer.received).toHaveLength(0);
+    expect(unset).toMatch(/waybill\.yaml:3:\d+/);
+    expectUntouched();
+    const doctor = await job.cli(['doctor']);
+    expect(doctor.status, doctor.stdout).toBe(1);
+    expect(doctor.stdout).toMatch(/bad +secrets.*NO_SUCH_TOKEN/);
   });
 
   it.each([
