@@ -74,7 +74,7 @@ describe.each(['copy', 'cursor'])('a day from PostgreSQL by %s', (mode) => {
     expect(said + everyByteBelow(join(job.folder, '.waybill'))).not.toContain(server.password);
   });
 
-  it('U01: binds parameters as values, however hostile: they find their row, and no other, and do no harm', async () => {
+  it('U01: binds parameters as values, however hostile: they find their row and no other, and do no harm', async () => {
     for (const [n, name] of HOSTILE.entries())
       await client.query('update members set name = $1 where member_id = $2', [name, 2 * (n + 1)]);
     const names = HOSTILE.map((_, n) => `:p${n}`).join(', ');
