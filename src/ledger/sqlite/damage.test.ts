@@ -172,6 +172,7 @@ describe('a ledger that was changed behind its back', () => {
       });
       found[await judge(path, `byte ${place} ^ ${mask}`)]++;
     }
+    console.info(`${places.length} flipped bits:`, found);
     expect(found.refused + found.reported).toBeGreaterThan(300);
     expect(found.same).toBeGreaterThan(10);
   }, 120_000);

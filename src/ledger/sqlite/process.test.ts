@@ -176,9 +176,9 @@ describe('a process that is killed while it commits', () => {
       const script = join(built, `loop-${thread}.mjs`);
       writeFileSync(script, LOOP);
       const said: string[] = [];
-      for (let round = 0; round < 5; round++) {
-        const more = await runAndKill([script, openFile(), path, thread], 40 + round * 37);
-        said.push(...more.map((line) => line));
+      for (let round = 0; round < 10; round++) {
+        const more = await runAndKill([script, openFile(), path, thread], 40 + round * 17);
+        said.push(...more);
         const ledger = await openSqliteLedger({ path, ports: ports(), thread: 'main', create: false });
         await check(ledger, said);
         await ledger.breakLeases({ owner: ownerOf(await ledger.read.runs({})), evidence: 'killed by the test' });
