@@ -43,14 +43,11 @@ describe('an answer that proves nothing', () => {
       const ended = await run();
       expect(ended.status, ended.stderr).toBe(4);
       expect(ended.stdout, 'says what comes next').toMatch(/waybill doubts/);
-      const { doubts } = await job.json<Doubts>(['doubts']);
-      expect(doubts).toMatchObject([{ id: 'b2', records: 100 }]);
       const shown = await job.cli(['doubts']);
+      expect(shown.stdout).toMatch(/^1 batch in doubt, 100 records$/m);
       expect(shown.stdout).toMatch(/evidence: /);
       expect(shown.stdout).toMatch(why);
       expect(shown.stdout).toMatch(/waybill settle b2 --as/);
-      const trace = await job.cli(['trace', '150']);
-      expect(trace.stdout).toMatch(/in doubt/);
       const again = await run();
       expect(again.status).toBe(4);
       expect(job.peer.received).toHaveLength(3);

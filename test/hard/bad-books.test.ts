@@ -50,12 +50,7 @@ async function payloadsOf(): Promise<Map<string, string>> {
   return payloads;
 }
 
-const READINGS = [
-  ['runs'],
-  ['batches', 'r1'],
-  ['trace', '150'],
-  ['records', 'r1', '--state', 'in-doubt', '--limit', '5'],
-];
+const READINGS = [['runs'], ['batches', 'r1'], ['trace', '150']];
 /** Ages grow; all else must stay as it was. */
 const timeless = (ended: Ended): string => ended.stdout.replace(/"(\w*[aA]geMs|durationMs)":\d+/g, '"$1":0');
 const readAll = (): Promise<Ended[]> => Promise.all(READINGS.map((args) => job.cli([...args, '--output', 'json'])));
@@ -98,7 +93,7 @@ describe('a ledger that was changed behind its back', () => {
     const before = (await readAll()).map(timeless);
     const random = numbers(4711);
     const seen = { same: 0, corrupt: 0 };
-    for (let round = 0; round < 14; round++) {
+    for (let round = 0; round < 9; round++) {
       restore();
       const where = flip(ledger(), random);
       for (const [nth, ended] of (await readAll()).entries()) seen[expectSameOrCorrupt(ended, before[nth]!, where)]++;
