@@ -155,7 +155,7 @@ export const ERROR_CODES = {
   STAGING_CORRUPT: entry(
     1,
     'Staged bytes are missing, or are not those that were sealed. The batch is not sent.',
-    'Restore the staging folder, or read the window again with `waybill run FLOW --refresh`.',
+    'Restore the staging folder from a backup, then run the same command again; `waybill verify` lists what is broken.',
   ),
   STAGING_READ: entry(
     5,
