@@ -45,7 +45,9 @@ const whole = fc.bigInt().map((value): Spelled => ({ json: String(value), text: 
 const spelledWhole = fc
   .tuple(fc.integer({ min: -999_999, max: 999_999 }), fc.integer({ min: 0, max: 5 }), fc.boolean())
   .map(([value, zeros, exponent]): Spelled => {
-    const json = exponent ? `${value}${'0'.repeat(zeros)}E-${zeros}` : `${value}.${'0'.repeat(zeros + 1)}`;
+    // Zero takes no further digits: JSON has no number with a leading zero.
+    const digits = value === 0 ? '0' : `${value}${'0'.repeat(zeros)}`;
+    const json = exponent ? `${digits}E-${zeros}` : `${value}.${'0'.repeat(zeros + 1)}`;
     return { json, text: String(value) };
   });
 const double = fc.double({ noNaN: true, noDefaultInfinity: true }).map((value): Spelled => {
