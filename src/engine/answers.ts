@@ -16,6 +16,13 @@ export interface Heard {
   readonly throttled?: boolean;
   /** The sink refuses whatever is sent this way: no use in going on. */
   readonly hopeless?: string;
+  /** Nothing was tried: its turn came when nothing was to be sent any more. */
+  readonly unsent?: boolean;
+}
+
+/** An intent that was written ahead and given up before a byte left. */
+export function heardUnsent(why: string): Heard {
+  return { answer: { kind: 'not-applied', reason: `it was not sent: ${why}` }, unsent: true };
 }
 
 /** On these rungs a repeat of the whole batch brings the whole verdict, so a half-known one is not worth keeping. */

@@ -1,30 +1,31 @@
 import type { Permit } from '../connectors/connector.ts';
+import type { Payload } from '../model/batch.ts';
 import { WaybillError } from '../model/errors.ts';
 import type { AttemptNotes } from '../strategies/strategy.ts';
 import { type Heard, heardError, heardVerdict } from './answers.ts';
+import type { StopSignals } from './engine.ts';
 import type { Work } from './feed.ts';
 import { asNotes, type LaneRuntime, laneContext } from './lane.ts';
 import { LEASE_MARGIN_MS } from './lease.ts';
 
-export interface Attempted {
+/** An attempt whose intent is durable: from here on every way it can end is an answer. */
+export interface Intended {
   readonly attempt: number;
-  readonly heard: Heard;
+  readonly payload: Payload;
+  readonly notes: AttemptNotes;
+  /** By the monotonic clock: nothing leaves after this. */
+  readonly deadlineMs: number;
 }
 
 /**
- * One attempt of one batch: bytes, leave to send, durable intent, permit, send, answer. Rejects only before the
- * intent; once the intent is durable every way it can end is an answer. Undefined: told to stop before the intent.
+ * Bytes, leave to send, durable intent: all that comes before the first byte. Rejects when the batch cannot be sent
+ * at all. Undefined: told to stop before the intent.
  */
-export async function attemptBatch(
-  work: Work,
-  lane: LaneRuntime,
-  signals: { stop: AbortSignal; abort: AbortSignal },
-): Promise<Attempted | undefined> {
+export async function intendBatch(work: Work, lane: LaneRuntime, signals: StopSignals): Promise<Intended | undefined> {
   const { batch } = work;
   const payload = await lane.payloads.load(batch);
-  const context = laneContext(lane, signals.abort);
   if (!(await mayLeave(work, lane, signals.stop))) return undefined;
-  const notes = await notesOf(work, lane, context);
+  const notes = await notesOf(work, lane, laneContext(lane, signals.abort));
   const deadlineMs = deadline(work, lane);
   const { attempt } = await lane.ledger.intend({
     ...work.claim,
@@ -32,22 +33,30 @@ export async function attemptBatch(
     deadlineMs: Math.max(0, deadlineMs - lane.services.ports.monotonicMs()),
     notes: { ...notes },
   });
+  return { attempt, payload, notes, deadlineMs };
+}
+
+/** Permit, send, answer. Never rejects: whatever happens to a send is heard as something. */
+export async function transmit(work: Work, intended: Intended, lane: LaneRuntime, abort: AbortSignal): Promise<Heard> {
+  const { attempt, payload, deadlineMs, notes } = intended;
   lane.tally.attempts++;
+  const { correlationId } = lane;
   const permit = lane.desk.issue({
-    batch,
+    batch: work.batch,
     attempt,
     fence: work.claim.fence,
-    correlationId: lane.correlationId,
+    correlationId,
     payload,
     deadlineMs,
   });
   const sent = { payload, payloads: lane.payloads };
   try {
+    const context = laneContext(lane, abort);
     const verdict = await lane.job.strategy.deliver(permit, context, openAttempt(work, lane, permit, notes));
-    return { attempt, heard: heardVerdict(verdict, { ...sent, rung: lane.guarantee.rung }) };
+    return heardVerdict(verdict, { ...sent, rung: lane.guarantee.rung });
   } catch (error) {
     const rejectsAtomically = lane.job.sink.facts.rejectsAtomically ?? false;
-    return { attempt, heard: heardError(error, { ...sent, rejectsAtomically }) };
+    return heardError(error, { ...sent, rejectsAtomically });
   } finally {
     lane.desk.giveBack(permit);
   }
@@ -63,14 +72,18 @@ async function mayLeave(work: Work, lane: LaneRuntime, stop: AbortSignal): Promi
   return !stop.aborted;
 }
 
-/** The request may take its time, but nothing may leave when the lease could have run out. */
+/**
+ * The request may take its time, one that waits for its turn behind another twice that; but nothing may leave when the
+ * lease could have run out.
+ */
 function deadline(work: Work, lane: LaneRuntime): number {
   const nowMs = lane.services.ports.monotonicMs();
   const untilMs = work.lease.untilMs - LEASE_MARGIN_MS;
   if (untilMs <= nowMs || work.lease.lost.aborted) {
     throw new WaybillError('FENCED', `the lease of lane ${lane.job.name} has run out`);
   }
-  return Math.min(nowMs + lane.job.sink.requestTimeoutMs, untilMs);
+  const turns = lane.intendAhead > 0 ? 2 : 1;
+  return Math.min(nowMs + turns * lane.job.sink.requestTimeoutMs, untilMs);
 }
 
 async function notesOf(work: Work, lane: LaneRuntime, context: ReturnType<typeof laneContext>): Promise<AttemptNotes> {

@@ -1,14 +1,15 @@
 import type { Answer, DoubtRow, Moved } from '../ledger/ledger.ts';
 import { describeError, WaybillError } from '../model/errors.ts';
 import { showBatch } from '../model/ids.ts';
-import type { Heard } from './answers.ts';
-import { type Attempted, attemptBatch } from './attempt.ts';
+import { type Heard, heardUnsent } from './answers.ts';
+import { type Intended, intendBatch, transmit } from './attempt.ts';
 import type { StopSignals } from './engine.ts';
 import type { LaneFeed, Work } from './feed.ts';
 import type { LaneRuntime } from './lane.ts';
 import { backoffMs } from './pace.ts';
 import { recordAnswer } from './record.ts';
 import { settleDoubt, waitBeforeSettling } from './settle.ts';
+import { Turnstile } from './turnstile.ts';
 
 const SETTLE_TRIES = 5;
 /** Whole batches refused one after the other without a single success: the mapping or the sink is wrong, not they. */
@@ -17,8 +18,8 @@ const REFUSALS_IN_A_ROW_MAX = 50;
 const UNRECORDED_FACTOR = 4;
 
 /**
- * Delivers one lane: takes work as the feed finds it, keeps as many sends under way as the pace allows, records each
- * answer, and does with it what follows. Ends when nothing can be done any more in this start: all decided, or told
+ * Delivers one lane: takes work as the feed finds it, writes intents a little ahead where that costs no doubts, keeps
+ * as many sends under way as the pace allows, records each answer, and does with it what follows. Ends when nothing can be done any more in this start: all decided, or told
  * to stop, or stalled, and then it says why.
  */
 export class LaneDelivery {
@@ -29,7 +30,9 @@ export class LaneDelivery {
   readonly #ending = new AbortController();
   readonly #stop: AbortSignal;
   readonly #underway = new Set<Promise<void>>();
-  #sending = 0;
+  readonly #turnstile: Turnstile;
+  /** Begun, and not over for the sink: under way, or on the way to it. */
+  #begun = 0;
   #unrecorded = 0;
   #refusalsInARow = 0;
   #stalled: string | undefined;
@@ -41,6 +44,7 @@ export class LaneDelivery {
     this.#feed = feed;
     this.#signals = signals;
     this.#stop = AbortSignal.any([signals.stop, this.#ending.signal]);
+    this.#turnstile = new Turnstile(() => lane.pace.inFlight);
   }
 
   get lane(): string {
@@ -79,11 +83,12 @@ export class LaneDelivery {
   #hasRoom(): boolean {
     const { pace, job } = this.#lane;
     if (this.#lane.ordered) return this.#underway.size === 0;
-    return this.#sending < pace.inFlight && this.#unrecorded < job.limits.inFlight * UNRECORDED_FACTOR;
+    const ahead = pace.calm ? this.#lane.intendAhead : 0;
+    return this.#begun < pace.inFlight + ahead && this.#unrecorded < job.limits.inFlight * UNRECORDED_FACTOR;
   }
 
   #begin(work: Work): void {
-    this.#sending++;
+    this.#begun++;
     const doing = (work.todo === 'settle' ? this.#settle(work) : this.#send(work))
       .catch((error: unknown) => this.#end(error))
       .finally(() => {
@@ -99,31 +104,46 @@ export class LaneDelivery {
   }
 
   async #send(work: Work): Promise<void> {
-    let slotHeld = true;
-    const freeSlot = (): void => {
-      if (slotHeld) this.#sending--;
-      slotHeld = false;
+    let counted = true;
+    const over = (): void => {
+      if (counted) this.#begun--;
+      counted = false;
       this.#freeSlot();
     };
     try {
-      const attempted = await attemptBatch(work, this.#lane, { stop: this.#stop, abort: this.#signals.abort });
-      if (attempted === undefined) return await this.#feed.done(work, true);
-      this.#react(attempted.heard);
+      const intended = await intendBatch(work, this.#lane, { stop: this.#stop, abort: this.#signals.abort });
+      if (intended === undefined) return await this.#feed.done(work, true);
+      const heard = await this.#inTurn(work, intended);
       // A good answer rides into the ledger with its neighbours while the next batch is already leaving. After any
       // other the next one waits until it is clear what follows.
-      if (attempted.heard.answer.kind === 'verdict' && !this.#lane.ordered) freeSlot();
-      await this.#record(work, attempted);
+      if (heard.answer.kind === 'verdict' && !this.#lane.ordered) over();
+      await this.#record(work, intended.attempt, heard);
     } catch (error) {
       if (!(error instanceof WaybillError) || error.code !== 'STAGING_CORRUPT' || this.#lane.ordered) throw error;
       // One batch that cannot be sent holds up no other; the start fails with this once they are through.
       this.#failure ??= error;
       await this.#feed.done(work, true);
     } finally {
-      freeSlot();
+      over();
     }
   }
 
-  async #record(work: Work, { attempt, heard }: Attempted): Promise<void> {
+  /** Sends when it is this batch's turn; by then it may be that nothing is to be sent any more. */
+  async #inTurn(work: Work, intended: Intended): Promise<Heard> {
+    const { pace } = this.#lane;
+    await this.#turnstile.enter();
+    try {
+      if (this.#stop.aborted) return heardUnsent('the run was told to stop');
+      if (pace.quietMs > 0) return heardUnsent('the sink is left alone for now');
+      const heard = await transmit(work, intended, this.#lane, this.#signals.abort);
+      this.#react(heard);
+      return heard;
+    } finally {
+      this.#turnstile.leave();
+    }
+  }
+
+  async #record(work: Work, attempt: number, heard: Heard): Promise<void> {
     this.#unrecorded++;
     try {
       const ask = { claim: work.claim, batch: work.batch.id, attempt, answer: heard.answer };
@@ -171,16 +191,25 @@ export class LaneDelivery {
 
   async #notApplied(work: Work, heard: Heard): Promise<void> {
     const { pace, job, services } = this.#lane;
+    if (heard.unsent) return await this.#later(work, work.tries, pace.quietMs);
     // While the sink is away attempts are not counted: the breaker paces them, and time bounds them.
     const tries = heard.sinkAway ? work.tries : work.tries + 1;
     const reason = heard.answer.kind === 'not-applied' ? heard.answer.reason : '';
     this.#checkAway(reason);
     if (tries >= job.retry.attempts) this.#stall(`${showBatch(work.batch.id)} was tried ${tries} times: ${reason}`);
     else if (!heard.sinkAway && !pace.retries.spend()) this.#stall(`too many retries for the few successes: ${reason}`);
+    await this.#later(
+      work,
+      tries,
+      backoffMs(Math.max(1, tries), job.retry, services.ports.random(), heard.retryAfterMs),
+    );
+  }
+
+  async #later(work: Work, tries: number, delayMs: number): Promise<void> {
     if (this.#stop.aborted) return await this.#feed.done(work, true);
-    const delayMs = backoffMs(Math.max(1, tries), job.retry, services.ports.random(), heard.retryAfterMs);
     const batch = { ...work.batch, attempts: work.batch.attempts + 1 };
-    this.#feed.again(work, { todo: 'send', batch, tries, notBeforeMs: services.ports.monotonicMs() + delayMs });
+    const notBeforeMs = this.#lane.services.ports.monotonicMs() + delayMs;
+    this.#feed.again(work, { todo: 'send', batch, tries, notBeforeMs });
   }
 
   #checkAway(reason: string): void {
@@ -225,6 +254,7 @@ export class LaneDelivery {
   async #settle(work: Work): Promise<void> {
     const { ports } = this.#lane.services;
     const doubt = work.doubt!;
+    await this.#turnstile.enter();
     try {
       const waitMs = waitBeforeSettling(doubt, this.#lane);
       if (waitMs > 0) {
@@ -238,7 +268,8 @@ export class LaneDelivery {
       if (error instanceof WaybillError && MUST_END.has(error.code)) throw error;
       await this.#settleLater(work, doubt, error);
     } finally {
-      this.#sending--;
+      this.#turnstile.leave();
+      this.#begun--;
     }
   }
 

@@ -45,6 +45,12 @@ export interface LaneJob {
   readonly mapping?: Mapping;
   /** The sink's, narrowed by the flow file. */
   readonly limits: Limits;
+  /**
+   * How many batches beyond those under way may have their intents written already, so that the next send does not
+   * wait for the disk. After a crash these are in doubt as well, although not a byte of them has left. Absent: as
+   * many as may be under way where the sink settles a lost answer, none where it cannot.
+   */
+  readonly intendAhead?: number;
   readonly rate?: Rate;
   readonly onDoubt: DoubtPolicy;
   /** What a new generation does with a key whose content is another: list it as skipped, send it as a new record… */

@@ -23,6 +23,8 @@ export interface LaneRuntime {
   readonly desk: PermitDesk;
   readonly tally: LaneTally;
   readonly correlationId: string;
+  /** How many intents may be durable beyond the sends under way. */
+  readonly intendAhead: number;
   /** Where the sink stands, as far as the last answer told; survives in the ledger. */
   position: string | undefined;
 }
@@ -38,12 +40,17 @@ export function laneRuntime(
   return {
     ...facts,
     job,
+    intendAhead: facts.ordered ? 0 : (job.intendAhead ?? defaultAhead(job, facts.guarantee)),
     ledger: services.ledger,
     payloads: new Payloads(services.staging, job.sink.accepts[0]!),
     pace: new Pace(services.ports, job.limits.inFlight, job.rate ?? job.sink.rate),
     desk: new PermitDesk(services.ports),
   };
 }
+
+/** An intent too many costs nothing where a lost answer is settled, and leaves a doubt where it is not. */
+const defaultAhead = (job: LaneJob, guarantee: Guarantee): number =>
+  guarantee.rung === 'none' ? 0 : job.limits.inFlight;
 
 export function laneContext(lane: LaneRuntime, signal: AbortSignal): LaneContext {
   return {

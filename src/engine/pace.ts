@@ -32,13 +32,19 @@ export class Pace {
     return this.breaker.state === 'half-open' ? 1 : Math.max(1, Math.floor(this.#allowed));
   }
 
+  /** How long the sink is to be left alone from now; 0 when it may be called. */
+  get quietMs(): number {
+    return Math.max(0, this.#quietUntilMs - this.#ports.monotonicMs(), this.breaker.waitMs());
+  }
+
+  /** Nothing stands in the way of the next batch, nor of the one after that. */
+  get calm(): boolean {
+    return this.breaker.state === 'closed' && this.quietMs === 0;
+  }
+
   /** Waits until a batch of this size may leave. */
   async acquire(size: { records: number; bytes: number }, signal: AbortSignal): Promise<void> {
-    for (;;) {
-      const quietMs = Math.max(this.#quietUntilMs - this.#ports.monotonicMs(), this.breaker.waitMs());
-      if (quietMs <= 0) break;
-      await this.#ports.sleep(quietMs, signal);
-    }
+    for (let quietMs = this.quietMs; quietMs > 0; quietMs = this.quietMs) await this.#ports.sleep(quietMs, signal);
     const amounts = { requests: 1, ...size };
     for (const { of, bucket } of this.#buckets) await bucket.take(amounts[of], signal);
   }

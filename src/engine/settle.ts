@@ -42,7 +42,7 @@ async function askSink(doubt: DoubtRow, claim: ShardClaim, lane: LaneRuntime, ab
       fence: claim.fence,
       notes: asNotes(doubt.attempt.notes),
       firstSentAgoMs: lane.services.ports.wallMs() - doubt.firstIntendedAtMs,
-      sendDeadlineMs: 2 * lane.job.sink.requestTimeoutMs,
+      sendDeadlineMs: (lane.intendAhead > 0 ? 3 : 2) * lane.job.sink.requestTimeoutMs,
     },
     laneContext(lane, abort),
   );
