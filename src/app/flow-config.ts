@@ -59,6 +59,7 @@ export interface LaneConfig {
     readonly maxRecords?: number | undefined;
     readonly maxBytes?: number | undefined;
     readonly inFlight?: number | undefined;
+    readonly intendAhead?: number | undefined;
   };
   readonly rate:
     | {

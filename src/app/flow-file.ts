@@ -54,6 +54,12 @@ export const limitsShape = {
 export const limitsSchema = z.strictObject({
   ...limitsShape,
   inFlight: z.int().positive().optional().describe('Batches of this lane that may be on their way at once.'),
+  intendAhead: z
+    .int()
+    .min(0)
+    .max(1024)
+    .optional()
+    .describe('Batches beyond those whose intents may be written already; a crash puts them in doubt as well.'),
 });
 
 export const rateSchema = z.strictObject({

@@ -109,6 +109,7 @@ function laneJob(lane: LaneConfig, sink: Sink, strategies: Readonly<Record<strin
     retry: { attempts, firstDelayMs: firstDelay, maxDelayMs: maxDelay, maxAgeMs: maxAge },
     ...(lane.mapping === undefined ? {} : { mapping: lane.mapping }),
     ...(rate === undefined ? {} : { rate }),
+    ...(lane.limits.intendAhead === undefined ? {} : { intendAhead: lane.limits.intendAhead }),
   };
 }
 

@@ -18,9 +18,9 @@ const REFUSALS_IN_A_ROW_MAX = 50;
 const UNRECORDED_FACTOR = 4;
 
 /**
- * Delivers one lane: takes work as the feed finds it, writes intents a little ahead where that costs no doubts, keeps
- * as many sends under way as the pace allows, records each answer, and does with it what follows. Ends when nothing can be done any more in this start: all decided, or told
- * to stop, or stalled, and then it says why.
+ * Delivers one lane: takes work as the feed finds it, writes intents a little ahead where that leaves no doubts, keeps
+ * as many sends under way as the pace allows, records each answer, and does with it what follows. Ends when nothing can
+ * be done any more in this start: all decided, or told to stop, or stalled, and then it says why.
  */
 export class LaneDelivery {
   readonly #lane: LaneRuntime;
