@@ -114,6 +114,8 @@ export class LaneDelivery {
       const intended = await intendBatch(work, this.#lane, { stop: this.#stop, abort: this.#signals.abort });
       if (intended === undefined) return await this.#feed.done(work, true);
       const heard = await this.#inTurn(work, intended);
+      // Answers come in bursts: first every batch whose intent is there leaves, then there is time for bookkeeping.
+      if (this.#lane.intendAhead > 0 && heard.answer.kind === 'verdict') await turnOfTheLoop();
       // A good answer rides into the ledger with its neighbours while the next batch is already leaving. After any
       // other the next one waits until it is clear what follows.
       if (heard.answer.kind === 'verdict' && !this.#lane.ordered) over();
@@ -345,3 +347,5 @@ const MUST_END: ReadonlySet<string> = new Set([
   'STAGING_CORRUPT',
   'INVARIANT_BROKEN',
 ]);
+
+const turnOfTheLoop = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
