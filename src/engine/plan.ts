@@ -5,9 +5,9 @@ import { everyRow } from '../model/pages.ts';
 import { EMPTY_BALANCE } from '../model/states.ts';
 import type { Job, LaneJob, Plan, PlannedLane } from './engine.ts';
 import { decideReading, orderOf } from './extract.ts';
+import { surelyFits } from './fit-lane.ts';
 import { type Decided, Intake } from './intake.ts';
 import { type KeyReader, LaneMemory } from './lane-memory.ts';
-import { surelyFits } from './run.ts';
 
 const LEFT_OUT_SHOWN_MAX = 100;
 

@@ -1,0 +1,128 @@
+import type { GenerationRow, RunClaim } from '../ledger/ledger.ts';
+import { WaybillError } from '../model/errors.ts';
+import { EMPTY_BALANCE } from '../model/states.ts';
+import type { Job, RunAsk, Services } from './engine.ts';
+import { Extraction, type Reading } from './extract.ts';
+import type { Decided } from './intake.ts';
+import type { LaneTally } from './lane.ts';
+import type { ProgressTeller } from './progress.ts';
+
+/** The generation that a start reads under. */
+interface ReadUnder {
+  readonly generation: number;
+  readonly kind: GenerationRow['kind'];
+  readonly goesOn?: GenerationRow;
+}
+
+export interface WindowFacts {
+  readonly job: Job;
+  readonly services: Services;
+  readonly claim: RunClaim;
+  readonly resendAll: RunAsk['resendAll'];
+  readonly tallies: ReadonlyMap<string, LaneTally>;
+  readonly progress: ProgressTeller;
+  /** Aborted when reading has to end for now. */
+  readonly stop: AbortSignal;
+  /** Batches are durable; deliveries may begin. */
+  readonly sealed: (decided: readonly Decided[]) => void;
+}
+
+/** The reading of a window by one start: under which generation, then the extraction, then what was found different. */
+export class WindowReading {
+  readonly #facts: WindowFacts;
+  #under: ReadUnder | undefined;
+
+  constructor(facts: WindowFacts) {
+    this.#facts = facts;
+  }
+
+  /** Before anything is claimed, because what an interrupted extraction left may have to go. */
+  async begin(reading: Reading & { reads: true }): Promise<void> {
+    this.#under = await this.#generation(reading);
+  }
+
+  /** Ends when the window is read, or when it was told to stop; rejects, and the run has failed, when it cannot be. */
+  async extract(): Promise<void> {
+    const { job, services, claim, progress, stop } = this.#facts;
+    const { generation, kind, goesOn } = this.#under!;
+    progress.expected = await this.#expected();
+    const extraction = new Extraction(
+      job,
+      services,
+      { claim, generation, rows: goesOn?.rows ?? 0 },
+      {
+        read: (rows) => {
+          progress.read = rows;
+        },
+        sealed: this.#facts.sealed,
+      },
+    );
+    try {
+      await extraction.run(kind, goesOn, stop);
+    } catch (error) {
+      if (stop.aborted) return;
+      const failure =
+        error instanceof WaybillError ? error : new WaybillError('SOURCE_FAILED', String(error), { cause: error });
+      await services.ledger.failRun({ ...claim, code: failure.code, message: failure.message });
+      throw failure;
+    }
+    await this.#tellComparison(kind);
+  }
+
+  /** The generation to read under. What an interrupted extraction left is gone on with, dropped, or compared with. */
+  async #generation(reading: Reading & { reads: true }): Promise<ReadUnder> {
+    const { services, claim, resendAll } = this.#facts;
+    if (reading.goesOn !== undefined) {
+      return { generation: reading.goesOn.generation, kind: reading.kind, goesOn: reading.goesOn };
+    }
+    let kind: ReadUnder['kind'] = reading.kind;
+    if (reading.abandon !== undefined) {
+      const { generation } = reading.abandon;
+      if (!(await this.#abandoned(generation))) {
+        await services.ledger.closeGeneration({ ...claim, generation, vanished: [] });
+        kind = 'again';
+      }
+    }
+    const reason = resendAll === undefined ? reading.why : `${resendAll.who}: ${resendAll.reason}`;
+    const { generation } = await services.ledger.startGeneration({ ...claim, kind, reason });
+    return { generation, kind };
+  }
+
+  /** False when something of it was sent already: then it cannot be forgotten. */
+  async #abandoned(generation: number): Promise<boolean> {
+    const { services, claim, tallies } = this.#facts;
+    try {
+      await services.ledger.abandonGeneration({ ...claim, generation, reason: 'interrupted before anything was sent' });
+      for (const tally of tallies.values()) tally.reset(EMPTY_BALANCE);
+      const balances = await services.ledger.read.balance(claim.run);
+      for (const [lane, balance] of balances) tallies.get(lane)?.reset(balance);
+      return true;
+    } catch (error) {
+      if (error instanceof WaybillError && error.code === 'MOVE_FORBIDDEN') return false;
+      throw error;
+    }
+  }
+
+  async #expected(): Promise<number | undefined> {
+    const { source } = this.#facts.job.source;
+    if (source.remaining === undefined) return undefined;
+    const { window, parameters } = this.#facts.job;
+    return (await source.remaining({ window, parameters }, this.#facts.stop)).records;
+  }
+
+  async #tellComparison(kind: GenerationRow['kind']): Promise<void> {
+    const { services, claim } = this.#facts;
+    const generation = (await services.ledger.read.generations(claim.run)).at(-1);
+    for (const lane of generation?.lanes ?? []) {
+      if (lane.duplicates > 0) {
+        const message = `${lane.duplicates} records of lane ${lane.lane} have a key that came before in this reading`;
+        services.notice({ level: 'warning', kind: 'duplicate-keys', message, ids: { lane: lane.lane } });
+      }
+      if (kind === 'first' || kind === 'resend') continue;
+      const fresh = lane.read - lane.same - lane.changed;
+      const figures = `${lane.same} same, ${fresh} new, ${lane.changed} changed, ${lane.vanished} vanished`;
+      const message = `compared with what was there: ${figures}`;
+      services.notice({ level: 'info', kind: 'generation-compared', message, ids: { lane: lane.lane } });
+    }
+  }
+}

@@ -1,0 +1,183 @@
+import type { GenerationRow, OpenedRun } from '../ledger/ledger.ts';
+import { WaybillError } from '../model/errors.ts';
+import { showRun } from '../model/ids.ts';
+import { EMPTY_BALANCE } from '../model/states.ts';
+import { LaneDelivery } from './deliver.ts';
+import type { Job, LaneJob, RunAsk, RunSummary, Services, StopSignals } from './engine.ts';
+import { decideReading, type Reading } from './extract.ts';
+import { LaneFeed } from './feed.ts';
+import { keepsOrder, type LaneFit } from './fit-lane.ts';
+import type { Decided } from './intake.ts';
+import { KeyIndexing } from './key-indexing.ts';
+import { type LaneRuntime, LaneTally, laneRuntime } from './lane.ts';
+import type { LeaseKeeper } from './lease.ts';
+import { watchForOrders } from './orders.ts';
+import { ProgressTeller } from './progress.ts';
+import { WindowReading } from './read-window.ts';
+import { summarise } from './summary.ts';
+
+export interface StartFacts {
+  readonly job: Job;
+  readonly ask: RunAsk;
+  readonly services: Services;
+  readonly signals: StopSignals;
+  readonly opened: OpenedRun;
+  readonly fits: ReadonlyMap<string, LaneFit>;
+  readonly lease: LeaseKeeper;
+}
+
+/** One start of a run, from the claim to the summary. */
+export class Start {
+  readonly #facts: StartFacts;
+  readonly #tallies = new Map<string, LaneTally>();
+  /** Stops for whatever reason: told to, paused or cancelled by somebody else, or the run's lease lost. */
+  readonly #halt = new AbortController();
+  readonly #signals: StopSignals;
+  #feeds: LaneFeed[] = [];
+  readonly #progress: ProgressTeller;
+  readonly #indexing: KeyIndexing;
+
+  constructor(facts: StartFacts) {
+    this.#facts = facts;
+    const { services } = facts;
+    this.#indexing = new KeyIndexing(services.ledger, facts.opened.run.id);
+    this.#progress = new ProgressTeller(services.ports, this.#tallies, services.progress?.bind(services));
+    this.#signals = {
+      stop: AbortSignal.any([facts.signals.stop, facts.signals.abort, this.#halt.signal, facts.lease.lost]),
+      abort: facts.signals.abort,
+    };
+  }
+
+  async go(): Promise<RunSummary> {
+    try {
+      return await this.#go();
+    } finally {
+      await this.#progress.close();
+    }
+  }
+
+  async #go(): Promise<RunSummary> {
+    const { job, opened, services } = this.#facts;
+    const balances = await services.ledger.read.balance(opened.run.id);
+    for (const lane of job.lanes) this.#tallies.set(lane.name, new LaneTally(balances.get(lane.name) ?? EMPTY_BALANCE));
+    const reading = this.#reading();
+    const settled = [...balances.values()].every((balance) => balance.pending === 0 && balance.inDoubt === 0);
+    if (opened.run.paused || (!reading.reads && settled)) return await this.#summary([], !opened.run.paused);
+    const orders = watchForOrders(services, opened.run.id, this.#halt, this.#signals.stop);
+    let deliveries: readonly LaneDelivery[] = [];
+    try {
+      deliveries = await this.#work(reading);
+    } finally {
+      // Last, when nothing is to be sent any more: a step of it would hold up intents and answers.
+      await this.#indexing.close(!this.#signals.stop.aborted);
+      this.#halt.abort();
+      await orders;
+    }
+    return await this.#summary(deliveries, false);
+  }
+
+  #reading(): Reading {
+    const { ask, opened, job } = this.#facts;
+    if (ask.only !== undefined) return { reads: false, why: 'only the batches that were named are sent' };
+    return decideReading(opened.generation, {
+      refresh: ask.refresh ?? false,
+      resendAll: ask.resendAll !== undefined,
+      resumable: job.source.source.resumable,
+    });
+  }
+
+  async #work(reading: Reading): Promise<readonly LaneDelivery[]> {
+    if (!reading.reads) return await this.#deliver(false);
+    const { job, services, opened, ask } = this.#facts;
+    const window = new WindowReading({
+      job,
+      services,
+      claim: { run: opened.run.id, fence: opened.fence },
+      resendAll: ask.resendAll,
+      tallies: this.#tallies,
+      progress: this.#progress,
+      stop: this.#signals.stop,
+      sealed: (decided) => this.#sealed(decided),
+    });
+    await window.begin(reading);
+    if (job.deliver === 'after-read') {
+      await window.extract();
+      return this.#signals.stop.aborted ? [] : await this.#deliver(false);
+    }
+    const delivering = this.#deliver(true);
+    try {
+      await window.extract();
+    } finally {
+      for (const feed of this.#feeds) feed.sealed(false);
+      await Promise.allSettled([delivering]);
+    }
+    return await delivering;
+  }
+
+  #sealed(decided: readonly Decided[]): void {
+    for (const { batches, unbatched, counts } of decided) {
+      const tally = this.#tallies.get(counts.lane)!;
+      const records = batches.reduce((sum, batch) => sum + batch.records, 0);
+      tally.move(records, 'pending');
+      this.#indexing.sealed(records);
+      for (const one of unbatched) tally.move(1, one.state);
+    }
+    for (const feed of this.#feeds) feed.sealed(true);
+  }
+
+  async #deliver(reading: boolean): Promise<readonly LaneDelivery[]> {
+    const { services, opened } = this.#facts;
+    this.#progress.stage = 'DELIVER';
+    const generations = await services.ledger.read.generations(opened.run.id);
+    const deliveries = this.#facts.job.lanes.map((lane) => this.#lane(lane, generations, reading));
+    const results = await Promise.allSettled(deliveries.map((delivery) => delivery.run()));
+    for (const result of results) if (result.status === 'rejected') throw result.reason;
+    return deliveries;
+  }
+
+  #lane(lane: LaneJob, generations: readonly GenerationRow[], reading: boolean): LaneDelivery {
+    const { opened, ask, services, fits } = this.#facts;
+    const fit = fits.get(lane.name)!;
+    const row = opened.lanes.find((one) => one.lane === lane.name);
+    const runtime: LaneRuntime = laneRuntime(lane, {
+      guarantee: fit.guarantee,
+      ordered: keepsOrder(fit.ordered, lane.name, generations, reading),
+      run: { run: opened.run.id, fence: opened.fence },
+      owner: ask.owner,
+      leaseMs: ask.leaseMs,
+      services,
+      tally: this.#tallies.get(lane.name)!,
+      correlationId: opened.run.correlationId,
+      position: row?.position,
+    });
+    const options = {
+      run: opened.run.id,
+      lane: lane.name,
+      owner: ask.owner,
+      leaseMs: ask.leaseMs,
+      ordered: runtime.ordered,
+      ...(ask.only === undefined ? {} : { only: ask.only }),
+    };
+    const feed = new LaneFeed(services.ledger, services.ports, options, reading);
+    this.#feeds.push(feed);
+    return new LaneDelivery(runtime, feed, this.#signals);
+  }
+
+  async #summary(deliveries: readonly LaneDelivery[], nothingToDo: boolean): Promise<RunSummary> {
+    const { job, services, opened, fits, signals, lease } = this.#facts;
+    if (lease.lost.aborted)
+      throw new WaybillError('FENCED', `another process has taken over ${showRun(opened.run.id)}`);
+    await this.#progress.close();
+    return await summarise({
+      job,
+      services,
+      opened,
+      fits,
+      tallies: this.#tallies,
+      deliveries,
+      nothingToDo,
+      interrupted: signals.stop.aborted || signals.abort.aborted,
+      elapsedMs: this.#progress.elapsedMs,
+    });
+  }
+}
