@@ -84,7 +84,7 @@ const runResult = z.strictObject({
     .strictObject({
       generation: count,
       kind: z.enum(['first', 'again', 'refresh', 'resend']),
-      state: z.enum(['open', 'closed', 'abandoned']),
+      state: z.enum(['open', 'closed', 'abandoned', 'interrupted']),
       reason: z.string(),
       lanes: z.array(generationLane),
     })

@@ -1,13 +1,22 @@
 import { sha256 } from '../formats/digest.ts';
 import { identify } from '../formats/identify.ts';
-import type { GenerationKind, GenerationRow, Ledger, RecordRef, RunClaim, SealedBatch } from '../ledger/ledger.ts';
+import type {
+  GenerationKind,
+  GenerationRow,
+  Ledger,
+  RecordRef,
+  RunClaim,
+  SealedBatch,
+  SupersededCounts,
+} from '../ledger/ledger.ts';
 import type { Staging, StagingWriter } from '../ledger/staging.ts';
+import { assertNever } from '../model/assert.ts';
 import type { Chunk } from '../model/chunk.ts';
 import { describeError, WaybillError } from '../model/errors.ts';
 import type { Position } from '../model/position.ts';
 import type { Job } from './engine.ts';
 import { type ChunkRows, type Decided, Intake } from './intake.ts';
-import { LaneMemory } from './lane-memory.ts';
+import { LaneMemory, type Picked } from './lane-memory.ts';
 
 /** Sealing shares one sync of the disk and one transaction among this many bytes of full batches. */
 const SEAL_BYTES = 1024 * 1024;
@@ -19,6 +28,10 @@ export interface ExtractionEvents {
   read(rows: number): void;
   /** Batches of a lane are durable; deliveries may begin. */
   sealed(decided: readonly Decided[]): void;
+  /** Records of earlier readings count no more. */
+  superseded(counts: readonly SupersededCounts[]): void;
+  /** Records of a lane were taken as unchanged because what was sent of them is lost. */
+  uncompared(lane: string, records: number): void;
 }
 
 /** What must be read before anything is sent, worked out from what the ledger knows and what was asked. */
@@ -34,30 +47,48 @@ export type Reading =
 
 export function decideReading(
   generation: GenerationRow | undefined,
-  ask: { refresh: boolean; resendAll: boolean; resumable: boolean },
+  ask: { refresh: boolean; resendAll: boolean; resumable: boolean; cancelled: boolean },
 ): Reading {
-  if (generation === undefined || generation.state === 'abandoned') {
-    return { reads: true, kind: 'first', why: 'the window has not been read yet' };
+  const asked = ask.resendAll ? 'resend' : ask.refresh ? 'refresh' : undefined;
+  if (ask.cancelled && asked === undefined) {
+    return { reads: false, why: 'the run was cancelled; only --refresh or --resend-all begins it again' };
   }
-  if (generation.state === 'open') {
-    if (ask.resumable && generation.position !== undefined) {
-      return {
-        reads: true,
-        kind: generation.kind,
-        goesOn: generation,
-        why: 'an earlier start was interrupted while reading; it goes on',
-      };
-    }
-    return {
-      reads: true,
-      kind: generation.kind,
-      abandon: generation,
-      why: 'an earlier start was interrupted while reading; the window is read again',
-    };
+  if (generation === undefined) return { reads: true, kind: 'first', why: 'the window has not been read yet' };
+  switch (generation.state) {
+    case 'open':
+      return goesOnOrAgain(generation, asked, ask.resumable);
+    // The reading that should have followed never began.
+    case 'abandoned':
+      return { reads: true, kind: asked ?? generation.kind, why: INTERRUPTED };
+    case 'interrupted':
+      return { reads: true, kind: asked ?? 'again', why: INTERRUPTED };
+    case 'closed':
+      return asked === undefined
+        ? { reads: false, why: 'the window has been read; its batches are frozen' }
+        : { reads: true, kind: asked, why: ASKED[asked] };
+    default:
+      return assertNever(generation.state);
   }
-  if (ask.resendAll) return { reads: true, kind: 'resend', why: 'everything is sent once more, as was asked' };
-  if (ask.refresh) return { reads: true, kind: 'refresh', why: 'the window is read again and compared, as was asked' };
-  return { reads: false, why: 'the window has been read; its batches are frozen' };
+}
+
+const INTERRUPTED = 'an earlier start was interrupted while reading; the window is read again';
+const ASKED = {
+  resend: 'everything is sent once more, as was asked',
+  refresh: 'the window is read again and compared, as was asked',
+} as const;
+
+/** A reading that compares cannot go on: which records have been met is in the memory of the process that read them. */
+function goesOnOrAgain(
+  generation: GenerationRow,
+  asked: 'resend' | 'refresh' | undefined,
+  resumable: boolean,
+): Reading {
+  const compares = generation.kind === 'refresh' || generation.kind === 'again';
+  if (resumable && generation.position !== undefined && asked === undefined && !compares) {
+    const why = 'an earlier start was interrupted while reading; it goes on';
+    return { reads: true, kind: generation.kind, goesOn: generation, why };
+  }
+  return { reads: true, kind: asked ?? generation.kind, abandon: generation, why: INTERRUPTED };
 }
 
 /** Reads one window once and seals what belongs into batches, for all lanes. */
@@ -103,7 +134,7 @@ export class Extraction {
       await this.#read(intakes, memories, goesOn?.position, signal);
       for (const intake of intakes) intake.end();
       await this.#seal(intakes, memories);
-      await this.#close([...memories.values()]);
+      await this.#close(memories, kind);
     } finally {
       for (const writer of this.#writers.values()) await writer.close();
     }
@@ -199,12 +230,16 @@ export class Extraction {
     return writer;
   }
 
-  async #close(memories: readonly LaneMemory[]): Promise<void> {
+  async #close(memories: ReadonlyMap<string, LaneMemory>, kind: GenerationKind): Promise<void> {
     const vanished: RecordRef[] = [];
-    for (const memory of memories) {
+    const superseded: Picked[] = [];
+    for (const [lane, memory] of memories) {
       for (const ref of await memory.vanished()) if (vanished.length < VANISHED_LISTED_MAX) vanished.push(ref);
+      if (kind !== 'first') superseded.push(...(await memory.superseded()));
+      if (memory.uncompared > 0) this.#events.uncompared(lane, memory.uncompared);
     }
-    await this.#ledger.closeGeneration({ ...this.#claim, generation: this.#generation, vanished });
+    const ask = { ...this.#claim, generation: this.#generation, vanished, superseded };
+    this.#events.superseded(await this.#ledger.closeGeneration(ask));
   }
 }
 

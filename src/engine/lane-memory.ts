@@ -1,6 +1,7 @@
-import type { BatchRow, LedgerReader, RecordRef } from '../ledger/ledger.ts';
+import type { BatchRow, LedgerReader, RecordRef, StagedAt } from '../ledger/ledger.ts';
 import type { Staging } from '../ledger/staging.ts';
 import { DIGEST_BYTES, type Identities, KEY_BYTES } from '../model/chunk.ts';
+import { WaybillError } from '../model/errors.ts';
 import type { BatchId, RunId } from '../model/ids.ts';
 import { everyRow } from '../model/pages.ts';
 import type { RecordState } from '../model/states.ts';
@@ -21,7 +22,9 @@ interface KnownBatch {
   readonly picks: readonly number[] | undefined;
   readonly generation: number;
   readonly possiblyLost: boolean;
-  readonly digests: Uint8Array;
+  readonly staged: StagedAt;
+  /** Null: its staged bytes are lost, so nobody can say what its records were. */
+  readonly digests: Uint8Array | null;
 }
 
 interface Hit {
@@ -31,7 +34,13 @@ interface Hit {
 }
 
 /** What a memory asks of the ledger. */
-export type KeyReader = Pick<LedgerReader, 'laneKeys' | 'findKeys' | 'batch' | 'batches'>;
+export type KeyReader = Pick<LedgerReader, 'laneKeys' | 'findKeys' | 'batch' | 'batches' | 'records'>;
+
+/** Records of one batch, by their places in it. */
+export interface Picked {
+  readonly batch: BatchId;
+  readonly picks: readonly number[];
+}
 
 const KNOWN_BATCHES_MAX = 2_048;
 const NEW: Judgement = { kind: 'new' };
@@ -53,11 +62,14 @@ export class LaneMemory {
   /** Keys of this extraction that the ledger does not have yet, and how often. */
   readonly #unsealed = new KeyTable();
   readonly #inChunk = new KeyTable();
-  readonly #known = new Map<BatchId, KnownBatch>();
+  readonly #known = new Map<BatchId, Omit<KnownBatch, 'digests'> & Partial<KnownBatch>>();
   /** One bit a record of a root batch: it has answered for a record of this extraction. */
   readonly #matched = new Map<BatchId, Uint8Array>();
   /** Likewise: its key was met, whatever its content. */
   readonly #present = new Map<BatchId, Uint8Array>();
+  /** Likewise: it was met with the same content, and stands for the record that was read. */
+  readonly #same = new Map<BatchId, Uint8Array>();
+  #uncompared = 0;
 
   constructor(
     at: { run: RunId; lane: string; generation: number },
@@ -104,11 +116,18 @@ export class LaneMemory {
     for (let nth = 0; nth < keys.length / KEY_BYTES; nth++) this.#unsealed.remove(keys, nth);
   }
 
+  /** Records that count as unchanged only because the bytes that they were sent with are lost. */
+  get uncompared(): number {
+    return this.#uncompared;
+  }
+
   /** Records of earlier generations whose key this extraction did not bring. */
   async vanished(): Promise<RecordRef[]> {
     const gone: RecordRef[] = [];
     if (!this.#compares) return gone;
     const at = { run: this.#at.run, lane: this.#at.lane };
+    // What a later reading took the place of has been told of already.
+    for await (const record of this.#recordsOf(['superseded'])) await this.#see(record);
     for await (const batch of everyRow(
       (page) => this.#reader.batches({ ...at, ...page }),
       (row) => row.id,
@@ -116,6 +135,43 @@ export class LaneMemory {
       if (batch.generation < this.#at.generation && batch.parent === undefined) gone.push(...this.#absentOf(batch));
     }
     return gone;
+  }
+
+  /**
+   * Refused and skipped records of earlier generations that this extraction did not meet again as they were: what it
+   * read instead, or that it found nothing, is what counts now. One that was given up as possibly lost stays.
+   */
+  async superseded(): Promise<readonly Picked[]> {
+    const picked = new Map<BatchId, number[]>();
+    for await (const { batch, index, generation, state } of this.#recordsOf(['refused', 'skipped'])) {
+      if (generation >= this.#at.generation) continue;
+      const known = await this.#about(batch);
+      if (state === 'skipped' && known.possiblyLost) continue;
+      if (isSet(this.#same.get(known.root), known.picks?.[index] ?? index)) continue;
+      const list = picked.get(batch);
+      if (list === undefined) picked.set(batch, [index]);
+      else list.push(index);
+    }
+    return [...picked].map(([batch, picks]) => ({ batch, picks: picks.sort((a, b) => a - b) }));
+  }
+
+  async *#recordsOf(
+    states: readonly RecordState[],
+  ): AsyncGenerator<{ batch: BatchId; index: number; generation: number; state: RecordState }> {
+    const at = { run: this.#at.run, lane: this.#at.lane, states };
+    for (let after: string | undefined; ; ) {
+      const page = await this.#reader.records(after === undefined ? at : { ...at, after });
+      for (const { batch, index, generation, state } of page.records) {
+        if (batch !== undefined && index !== undefined) yield { batch, index, generation, state };
+      }
+      after = page.cursor;
+      if (after === undefined) return;
+    }
+  }
+
+  async #see({ batch, index }: RecordRef): Promise<void> {
+    const { root, picks } = await this.#about(batch);
+    setBit(this.#present, root, picks?.[index] ?? index);
   }
 
   #absentOf(batch: BatchRow): RecordRef[] {
@@ -133,22 +189,26 @@ export class LaneMemory {
       if (!this.#keyed) return NEW;
       return this.#inChunk.has(keys, nth) || this.#unsealed.has(keys, nth) ? DUPLICATE : NEW;
     }
-    const earlier = this.#compares ? hits.filter((hit) => hit.batch.generation < this.#at.generation) : [];
+    const current = hits.filter((hit) => hit.state !== 'superseded');
+    const earlier = this.#compares ? current.filter((hit) => hit.batch.generation < this.#at.generation) : [];
     if (this.#keyed) for (const hit of earlier) mark(this.#present, hit);
     const free = earlier.filter((hit) => !isMarked(this.#matched, hit));
     const digest = identities.digests.subarray(nth * DIGEST_BYTES, (nth + 1) * DIGEST_BYTES);
-    const equal = free.find((hit) => Buffer.compare(digestOf(hit), digest) === 0);
+    const equal = free.find((hit) => isEqual(hit, digest)) ?? free.find(isAccountedFor);
     const match = equal ?? (this.#keyed ? free[0] : undefined);
     if (match !== undefined) {
       mark(this.#matched, match);
       mark(this.#present, match);
       // What a cancelled run left out was never sent; what a person gave up as possibly lost stays given up.
       if (match.state === 'skipped' && !match.batch.possiblyLost) return NEW;
-      return equal === undefined ? { kind: 'changed', was: match.state } : SAME;
+      if (equal === undefined) return { kind: 'changed', was: match.state };
+      mark(this.#same, match);
+      if (this.#keyed && match.batch.digests === null) this.#uncompared++;
+      return SAME;
     }
     if (!this.#keyed) return NEW;
     const before = earlier.length > 0 || this.#inChunk.has(keys, nth) || this.#unsealed.has(keys, nth);
-    return before || hits.some((hit) => hit.batch.generation === this.#at.generation) ? DUPLICATE : NEW;
+    return before || current.some((hit) => hit.batch.generation === this.#at.generation) ? DUPLICATE : NEW;
   }
 
   async #hits(identities: Identities, nths: readonly number[]): Promise<Map<number, Hit[]>> {
@@ -169,20 +229,37 @@ export class LaneMemory {
 
   async #batch(id: BatchId): Promise<KnownBatch> {
     const known = this.#known.get(id);
+    if (known?.digests !== undefined) return known as KnownBatch;
+    const about = await this.#about(id);
+    const { generation, staged } = about;
+    const digests = generation < this.#at.generation ? await this.#digests(staged) : NO_DIGESTS;
+    const batch = { ...about, digests };
+    this.#keep(id, batch);
+    return batch;
+  }
+
+  /** What the ledger says of a batch, without what lies in staging. */
+  async #about(id: BatchId): Promise<Omit<KnownBatch, 'digests'>> {
+    const known = this.#known.get(id);
     if (known !== undefined) return known;
-    const row = await this.#reader.batch(id);
-    const digests =
-      row.generation < this.#at.generation ? (await this.#staging.digests(row.staged)).source : NO_DIGESTS;
-    const batch: KnownBatch = {
-      root: row.root ?? row.id,
-      picks: row.picks,
-      generation: row.generation,
-      possiblyLost: row.possibly === 'lost',
-      digests,
-    };
+    const { root, picks, generation, possibly, staged } = await this.#reader.batch(id);
+    const about = { root: root ?? id, picks, generation, possiblyLost: possibly === 'lost', staged };
+    this.#keep(id, about);
+    return about;
+  }
+
+  #keep(id: BatchId, batch: Omit<KnownBatch, 'digests'> & Partial<KnownBatch>): void {
     if (this.#known.size >= KNOWN_BATCHES_MAX) this.#known.delete(this.#known.keys().next().value!);
     this.#known.set(id, batch);
-    return batch;
+  }
+
+  async #digests(staged: StagedAt): Promise<Uint8Array | null> {
+    try {
+      return (await this.#staging.digests(staged)).source;
+    } catch (error) {
+      if (error instanceof WaybillError && error.code === 'STAGING_CORRUPT') return null;
+      throw error;
+    }
   }
 }
 
@@ -191,8 +268,19 @@ const NO_HITS: readonly Hit[] = [];
 
 const rootIndex = (hit: Hit): number => hit.batch.picks?.[hit.ref.index] ?? hit.ref.index;
 
-const digestOf = (hit: Hit): Uint8Array =>
-  hit.batch.digests.subarray(rootIndex(hit) * DIGEST_BYTES, (rootIndex(hit) + 1) * DIGEST_BYTES);
+function isEqual(hit: Hit, digest: Uint8Array): boolean {
+  const { digests } = hit.batch;
+  if (digests === null) return false;
+  const at = rootIndex(hit) * DIGEST_BYTES;
+  return Buffer.compare(digests.subarray(at, at + DIGEST_BYTES), digest) === 0;
+}
+
+/**
+ * Its bytes are lost, so nobody can say whether it has changed; but it is in the sink, or may be, and sending it once
+ * more would be the worse mistake. What was refused is proved to be nowhere, and may go out again.
+ */
+const isAccountedFor = (hit: Hit): boolean =>
+  hit.batch.digests === null && hit.state !== 'refused' && (hit.state !== 'skipped' || hit.batch.possiblyLost);
 
 const isSet = (bits: Uint8Array | undefined, index: number): boolean =>
   bits !== undefined && ((bits[index >>> 3] ?? 0) & (1 << (index & 7))) !== 0;
@@ -200,13 +288,14 @@ const isSet = (bits: Uint8Array | undefined, index: number): boolean =>
 const isMarked = (marks: Map<BatchId, Uint8Array>, hit: Hit): boolean =>
   isSet(marks.get(hit.batch.root), rootIndex(hit));
 
-function mark(marks: Map<BatchId, Uint8Array>, hit: Hit): void {
-  const index = rootIndex(hit);
-  let bits = marks.get(hit.batch.root);
+const mark = (marks: Map<BatchId, Uint8Array>, hit: Hit): void => setBit(marks, hit.batch.root, rootIndex(hit));
+
+function setBit(marks: Map<BatchId, Uint8Array>, root: BatchId, index: number): void {
+  let bits = marks.get(root);
   if (bits === undefined || bits.length <= index >>> 3) {
-    const larger = new Uint8Array(Math.max((index >>> 3) + 1, hit.batch.digests.length / DIGEST_BYTES / 8 + 1));
+    const larger = new Uint8Array(Math.max((index >>> 3) + 1, (bits?.length ?? 8) * 2));
     if (bits !== undefined) larger.set(bits);
-    marks.set(hit.batch.root, larger);
+    marks.set(root, larger);
     bits = larger;
   }
   bits[index >>> 3] = bits[index >>> 3]! | (1 << (index & 7));

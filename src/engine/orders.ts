@@ -5,7 +5,8 @@ const EVERY_MS = 1_000;
 
 /**
  * Watches for what other processes order: a pause of the run, or its cancelling, by `waybill pause` and the like. The
- * order is in the ledger, so it reaches whoever works on the run.
+ * order is in the ledger, so it reaches whoever works on the run. Begun only once the run is open: that it was
+ * cancelled before this start is no order to this start.
  */
 export async function watchForOrders(
   services: Pick<Services, 'ledger' | 'ports'>,

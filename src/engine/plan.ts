@@ -26,9 +26,14 @@ export async function planJob(
 ): Promise<Plan> {
   const run = await knownRun(job, services.ledger);
   const generation = run === undefined ? undefined : (await services.ledger!.read.generations(run.id)).at(-1);
-  const ask = { refresh: options.refresh ?? false, resendAll: false, resumable: job.source.source.resumable };
+  const ask = {
+    refresh: options.refresh ?? false,
+    resendAll: false,
+    resumable: job.source.source.resumable,
+    cancelled: run?.state === 'cancelled',
+  };
   const reading = decideReading(generation, ask);
-  const compares = reading.reads && generation?.state === 'closed';
+  const compares = reading.reads && (reading.kind === 'refresh' || reading.kind === 'again');
   const drafts = job.lanes.map((lane) => new LaneDraft(lane, job, services, { run, compares }));
   for (const draft of drafts) await draft.load();
   if (reading.reads) await readInto(drafts, job, services, signal);
@@ -71,6 +76,7 @@ const NOTHING_KNOWN: KeyReader = {
   laneKeys: async () => [],
   findKeys: async () => [],
   batches: async () => [],
+  records: async () => ({ records: [] }),
   batch: () => Promise.reject(new RangeError('no batch is known before the first run')),
 };
 

@@ -1,10 +1,13 @@
-import type { GenerationRow, RunClaim } from '../ledger/ledger.ts';
+import type { BatchRow, GenerationRow, RunClaim, SupersededCounts } from '../ledger/ledger.ts';
 import { WaybillError } from '../model/errors.ts';
+import { type BatchId, showBatch } from '../model/ids.ts';
+import { everyRow } from '../model/pages.ts';
 import { EMPTY_BALANCE } from '../model/states.ts';
 import type { Job, RunAsk, Services } from './engine.ts';
 import { Extraction, type Reading } from './extract.ts';
 import type { Decided } from './intake.ts';
 import type { LaneTally } from './lane.ts';
+import { Payloads } from './payloads.ts';
 import type { ProgressTeller } from './progress.ts';
 
 /** The generation that a start reads under. */
@@ -19,6 +22,8 @@ export interface WindowFacts {
   readonly services: Services;
   readonly claim: RunClaim;
   readonly resendAll: RunAsk['resendAll'];
+  /** A person asked for this reading. */
+  readonly asked: boolean;
   readonly tallies: ReadonlyMap<string, LaneTally>;
   readonly progress: ProgressTeller;
   /** Aborted when reading has to end for now. */
@@ -55,6 +60,8 @@ export class WindowReading {
           progress.read = rows;
         },
         sealed: this.#facts.sealed,
+        superseded: (counts) => this.#superseded(counts),
+        uncompared: (lane, records) => this.#uncompared(lane, records),
       },
     );
     try {
@@ -75,17 +82,54 @@ export class WindowReading {
     if (reading.goesOn !== undefined) {
       return { generation: reading.goesOn.generation, kind: reading.kind, goesOn: reading.goesOn };
     }
-    let kind: ReadUnder['kind'] = reading.kind;
+    let { kind } = reading;
     if (reading.abandon !== undefined) {
       const { generation } = reading.abandon;
       if (!(await this.#abandoned(generation))) {
-        await services.ledger.closeGeneration({ ...claim, generation, vanished: [] });
-        kind = 'again';
+        await services.ledger.interruptGeneration({ ...claim, generation });
+        if (!this.#facts.asked) kind = 'again';
       }
     }
     const reason = resendAll === undefined ? reading.why : `${resendAll.who}: ${resendAll.reason}`;
-    const { generation } = await services.ledger.startGeneration({ ...claim, kind, reason });
+    const withdraw = this.#facts.asked ? await this.#lost() : [];
+    const { generation } = await services.ledger.startGeneration({ ...claim, kind, reason, withdraw });
     return { generation, kind };
+  }
+
+  /** Sealed batches whose bytes cannot be had back. The window is read anyway, so their records come again with it. */
+  async #lost(): Promise<BatchId[]> {
+    const { job, services, claim } = this.#facts;
+    const lost: BatchId[] = [];
+    for (const lane of job.lanes) {
+      const payloads = new Payloads(services.staging, lane.sink.accepts[0]!);
+      const sealed = { run: claim.run, lane: lane.name, states: ['sealed'] as const };
+      for await (const batch of everyRow(
+        (page) => services.ledger.read.batches({ ...sealed, ...page }),
+        (row) => row.id,
+      )) {
+        if (await isLost(payloads, batch)) lost.push(batch.id);
+      }
+    }
+    if (lost.length > 0) {
+      const names = lost.slice(0, 5).map(showBatch).join(', ') + (lost.length > 5 ? '…' : '');
+      const message = `the staged bytes of ${names} are lost; none of it was applied, and the records are read again`;
+      services.notice({ level: 'warning', kind: 'batches-withdrawn', message, ids: { batches: lost.map(showBatch) } });
+    }
+    return lost;
+  }
+
+  #superseded(counts: readonly SupersededCounts[]): void {
+    for (const { lane, refused, skipped } of counts) {
+      const tally = this.#facts.tallies.get(lane);
+      tally?.move(-refused, 'refused');
+      tally?.move(-skipped, 'skipped');
+    }
+  }
+
+  #uncompared(lane: string, records: number): void {
+    const why = 'the bytes that were sent of them are lost, so nobody can compare';
+    const message = `${records} records of lane ${lane} count as unchanged: ${why}`;
+    this.#facts.services.notice({ level: 'warning', kind: 'records-uncompared', message, ids: { lane, records } });
   }
 
   /** False when something of it was sent already: then it cannot be forgotten. */
@@ -124,5 +168,15 @@ export class WindowReading {
       const message = `compared with what was there: ${figures}`;
       services.notice({ level: 'info', kind: 'generation-compared', message, ids: { lane: lane.lane } });
     }
+  }
+}
+
+async function isLost(payloads: Payloads, batch: BatchRow): Promise<boolean> {
+  try {
+    await payloads.load(batch);
+    return false;
+  } catch (error) {
+    if (error instanceof WaybillError && error.code === 'STAGING_CORRUPT') return true;
+    throw error;
   }
 }

@@ -1,3 +1,4 @@
+import { describeError } from '../model/errors.ts';
 import type { Job, RunAsk, RunSummary, Services, StopSignals } from './engine.ts';
 import { laneSpec, surelyFits } from './fit-lane.ts';
 import { LeaseKeeper } from './lease.ts';
@@ -28,12 +29,25 @@ export async function runJob(job: Job, ask: RunAsk, services: Services, signals:
   const lease = new LeaseKeeper(services.ports, { grantedAtMs, leaseMs }, () =>
     services.ledger.renewRun({ ...claim, leaseMs }),
   );
-  try {
-    return await new Start({ job, ask: { ...ask, leaseMs }, services, signals, opened, fits, lease }).go();
-  } finally {
+  const giveBack = async (): Promise<void> => {
     await lease.close();
     if (!lease.lost.aborted) await services.ledger.releaseRun(claim);
+  };
+  let summary: RunSummary;
+  try {
+    summary = await new Start({ job, ask: { ...ask, leaseMs }, services, signals, opened, fits, lease }).go();
+  } catch (error) {
+    // Why the start failed matters more than that its lease has to run out by itself.
+    await giveBack().catch((second) => tellKept(services, second));
+    throw error;
   }
+  await giveBack();
+  return summary;
+}
+
+function tellKept(services: Services, error: unknown): void {
+  const message = `the lease could not be given back and runs out by itself: ${describeError(error)}`;
+  services.notice({ level: 'warning', kind: 'lease-kept', message, ids: {} });
 }
 
 /** A lease must outlast the longest request with room to renew it, or no permit could ever cover a send. */

@@ -61,19 +61,34 @@ export class Start {
     const balances = await services.ledger.read.balance(opened.run.id);
     for (const lane of job.lanes) this.#tallies.set(lane.name, new LaneTally(balances.get(lane.name) ?? EMPTY_BALANCE));
     const reading = this.#reading();
+    if (opened.run.paused) return await this.#summary([], false);
     const settled = [...balances.values()].every((balance) => balance.pending === 0 && balance.inDoubt === 0);
-    if (opened.run.paused || (!reading.reads && settled)) return await this.#summary([], !opened.run.paused);
-    const orders = watchForOrders(services, opened.run.id, this.#halt, this.#signals.stop);
-    let deliveries: readonly LaneDelivery[] = [];
-    try {
-      deliveries = await this.#work(reading);
-    } finally {
-      // Last, when nothing is to be sent any more: a step of it would hold up intents and answers.
-      await this.#indexing.close(!this.#signals.stop.aborted);
+    // What was cancelled is over, its doubts included, until somebody asks for a new reading.
+    const over = settled || opened.run.state === 'cancelled';
+    if (!reading.reads && over) return await this.#summary([], true);
+    // Before anything is claimed, because what an interrupted extraction left may have to go; and before orders are
+    // watched for, because this is what opens a run that was cancelled.
+    const window = reading.reads ? this.#window() : undefined;
+    if (window !== undefined && reading.reads) await window.begin(reading);
+    return await this.#summary(await this.#underOrders(() => this.#work(window)), false);
+  }
+
+  /** The first failure is the one that is told: what fails afterwards, on the way out, mostly follows from it. */
+  async #underOrders<T>(work: () => Promise<T>): Promise<T> {
+    const { services, opened } = this.#facts;
+    const failures: unknown[] = [];
+    const heard = (error: unknown): undefined => {
+      failures.push(error);
       this.#halt.abort();
-      await orders;
-    }
-    return await this.#summary(deliveries, false);
+    };
+    const orders = watchForOrders(services, opened.run.id, this.#halt, this.#signals.stop).catch(heard);
+    const done = await work().then((value) => ({ value }), heard);
+    // Last, when nothing is to be sent any more: a step of it would hold up intents and answers.
+    await this.#indexing.close(!this.#signals.stop.aborted).catch(heard);
+    this.#halt.abort();
+    await orders;
+    if (failures.length > 0 || done === undefined) throw failures[0];
+    return done.value;
   }
 
   #reading(): Reading {
@@ -83,24 +98,28 @@ export class Start {
       refresh: ask.refresh ?? false,
       resendAll: ask.resendAll !== undefined,
       resumable: job.source.source.resumable,
+      cancelled: opened.run.state === 'cancelled',
     });
   }
 
-  async #work(reading: Reading): Promise<readonly LaneDelivery[]> {
-    if (!reading.reads) return await this.#deliver(false);
+  #window(): WindowReading {
     const { job, services, opened, ask } = this.#facts;
-    const window = new WindowReading({
+    return new WindowReading({
       job,
       services,
       claim: { run: opened.run.id, fence: opened.fence },
       resendAll: ask.resendAll,
+      asked: ask.resendAll !== undefined || (ask.refresh ?? false),
       tallies: this.#tallies,
       progress: this.#progress,
       stop: this.#signals.stop,
       sealed: (decided) => this.#sealed(decided),
     });
-    await window.begin(reading);
-    if (job.deliver === 'after-read') {
+  }
+
+  async #work(window: WindowReading | undefined): Promise<readonly LaneDelivery[]> {
+    if (window === undefined) return await this.#deliver(false);
+    if (this.#facts.job.deliver === 'after-read') {
       await window.extract();
       return this.#signals.stop.aborted ? [] : await this.#deliver(false);
     }

@@ -27,10 +27,16 @@ export interface Ledger {
   /** Voids every lease of an owner that is proved gone, at once; recorded as an event of each run. */
   breakLeases(ask: { owner: string; evidence: string }): Promise<{ broken: number }>;
 
-  startGeneration(ask: RunClaim & { kind: GenerationKind; reason: string }): Promise<{ generation: number }>;
+  /** `withdraw`: sealed batches that cannot be sent any more; they become skipped, and this generation reads again. */
+  startGeneration(
+    ask: RunClaim & { kind: GenerationKind; reason: string; withdraw?: readonly BatchId[] },
+  ): Promise<{ generation: number }>;
   /** Batches, their members, the records that never got into one, and the position: all or nothing. */
   seal(ask: Seal): Promise<{ batches: readonly BatchId[] }>;
-  closeGeneration(ask: RunClaim & { generation: number; vanished: readonly RecordRef[] }): Promise<void>;
+  /** The window was read to its end. What got into no batch in earlier generations is superseded by this one. */
+  closeGeneration(ask: CloseGeneration): Promise<readonly SupersededCounts[]>;
+  /** Ends a generation whose extraction stopped half-way and cannot be forgotten; it supersedes nothing. */
+  interruptGeneration(ask: RunClaim & { generation: number }): Promise<void>;
   /** Forgets what an interrupted extraction had sealed. Refused once any of it has been attempted. */
   abandonGeneration(ask: RunClaim & { generation: number; reason: string }): Promise<{ records: number }>;
 
@@ -174,6 +180,19 @@ export interface StagedAt {
   readonly bytes: number;
   readonly trailerBytes: number;
 }
+export interface CloseGeneration extends RunClaim {
+  readonly generation: number;
+  /** Records of earlier generations whose key this one did not bring. */
+  readonly vanished: readonly RecordRef[];
+  /** Refused or skipped records of earlier generations whose place was taken by what this one read, or by nothing. */
+  readonly superseded?: readonly { readonly batch: BatchId; readonly picks: readonly number[] }[];
+}
+/** How many records of a lane, by what they were, count no more since a generation was closed. */
+export interface SupersededCounts {
+  readonly lane: string;
+  readonly refused: number;
+  readonly skipped: number;
+}
 /** A record that got into no batch, and why: unreadable, too large, a dropped duplicate, a change held back. */
 export interface Unbatched {
   readonly lane: string;
@@ -303,7 +322,8 @@ export interface GenerationRow {
   readonly generation: number;
   readonly kind: GenerationKind;
   readonly reason: string;
-  readonly state: 'open' | 'closed' | 'abandoned';
+  /** `closed`: read to its end. `interrupted`: ended before that, and kept since something of it was sent. */
+  readonly state: 'open' | 'closed' | 'abandoned' | 'interrupted';
   readonly startedAtMs: number;
   readonly closedAtMs?: number;
   readonly lanes: readonly (LaneCounts & {
@@ -327,7 +347,7 @@ export interface BatchRow extends Batch {
   readonly staged: StagedAt;
   readonly attempts: number;
   readonly balance: Balance;
-  /** Records that went to children; they are counted there and not in `balance`. */
+  /** Records that went to children or were superseded; they are counted there and not in `balance`. */
   readonly movedRecords: number;
   /** Why it is where it is, in a few words. */
   readonly reason?: string;

@@ -7,7 +7,7 @@ import { WaybillError } from './errors.ts';
  * A batch is born `sealed`: its members, order, bytes and digest are fixed and durable. `sending` means that an intent
  * is durable and no verdict yet; a crash leaves it so, and only recovery may decide what became of it. `in-doubt`
  * means that the last verdict is unknown for some of its records. `moved` means that every record that was still open
- * went to child batches.
+ * went to child batches, or was superseded by a later reading of the window.
  */
 export const BATCH_STATES = [
   'sealed',
@@ -21,8 +21,11 @@ export const BATCH_STATES = [
 ] as const;
 export type BatchState = (typeof BATCH_STATES)[number];
 
-/** Where a record is. `pending` covers sealed and sending: not decided yet. */
-export const RECORD_STATES = ['pending', 'delivered', 'refused', 'in-doubt', 'skipped'] as const;
+/**
+ * Where a record is. `pending` covers sealed and sending: not decided yet. `superseded`: it was refused or left out,
+ * and a later reading of the window has taken its place; it is kept as history and counted nowhere.
+ */
+export const RECORD_STATES = ['pending', 'delivered', 'refused', 'in-doubt', 'skipped', 'superseded'] as const;
 export type RecordState = (typeof RECORD_STATES)[number];
 
 export const RUN_STATES = ['open', 'complete', 'complete-with-refusals', 'in-doubt', 'failed', 'cancelled'] as const;
@@ -35,10 +38,11 @@ const BATCH_MOVES: Record<BatchState, readonly BatchState[]> = {
   // By settlement: the sink, a policy or a person, with evidence.
   'in-doubt': ['delivered', 'partial', 'refused', 'sealed', 'skipped', 'moved'],
   // What was refused for good can be sent again in a child batch, by a person or after the data was corrected.
-  refused: ['moved', 'partial'],
+  refused: ['moved', 'partial', 'skipped'],
   partial: ['partial', 'delivered', 'moved'],
   delivered: [],
-  skipped: [],
+  // What was given up before it was sent may be read again and sent by a later generation.
+  skipped: ['moved'],
   moved: ['moved'],
 };
 

@@ -84,6 +84,8 @@ function nextOf(context: Context, { record, steps, doubt }: ReadableTrace): stri
       return [runCommand(context, record.flow, record.window)];
     case 'skipped':
       return batch === undefined ? [] : [context.command('batches', 'show', batch)];
+    // What took its place has a trace of its own.
+    case 'superseded':
     case 'delivered':
       return [];
   }

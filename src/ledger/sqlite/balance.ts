@@ -2,7 +2,7 @@ import type { RunId } from '../../model/ids.ts';
 import { type Balance, balances, EMPTY_BALANCE } from '../../model/states.ts';
 import { query, type Store } from './store.ts';
 import { BATCH, type BatchRecord, decodeBatch } from './tables/batches.ts';
-import { generationLanes, generationsOf } from './tables/generations.ts';
+import { completeGeneration, generationLanes, generationsOf } from './tables/generations.ts';
 import { balanceOf, type LaneRecord, lanesOf, readTally, type Tally } from './tables/lanes.ts';
 import { decodeUnbatched, UNBATCHED } from './tables/members.ts';
 
@@ -26,11 +26,13 @@ function laneProblems(store: Store, run: RunId, lane: LaneRecord): string[] {
   const perGeneration = new Map<number, { batches: number; sealed: number; unbatched: number }>();
   for (const cells of store.each(BATCHES_OF, lane.id))
     addBatch(decodeBatch(store, cells), sums, perGeneration, problems);
+  const complete = completeGeneration(store, run);
   for (const cells of store.each(UNBATCHED_OF, lane.id)) {
     const { state, generation } = decodeUnbatched(store, cells);
+    generationOf(perGeneration, generation).unbatched++;
+    if (generation < complete) continue;
     sums.read++;
     sums[state === 'refused' ? 'refused' : 'skipped']++;
-    generationOf(perGeneration, generation).unbatched++;
   }
   const tally = readTally(store, lane.id);
   problems.push(...compareTotals(name, tally, sums));

@@ -24,7 +24,7 @@ export const GENERATION_KIND: Code<GenerationKind> = {
 };
 export const GENERATION_STATE: Code<GenerationRow['state']> = {
   name: 'generation state',
-  words: ['open', 'closed', 'abandoned'],
+  words: ['open', 'closed', 'abandoned', 'interrupted'],
 };
 export const ANSWER_KIND: Code<Answer['kind']> = {
   name: 'answer',

@@ -165,7 +165,7 @@ export function skipSealed(tx: Transaction, lane: number, reason: string): numbe
 }
 
 /** A batch that is not sealed is left as it is. */
-function skipBatch(tx: Transaction, batch: BatchRecord, reason: string): BatchRecord {
+export function skipBatch(tx: Transaction, batch: BatchRecord, reason: string): BatchRecord {
   if (batch.state !== 'sealed') return batch;
   const after = { ...batch, state: moveBatch(batch.state, 'skipped'), pending: 0, skipped: batch.pending, reason };
   tx.saveBatch(batch, after);

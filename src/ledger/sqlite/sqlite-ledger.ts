@@ -32,6 +32,7 @@ export class SqliteLedger implements Ledger {
   readonly breakLeases: Asked<'breakLeases'> = (ask) => this.#write('breakLeases', ask);
   readonly startGeneration: Asked<'startGeneration'> = (ask) => this.#write('startGeneration', ask);
   readonly seal: Asked<'seal'> = async (ask) => this.#write('seal', packSeal(ask));
+  readonly interruptGeneration: Asked<'interruptGeneration'> = (ask) => this.#write('interruptGeneration', ask);
   readonly closeGeneration: Asked<'closeGeneration'> = (ask) => this.#write('closeGeneration', ask);
   readonly abandonGeneration: Asked<'abandonGeneration'> = (ask) => this.#write('abandonGeneration', ask);
   readonly claimShard: Asked<'claimShard'> = (ask) => this.#write('claimShard', ask);

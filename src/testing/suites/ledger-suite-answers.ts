@@ -49,7 +49,7 @@ export function answerCases({ ledger }: UnderTest): void {
       expect((await book.deliver(ids[0]!, verdict(word))).state).toBe(state);
       expect(await book.balance()).toBe(balance);
       const { records } = await ledger().read.records({ batch: ids[0]! });
-      const letter = { delivered: 'a', refused: 'r', 'in-doubt': 'u', pending: '?', skipped: '?' };
+      const letter = { delivered: 'a', refused: 'r', 'in-doubt': 'u', pending: '?', skipped: '?', superseded: '?' };
       expect(records.map((record) => letter[record.state]).join('')).toBe(word);
       const refused = records.filter((record) => record.state === 'refused');
       for (const record of refused) expect(record).toMatchObject({ code: '422', reason: 'no such member' });

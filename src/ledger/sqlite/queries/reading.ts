@@ -2,6 +2,7 @@ import type { RunId } from '../../../model/ids.ts';
 import type { BatchRow } from '../../ledger.ts';
 import type { Store } from '../store.ts';
 import { type BatchRecord, type LaneFacts, toBatchRow } from '../tables/batches.ts';
+import { completeGeneration } from '../tables/generations.ts';
 import { readLane } from '../tables/lanes.ts';
 import { segmentName } from '../tables/members.ts';
 import { readRun } from '../tables/runs.ts';
@@ -12,6 +13,7 @@ export class Reading {
   readonly ledgerId: string;
   readonly #facts = new Map<number, LaneFacts>();
   readonly #segments = new Map<number, string>();
+  readonly #complete = new Map<RunId, number>();
 
   constructor(store: Store, ledgerId: string) {
     this.store = store;
@@ -27,6 +29,16 @@ export class Reading {
       this.#facts.set(lane, facts);
     }
     return facts;
+  }
+
+  /** See `completeGeneration`. */
+  complete(run: RunId): number {
+    let complete = this.#complete.get(run);
+    if (complete === undefined) {
+      complete = completeGeneration(this.store, run);
+      this.#complete.set(run, complete);
+    }
+    return complete;
   }
 
   row(batch: BatchRecord): BatchRow {

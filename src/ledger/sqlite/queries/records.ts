@@ -80,7 +80,8 @@ const HOLDING: Record<RecordState, readonly BatchState[]> = {
   delivered: ['delivered', 'partial', 'in-doubt'],
   refused: ['refused', 'partial', 'in-doubt'],
   'in-doubt': ['in-doubt'],
-  skipped: ['skipped', 'partial', 'refused'],
+  skipped: ['skipped', 'partial', 'refused', 'in-doubt'],
+  superseded: ['moved', 'skipped', 'partial', 'refused', 'in-doubt'],
 };
 const PAGE = 256;
 
@@ -130,6 +131,8 @@ const countOf = (batch: BatchRecord, state: RecordState): number =>
     refused: batch.refused,
     'in-doubt': batch.inDoubt,
     skipped: batch.skipped,
+    // An upper bound: some of these may have gone to children.
+    superseded: batch.moved,
   })[state];
 
 type Note = ReturnType<typeof notesOf>[number];
@@ -161,9 +164,13 @@ export function describe(
 }
 
 function reasonOf(batch: BatchRecord, note: Note): { reason?: string } {
-  if (note.message !== null) return { reason: note.message };
-  return batch.reason === null || note.state === 'delivered' ? {} : { reason: batch.reason };
+  const reason = note.message ?? (note.state === 'delivered' ? null : batch.reason);
+  if (note.state === 'superseded') return { reason: supersededReason(reason) };
+  return reason === null ? {} : { reason };
 }
+
+const supersededReason = (before: string | null): string =>
+  `a later reading of the window has taken its place${before === null ? '' : `; before: ${before}`}`;
 
 const LAST_EVENT_OF = 'SELECT started_at FROM generation WHERE run = ? AND generation = ?';
 
@@ -189,21 +196,25 @@ function addUnbatched(
     for (const one of rows) {
       if (found.length >= limit) return last;
       last = one.id;
-      if (mine?.has(one.lane) !== false && wanted.has(one.state)) found.push(unbatchedRow(r, one));
+      if (mine?.has(one.lane) === false) continue;
+      const row = unbatchedRow(r, one);
+      if (wanted.has(row.state)) found.push(row);
     }
     if (rows.length === 0) return last;
   }
 }
 
 export function unbatchedRow(r: Reading, one: UnbatchedRecord): RecordRow {
+  const facts = r.facts(one.lane);
+  const superseded = one.generation < r.complete(facts.run);
   return {
-    ...r.facts(one.lane),
+    ...facts,
     ...(one.key === null ? {} : { key: new Uint8Array(one.key) }),
     row: one.row,
     generation: one.generation,
-    state: one.state,
+    state: superseded ? 'superseded' : one.state,
     atMs: one.atMs,
     code: one.code,
-    reason: one.message,
+    reason: superseded ? supersededReason(one.message) : one.message,
   };
 }

@@ -22,7 +22,7 @@ export interface RecordNote {
 const OF_BATCH = query(EXCEPTION, 'WHERE batch = ? ORDER BY idx');
 const REMOVE_ALL = 'DELETE FROM exception WHERE batch = ?';
 
-/** What a record is when nothing else is said of it. Of a batch that has moved, every record says something else. */
+/** What a record is when nothing else is said of it. One that went to a child says so itself. */
 const DEFAULT: Record<BatchState, RecordState> = {
   sealed: 'pending',
   sending: 'pending',
@@ -31,7 +31,7 @@ const DEFAULT: Record<BatchState, RecordState> = {
   refused: 'refused',
   'in-doubt': 'in-doubt',
   skipped: 'skipped',
-  moved: 'refused',
+  moved: 'superseded',
 };
 export const defaultState = (state: BatchState): RecordState => DEFAULT[state];
 
@@ -68,11 +68,12 @@ export function notesOf(store: Store, batch: BatchRecord): RecordNote[] {
   });
 }
 
-export type NoteCounts = Record<RecordState | 'moved', number>;
+/** `moved`: to a child, or superseded: counted elsewhere. */
+export type NoteCounts = Record<Exclude<RecordState, 'superseded'> | 'moved', number>;
 
 export function countNotes(notes: readonly RecordNote[]): NoteCounts {
   const counts: NoteCounts = { pending: 0, delivered: 0, refused: 0, 'in-doubt': 0, skipped: 0, moved: 0 };
-  for (const note of notes) counts[note.child === null ? note.state : 'moved']++;
+  for (const note of notes) counts[note.child === null && note.state !== 'superseded' ? note.state : 'moved']++;
   return counts;
 }
 

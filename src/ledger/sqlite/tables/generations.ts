@@ -58,6 +58,10 @@ export function findGeneration(store: Store, run: RunId, generation: number): Ge
 export const generationsOf = (store: Store, run: RunId): GenerationRecord[] =>
   store.many(OF_RUN, run).map((cells) => decodeGeneration(store, cells));
 
+/** The latest generation that read the window to its end; 0 when there is none. What is older got superseded by it. */
+export const completeGeneration = (store: Store, run: RunId): number =>
+  generationsOf(store, run).reduce((last, one) => (one.state === 'closed' ? one.generation : last), 0);
+
 export const encodeGeneration = (g: GenerationRecord): Cell[] => [
   g.run,
   g.generation,

@@ -34,6 +34,7 @@ export interface UnbatchedRecord {
   readonly generation: number;
   readonly row: number;
   readonly key: Uint8Array | null;
+  /** As it was left; superseded when a later generation has read the window to its end. */
   readonly state: RecordState;
   readonly code: string;
   readonly message: string;

@@ -3,7 +3,7 @@ import { answer } from './answer.ts';
 import { claimShard, releaseShard, renewShard } from './claim-shard.ts';
 import { concludeRun, failRun } from './conclude-run.ts';
 import { cancel, pause, resume } from './control.ts';
-import { abandonGeneration, closeGeneration, startGeneration } from './generation.ts';
+import { abandonGeneration, closeGeneration, interruptGeneration, startGeneration } from './generation.ts';
 import { indexKeys } from './index-keys.ts';
 import { intend, note } from './intend.ts';
 import { openRun } from './open-run.ts';
@@ -22,6 +22,7 @@ export const VERBS = {
   startGeneration,
   seal,
   closeGeneration,
+  interruptGeneration,
   abandonGeneration,
   claimShard,
   renewShard,

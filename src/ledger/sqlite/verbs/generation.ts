@@ -1,14 +1,18 @@
 import { assert } from '../../../model/assert.ts';
 import { WaybillError } from '../../../model/errors.ts';
-import { type RunId, showRun } from '../../../model/ids.ts';
-import type { GenerationKind, RecordRef, RunClaim } from '../../ledger.ts';
-import { setRunState } from '../outcome.ts';
+import type { BatchId } from '../../../model/ids.ts';
+import { type RunId, showBatch, showRun } from '../../../model/ids.ts';
+import type { CloseGeneration, GenerationKind, RunClaim, SupersededCounts } from '../../ledger.ts';
+import { saveOutcome, setRunState, skipBatch } from '../outcome.ts';
 import { query } from '../store.ts';
 import { BATCH, decodeBatch, readBatch } from '../tables/batches.ts';
+import { notesOf } from '../tables/exceptions.ts';
 import {
+  completeGeneration,
   encodeGeneration,
   findGeneration,
   GENERATION,
+  type GenerationLane,
   type GenerationRecord,
   generationLane,
   generationLanes,
@@ -24,7 +28,7 @@ import { shardOf } from './claim-shard.ts';
 
 export function startGeneration(
   tx: Transaction,
-  ask: RunClaim & { kind: GenerationKind; reason: string },
+  ask: RunClaim & { kind: GenerationKind; reason: string; withdraw?: readonly BatchId[] },
 ): { generation: number } {
   requireLease(tx.store, { run: ask.run, ...RUN_LEASE, fence: ask.fence });
   const run = readRun(tx.store, ask.run);
@@ -49,36 +53,107 @@ export function startGeneration(
   tx.store.insert(GENERATION, encodeGeneration(fresh));
   for (const lane of lanesOf(tx.store, run.id))
     saveGenerationLane(tx.store, generationLane(tx.store, run.id, generation, lane.id));
-  tx.event(run.id, 'generation-started', { generation, kind: ask.kind, reason: ask.reason });
+  const withdrawn = ask.withdraw ?? [];
+  for (const id of withdrawn) withdraw(tx, run.id, id, generation);
+  const also = withdrawn.length === 0 ? {} : { withdrawn };
+  tx.event(run.id, 'generation-started', { generation, kind: ask.kind, reason: ask.reason, ...also });
   return { generation };
 }
 
-export function closeGeneration(
-  tx: Transaction,
-  ask: RunClaim & { generation: number; vanished: readonly RecordRef[] },
-): void {
+/** Only what is sealed: of anything else something may have been applied. */
+function withdraw(tx: Transaction, run: RunId, id: BatchId, generation: number): void {
+  const batch = readBatch(tx.store, id);
+  const ids = { run: showRun(run), batch: showBatch(id) };
+  if (tx.facts(batch.lane).run !== run || batch.state !== 'sealed') {
+    throw new WaybillError('MOVE_FORBIDDEN', `${showBatch(id)} is ${batch.state}; only what is sealed is withdrawn`, {
+      ids,
+    });
+  }
+  skipBatch(tx, batch, `its staged bytes are lost; generation ${generation} reads its records again`);
+}
+
+export function closeGeneration(tx: Transaction, ask: CloseGeneration): SupersededCounts[] {
   const generation = openGeneration(tx, ask);
   const vanished = new Map<number, number>();
   for (const { batch } of ask.vanished) {
     const { lane } = readBatch(tx.store, batch);
     vanished.set(lane, (vanished.get(lane) ?? 0) + 1);
   }
+  const superseded = supersede(tx, ask);
   const lanes = generationLanes(tx.store, ask.run, ask.generation).map((lane) => {
     const { read, same, sealed, unbatched } = lane;
-    assert(read === same + sealed + unbatched, 'generation.read-adds-up', {
-      run: showRun(ask.run),
-      lane: lane.lane,
-      read,
-      same,
-      sealed,
-      unbatched,
-    });
+    assertAddsUp(lane);
     lane.vanished += vanished.get(lane.lane) ?? 0;
     saveGenerationLane(tx.store, lane);
     return { lane: readLane(tx.store, lane.lane).name, read, same, sealed, unbatched, vanished: lane.vanished };
   });
   tx.store.update(GENERATION, encodeGeneration({ ...generation, state: 'closed', closedAtMs: tx.nowMs }));
-  tx.event(ask.run, 'generation-closed', { generation: ask.generation, lanes });
+  const also = superseded.length === 0 ? {} : { superseded };
+  tx.event(ask.run, 'generation-closed', { generation: ask.generation, lanes, ...also });
+  return superseded;
+}
+
+export function interruptGeneration(tx: Transaction, ask: RunClaim & { generation: number }): void {
+  const generation = openGeneration(tx, ask);
+  for (const lane of generationLanes(tx.store, ask.run, ask.generation)) assertAddsUp(lane);
+  tx.store.update(GENERATION, encodeGeneration({ ...generation, state: 'interrupted', closedAtMs: tx.nowMs }));
+  tx.event(ask.run, 'generation-closed', { generation: ask.generation, interrupted: true });
+}
+
+function assertAddsUp(lane: GenerationLane): void {
+  const { run, read, same, sealed, unbatched } = lane;
+  const figures = { run: showRun(run), lane: lane.lane, read, same, sealed, unbatched };
+  assert(read === same + sealed + unbatched, 'generation.read-adds-up', figures);
+}
+
+const UNBATCHED_BEFORE = query(UNBATCHED, 'WHERE lane = ? AND generation >= ? AND generation < ?');
+
+/**
+ * Takes out of the totals what this reading has taken the place of: the named records of batches, and everything that
+ * got into no batch since the window was last read to its end. A reading of the whole window judges all of it anew.
+ */
+function supersede(tx: Transaction, ask: CloseGeneration): SupersededCounts[] {
+  const counts = new Map<number, { refused: number; skipped: number }>();
+  const complete = completeGeneration(tx.store, ask.run);
+  for (const { id: lane } of lanesOf(tx.store, ask.run)) {
+    const gone = { refused: 0, skipped: 0 };
+    counts.set(lane, gone);
+    for (const cells of tx.store.each(UNBATCHED_BEFORE, lane, complete, ask.generation)) {
+      gone[decodeUnbatched(tx.store, cells).state === 'refused' ? 'refused' : 'skipped']++;
+    }
+    const tally = tx.tally(lane);
+    tally.read -= gone.refused + gone.skipped;
+    tally.refused -= gone.refused;
+    tally.skipped -= gone.skipped;
+  }
+  for (const { batch, picks } of ask.superseded ?? []) {
+    const { lane, refused, skipped } = supersedeIn(tx, ask.generation, batch, picks);
+    const gone = counts.get(lane)!;
+    gone.refused += refused;
+    gone.skipped += skipped;
+  }
+  return [...counts].flatMap(([lane, gone]) =>
+    gone.refused + gone.skipped === 0 ? [] : [{ lane: readLane(tx.store, lane).name, ...gone }],
+  );
+}
+
+function supersedeIn(
+  tx: Transaction,
+  generation: number,
+  id: BatchId,
+  picks: readonly number[],
+): { lane: number; refused: number; skipped: number } {
+  const batch = readBatch(tx.store, id);
+  const notes = notesOf(tx.store, batch);
+  const ids = { batch: showBatch(id), generation };
+  for (const pick of picks) {
+    const note = notes[pick];
+    const idle = note !== undefined && note.child === null && (note.state === 'refused' || note.state === 'skipped');
+    assert(idle && batch.generation < generation, 'superseded.was-refused-or-skipped-before', { ...ids, index: pick });
+    note.state = 'superseded';
+  }
+  const after = saveOutcome(tx, batch, notes);
+  return { lane: batch.lane, refused: batch.refused - after.refused, skipped: batch.skipped - after.skipped };
 }
 
 const BATCHES_OF = query(BATCH, 'WHERE lane = ? AND generation = ?');
