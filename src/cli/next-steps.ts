@@ -12,6 +12,7 @@ export interface Standing {
   readonly window: string;
   readonly balance: Balance;
   readonly paused: boolean;
+  readonly cancelled: boolean;
   /** Nobody is at work on it. */
   readonly idle: boolean;
 }
@@ -21,6 +22,7 @@ export function nextSteps(context: Context, at: Standing): string[] {
   const steps: string[] = [];
   if (at.paused) steps.push(context.command('resume', at.run));
   else if (at.balance.pending > 0 && at.idle) steps.push(runCommand(context, at.flow, at.window));
+  if (at.cancelled) steps.push(`${runCommand(context, at.flow, at.window)} --refresh`);
   if (at.balance.inDoubt > 0) {
     steps.push(context.command('doubts', at.run));
     steps.push(context.command('settle', '--run', at.run));
@@ -54,6 +56,7 @@ export function standingOf(summary: RunSummary): Standing {
     window: summary.run.window.name,
     balance: sumBalances(summary.lanes),
     paused: summary.paused,
+    cancelled: summary.run.state === 'cancelled',
     idle: true,
   };
 }

@@ -26,6 +26,7 @@ export async function showChangedRun(
     window: run.window.name,
     balance: sumBalances(lanes),
     paused: run.paused || lanes.some((lane) => lane.paused),
+    cancelled: run.state === 'cancelled',
     idle: run.lease?.valid !== true,
   };
   const document = { schema, run, lanes, next: nextSteps(context, standing) } as Change;

@@ -55,6 +55,10 @@ function nothingLine(result: RunResult): string | undefined {
   if (!result.nothingToDo) return undefined;
   const name = `${run.flow} ${run.window.name}`;
   const since = run.endedAt === undefined ? '' : ` since ${formatTime(Date.parse(run.endedAt))}`;
+  if (run.state === 'cancelled') {
+    const reason = run.reason === undefined ? '' : `: ${plainText(run.reason)}`;
+    return `nothing to send: ${name} was cancelled${reason}`;
+  }
   const was = run.state === 'complete' ? 'was complete' : 'has had nothing left to send';
   return `nothing to send: ${name} ${was}${since}`;
 }

@@ -84,6 +84,7 @@ async function statusRun(context: Context, reader: LedgerReader, row: RunRow): P
     window: window.name,
     balance,
     paused,
+    cancelled: run.state === 'cancelled',
     idle: condition !== 'running',
   });
   return { run, condition, needsAttention: NEEDS.includes(condition), balance, lanes, next };
