@@ -21,7 +21,6 @@ import { VirtualPorts } from '../src/testing/virtual-ports.ts';
 
 const RECORDS = 7;
 const rows = Array.from({ length: RECORDS }, (_, id) => ({ id, name: `member ${id}` }));
-const never = new AbortController().signal;
 const root = mkdtempSync(join(tmpdir(), 'waybill-crash-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 let worlds = 0;
@@ -64,6 +63,8 @@ class World {
       journal: fileJournal(join(this.#folder, 'journal')),
       notice: () => undefined,
     };
+    // Its own: what listens to the signal of a process that died is never taken off it.
+    const never = new AbortController().signal;
     const signals = { stop: never, abort: never };
     const running = runJob(this.#job(plan), { owner, leaseMs: 600_000 }, services, signals);
     // A process that has died is not heard any more, whatever its promises come to.
