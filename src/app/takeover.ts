@@ -34,10 +34,17 @@ function held(error: WaybillError, owner: string): WaybillError {
   const { leaseUntilMs } = error.ids;
   const until =
     typeof leaseUntilMs === 'number' ? `, until ${new Date(leaseUntilMs).toISOString()} unless it renews it` : '';
-  const what = error.message.slice(0, Math.max(0, error.message.indexOf(owner)));
-  const subject = what === '' ? 'this is held by ' : what;
-  return new WaybillError('LEASE_HELD', `${subject}${showOwner(owner)}${until}`, {
+  return new WaybillError('LEASE_HELD', `${whatIsHeld(error.ids)} is held by ${showOwner(owner)}${until}`, {
     ids: error.ids,
-    cause: error.cause,
+    cause: error,
   });
+}
+
+/** By the ids of the refusal alone: how a ledger words its messages is its own affair. */
+function whatIsHeld({ batch, flow, window, run }: WaybillError['ids']): string {
+  if (typeof batch === 'string') return `batch ${batch}`;
+  const name = [flow, window].filter((one) => typeof one === 'string').join(' for ');
+  const id = typeof run === 'string' ? run : undefined;
+  if (name === '') return id === undefined ? 'what this needs' : `run ${id}`;
+  return id === undefined ? name : `${name} (${id})`;
 }

@@ -155,7 +155,8 @@ export const ERROR_CODES = {
   STAGING_CORRUPT: entry(
     1,
     'Staged bytes are missing, or are not those that were sealed. The batch is not sent.',
-    'Restore the staging folder from a backup, then run the same command again; `waybill verify` lists what is broken.',
+    'Restore the staging folder from a backup and run the same command again. Without one, add `--refresh`: what was ' +
+      'not sent is read from the source again. `waybill verify` lists what is broken.',
   ),
   STAGING_READ: entry(
     5,

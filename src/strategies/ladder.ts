@@ -61,8 +61,8 @@ const TEXTS: Record<Rung, RungText> = {
     lostAnswer: 'The batch is sent again; the same content under the same keys changes nothing.',
   },
   none: {
-    promise: 'No record is lost and none is sent twice without saying so: a lost answer leaves its batch in doubt.',
-    assumptions: [],
+    promise: 'Each record is sent once, or listed as in doubt: after a lost answer it may be in the sink or not.',
+    assumptions: ['What the sink answers is true: it holds what it says it took, and not what it says it refused.'],
     lostAnswer: 'The batch is in doubt: it is listed with its evidence, and settled by policy or by a person.',
   },
 };

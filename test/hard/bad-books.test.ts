@@ -217,4 +217,45 @@ describe('staged bytes', () => {
     expect(mended.status, mended.stderr).toBe(4);
     expect(counts(job.held()).size).toBe(600);
   });
+
+  /** What the API holds now: everything but what is in doubt, once. */
+  async function expectAllOnce(): Promise<void> {
+    expect([...counts(job.held()).values()].filter((count) => count > 1)).toEqual([]);
+    expect(counts(job.held()).size).toBe(600);
+    const { runs } = await job.json<{ runs: { balance?: object }[] }>(['runs']);
+    expect(runs).toHaveLength(1);
+    const { read } = await (await job.waybill()).ledger();
+    const [balance] = [...(await read.balance((await read.runs({}))[0]!.id)).values()];
+    expect(balance).toEqual({ read: 600, delivered: 500, refused: 0, skipped: 0, inDoubt: 100, pending: 0 });
+    expect(await read.verify()).toEqual([]);
+  }
+
+  it('that are altered for good are sealed anew from the source by the remedy that the error names', async () => {
+    const { path, at } = find('"member_id":450,');
+    const bytes = readFileSync(path);
+    bytes[at + 12] = '9'.charCodeAt(0);
+    writeFileSync(path, bytes);
+    expect(expectError(await run(), 'STAGING_CORRUPT', 1)).toMatch(/--refresh/);
+    const mended = await job.cli(['run', 'roket-daily', '--for', DAY, '--refresh']);
+    expect(mended.status, mended.stderr).toBe(4);
+    expect(mended.stderr).toMatch(/staged bytes of b5 are lost/);
+    await expectAllOnce();
+    expect(counts(job.held()).has(950), 'the altered record').toBe(false);
+  });
+
+  it('that are all lost cost what was not sent a new reading, and what was sent is not sent again', async () => {
+    rmSync(join(books(), 'staging'), { recursive: true });
+    expect(expectError(await run(), 'STAGING_CORRUPT', 1)).toMatch(/--refresh/);
+    const requests = job.peer.received.length;
+    job.change("update members set name = 'renamed' where member_id in (1, 350)");
+    const mended = await job.cli(['run', 'roket-daily', '--for', DAY, '--refresh']);
+    expect(mended.status, mended.stderr).toBe(4);
+    expect(mended.stderr).toMatch(/staged bytes of b4, b5, b6 are lost/);
+    expect(mended.stderr).toMatch(/300 records of lane roket count as unchanged/);
+    expect(job.peer.received.length - requests).toBe(3);
+    await expectAllOnce();
+    const again = await run();
+    expect(again.status, again.stderr).toBe(4);
+    expect(job.peer.received.length - requests).toBe(3);
+  });
 });

@@ -17,13 +17,16 @@ export class Deadlines {
   readonly #open = new Set<Deadline>();
   readonly #closed = new AbortController();
   #watching = false;
+  #failed: unknown;
 
   constructor(ports: Pick<Ports, 'monotonicMs' | 'sleep'>, shortestMs: number) {
     this.#ports = ports;
     this.#tickMs = Math.min(250, Math.max(5, Math.floor(shortestMs / 10)));
   }
 
+  /** Throws what the clock threw, once it has: a request without an end must not begin. */
   start(ms: number, expire: () => void): Deadline {
+    if (this.#failed !== undefined) throw this.#failed;
     const deadline = { atMs: this.#ports.monotonicMs() + ms, expire };
     this.#open.add(deadline);
     if (!this.#watching && !this.#closed.signal.aborted) {
@@ -43,8 +46,7 @@ export class Deadlines {
 
   async #watch(): Promise<void> {
     while (this.#open.size > 0 && !this.#closed.signal.aborted) {
-      // Rejects only when this is closed, and then the loop ends.
-      await this.#ports.sleep(this.#tickMs, this.#closed.signal).catch(() => undefined);
+      if (!(await this.#tick())) break;
       const dueMs = this.#ports.monotonicMs() + this.#tickMs;
       for (const deadline of this.#open) {
         if (deadline.atMs > dueMs) continue;
@@ -53,5 +55,24 @@ export class Deadlines {
       }
     }
     this.#watching = false;
+  }
+
+  /**
+   * False when this was closed meanwhile. A clock that fails for any other reason would leave requests without an end:
+   * those under way are given up, and no further one may begin.
+   */
+  async #tick(): Promise<boolean> {
+    try {
+      await this.#ports.sleep(this.#tickMs, this.#closed.signal);
+      return true;
+    } catch (error) {
+      if (this.#closed.signal.aborted) return false;
+      this.#failed = error;
+      for (const deadline of [...this.#open]) {
+        this.#open.delete(deadline);
+        deadline.expire();
+      }
+      return false;
+    }
   }
 }

@@ -51,7 +51,13 @@ function refuseWhileHeld(tx: Transaction, run: RunRecord): void {
     'LEASE_HELD',
     `${run.flow} for ${run.window} (${showRun(run.id)}) is held by ${lease.owner} for another ${left} ms`,
     {
-      ids: { run: showRun(run.id), owner: lease.owner, leaseUntilMs: lease.untilMs },
+      ids: {
+        run: showRun(run.id),
+        flow: run.flow,
+        window: run.window,
+        owner: lease.owner,
+        leaseUntilMs: lease.untilMs,
+      },
     },
   );
 }

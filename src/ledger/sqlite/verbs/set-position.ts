@@ -21,7 +21,7 @@ export function setPosition(
       'LEASE_HELD',
       `run ${showRun(run.id)} of ${ask.flow} is held by ${lease.owner}; its position cannot be set meanwhile`,
       {
-        ids: { run: showRun(run.id), owner: lease.owner },
+        ids: { run: showRun(run.id), flow: ask.flow, owner: lease.owner, leaseUntilMs: lease.untilMs },
       },
     );
   }
