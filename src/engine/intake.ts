@@ -1,6 +1,7 @@
 import { convert } from '../formats/convert.ts';
 import { digestSpans } from '../formats/digest.ts';
 import type { Converted } from '../formats/formats.ts';
+import { missingKeys } from '../formats/identify.ts';
 import type { LaneCounts, Unbatched } from '../ledger/ledger.ts';
 import { type Chunk, type Identities, KEY_BYTES, type Reject } from '../model/chunk.ts';
 import { WaybillError } from '../model/errors.ts';
@@ -94,7 +95,7 @@ export class Intake {
       const nth = rows.order[i]!;
       const row = rows.rowsBefore + i + 1;
       if (nth < 0) this.#reject(row, rows.chunk.rejects![-1 - nth]!);
-      else if (missing.has(nth)) this.#reject(row, { row, code: 'KEY_MISSING', message: 'the record has no key' });
+      else if (missing.has(nth)) this.#reject(row, this.#keyless(row, nth, rows.chunk));
       else if (places[nth]! < 0) this.#unmapped(row, nth, rows, converted);
       else this.#judged(row, nth, judgements[judged++]!, { rows, converted, place: places[nth]!, payloadDigests });
     }
@@ -194,6 +195,15 @@ export class Intake {
       throw new WaybillError('RECORD_INVALID', `${place} of ${this.#source.name} cannot be read: ${reject.message}`);
     }
     this.#leaveOut({ row, state: 'refused', code: reject.code, message });
+  }
+
+  /** A source of files tells where the record stands; of any other its number among the records is known. */
+  #keyless(row: number, nth: number, chunk: Chunk): Reject {
+    const columns = missingKeys(chunk, nth, this.#source.key ?? []).map((name) => JSON.stringify(name));
+    const { file, line } = chunk.where?.(nth) ?? {};
+    const what = `the record has no value for the key column${columns.length === 1 ? '' : 's'} ${columns.join(', ')}`;
+    const message = file === undefined ? what : `${file}: ${what}`;
+    return { row, code: 'KEY_MISSING', message, ...(line === undefined ? {} : { line }) };
   }
 
   #unmapped(row: number, nth: number, rows: ChunkRows, converted: Converted): void {

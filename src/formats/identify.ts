@@ -58,6 +58,13 @@ function allSlow(scan: Scan): Scan {
   return { out: scan.out, states: scan.states.fill(SCAN_STATE.slow), special: scan.states.length };
 }
 
+/** The key columns that have no value in a record, in the order of the key. */
+export function missingKeys(chunk: Chunk, index: number, key: readonly string[]): readonly string[] {
+  const record = rowAt(chunk, index);
+  return key.filter((name) => packKey([record[name]], NO_SEED) === undefined);
+}
+const NO_SEED = new Uint8Array(16);
+
 function keyOfRow(chunk: Chunk, index: number, key: readonly string[], seed: Uint8Array): Uint8Array | undefined {
   const record = rowAt(chunk, index);
   return packKey(

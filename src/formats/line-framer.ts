@@ -143,6 +143,7 @@ export class LineFramer implements Framer {
         spans,
         count: spans.length / 2,
         firstRow: this.#row,
+        where: (place) => ({ line: stretch.where(place).line }),
         ...(rejects.length === 0 ? {} : { rejects }),
         endOffset: this.#offset + framed.consumed,
       });

@@ -17,6 +17,12 @@ export interface Reject {
   readonly message: string;
 }
 
+/** Where a record stands, for people: the file, and the 1-based line in it. */
+export interface Whereabouts {
+  readonly file?: string;
+  readonly line?: number;
+}
+
 /**
  * What travels from a source to the lanes: encoded records, 64 KiB to 1 MiB at a time. Objects are made on demand.
  * Never changed after it was handed over: several lanes read it.
@@ -31,6 +37,8 @@ export interface Chunk {
   readonly columns?: readonly string[];
   /** 1-based number of the first record within its source object; for messages. */
   readonly firstRow: number;
+  /** Where a record by its place in the chunk stands in its file; for messages, of sources that have files. */
+  readonly where?: (place: number) => Whereabouts;
   /** Records that could not be read, in the same stretch of the source. */
   readonly rejects?: readonly Reject[];
   /** Where the source stands after this chunk. Undefined: a source that has no place to resume from. */

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { balances } from '../../src/model/states.ts';
+import { start } from '../hard/processes.ts';
 import { counts, DAY, DailyJob, type DailyJobOptions, everyByteBelow, members } from './daily-job.ts';
 
 let job: DailyJob;
@@ -99,6 +100,55 @@ describe('a process that is killed with SIGKILL', () => {
     expect(summary.run.state).toBe('complete');
     expect(job.held()).toHaveLength(3_000);
   });
+});
+
+describe('Ctrl-C in a terminal', () => {
+  const begun = () => start(job, ['run', 'roket-daily', '--for', DAY]);
+  const lane = async () => {
+    const { read } = await (await job.waybill()).ledger();
+    return [...(await read.balance((await read.runs({}))[0]!.id)).values()][0]!;
+  };
+
+  it('U17: once finishes what is in flight, says how to resume, ends with 130, and leaves no doubt', async () => {
+    await open({ members: members(2_000), behaviour: { delayMs: 300 }, sink: { inFlight: '2' } });
+    const running = begun();
+    await job.until(() => job.peer.received.length >= 3);
+    running.kill('SIGINT');
+    const ended = await running.ended;
+    expect(ended.status, ended.stderr).toBe(130);
+    expect(ended.stderr).toMatch(/what is in flight is finished and recorded; Ctrl-C again leaves at once/);
+    expect(ended.stderr).toContain(`Resume with: waybill run roket-daily --for ${DAY}`);
+    expect(ended.stdout).toMatch(new RegExp(`next: waybill run roket-daily --for ${DAY}`));
+    expect(job.peer.received.filter(({ status = 0 }) => status < 200 || status > 299)).toEqual([]);
+    const balance = await lane();
+    expect(balance).toMatchObject({ inDoubt: 0, delivered: job.held().length });
+    expect(balance.pending).toBeGreaterThan(0);
+    job.peer.set({ delayMs: 0 });
+    const resumed = await job.cli(['run', 'roket-daily', '--for', DAY]);
+    expect(resumed.status, resumed.stderr).toBe(0);
+    expect([...counts(job.held()).values()].every((count) => count === 1)).toBe(true);
+    expect(counts(job.held()).size).toBe(2_000);
+  }, 30_000);
+
+  it('U17: twice leaves at once though a request hangs, and that one is in doubt, not sent again', async () => {
+    const hangs = { faults: [{ when: { from: 3 }, answer: 'hang', apply: 'all' }] } as const;
+    await open({ members: members(2_000), behaviour: hangs, sink: { inFlight: '1', requestTimeout: '60s' } });
+    const running = begun();
+    await job.until(() => job.peer.received.length >= 3);
+    running.kill('SIGINT');
+    await expect.poll(() => running.said()).toMatch(/Ctrl-C again leaves at once/);
+    const from = performance.now();
+    running.kill('SIGINT');
+    const ended = await running.ended;
+    expect(performance.now() - from, 'far less than the 60 s of the request').toBeLessThan(10_000);
+    expect(ended.status, ended.stderr).toBe(130);
+    expect(ended.stderr).toMatch(/leaving at once: what was in flight may have arrived/);
+    job.peer.set({ faults: [] });
+    const resumed = await job.cli(['run', 'roket-daily', '--for', DAY]);
+    expect(resumed.status, resumed.stderr).toBe(4);
+    expect(await lane()).toMatchObject({ read: 2_000, delivered: 1_900, inDoubt: 100, pending: 0 });
+    expect([...counts(job.held()).values()].every((count) => count === 1)).toBe(true);
+  }, 30_000);
 });
 
 describe('what must not be seen', () => {

@@ -17,6 +17,8 @@ export interface Started {
   readonly ended: Promise<Ended>;
   /** Milliseconds from the start of the process to its end, once it has ended. */
   readonly tookMs: () => number;
+  /** What it has said on stderr so far. */
+  readonly said: () => string;
   kill(signal: NodeJS.Signals): void;
 }
 
@@ -34,7 +36,13 @@ export function start(job: Pick<DailyJob, 'folder' | 'env'>, args: readonly stri
       end({ status: code ?? -1, stdout, stderr });
     }),
   );
-  return { pid: child.pid!, ended, tookMs: () => tookMs, kill: (signal) => void child.kill(signal) };
+  return {
+    pid: child.pid!,
+    ended,
+    tookMs: () => tookMs,
+    said: () => stderr,
+    kill: (signal) => void child.kill(signal),
+  };
 }
 
 /**

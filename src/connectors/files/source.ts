@@ -82,8 +82,12 @@ class FilesReading {
   }
 
   #placed(file: FoundFile, framed: FramedChunk, done: { readonly offset: number; readonly crc: number }): Chunk {
-    const { endOffset: _, ...chunk } =
-      framed.rejects === undefined ? framed : { ...framed, rejects: named(file, framed.rejects) };
+    const { endOffset: _, where, ...rest } = framed;
+    const chunk = {
+      ...rest,
+      where: (place: number) => ({ ...where?.(place), file: file.name }),
+      ...(framed.rejects === undefined ? {} : { rejects: named(file, framed.rejects) }),
+    };
     const row = chunk.firstRow + chunk.count + (chunk.rejects?.length ?? 0);
     return { ...chunk, end: positionOf({ name: file.name, row, ...done }, this.#options.pattern) };
   }
