@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { LedgerBench, UnderTest } from './ledger-fixture.ts';
 import { answerCases } from './ledger-suite-answers.ts';
 import { claimCases } from './ledger-suite-claims.ts';
+import { readingCases } from './ledger-suite-readings.ts';
 import { readCases } from './ledger-suite-reads.ts';
 import { runCases } from './ledger-suite-runs.ts';
 import { settleCases } from './ledger-suite-settles.ts';
@@ -29,6 +30,7 @@ export function ledgerSuite(name: string, open: () => Promise<LedgerBench>, { wa
     });
     const under: UnderTest = { bench: current, ledger: () => current().ledger };
     runCases(under);
+    readingCases(under);
     claimCases(under);
     answerCases(under);
     settleCases(under);
