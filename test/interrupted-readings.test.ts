@@ -81,6 +81,7 @@ class World {
     const never = new AbortController().signal;
     const ask = { owner, leaseMs: 600_000, refresh };
     const running = runJob(this.#job(plan), ask, services, { stop: never, abort: never });
+    // A process that has died is not heard any more, whatever its promises come to.
     running.catch(() => undefined);
     return await drive(this.ports, Promise.race([running, plan.dead.then(() => 'died' as const)]));
   }
@@ -167,7 +168,7 @@ async function dyingAt(about: Case, deaths: readonly number[]): Promise<{ died: 
 }
 
 describe('a reading that dies', () => {
-  it('U09: at any of its effects leaves nothing out and sends nothing twice, though two records are equal', async () => {
+  it('U09: at any of its effects leaves nothing out and sends nothing twice, though records are equal', async () => {
     const about: Case = { keyed: false, resumable: true, deliver: 'while-reading', again: true };
     let at = 1;
     while ((await dyingAt(about, [at])).died) at++;

@@ -30,7 +30,7 @@ export function readingCases({ ledger }: UnderTest): void {
       expect(await ledger().read.verify()).toEqual([]);
     });
 
-    it('takes the place of refused and skipped records of batches, which are then neither counted nor sent', async () => {
+    it('takes the place of refused and skipped records of batches, which then count no more', async () => {
       const { book, ids } = await Book.sealed(ledger(), [3, 2]);
       await book.deliver(ids[0]!, verdict('arr'));
       await ledger().cancel({ run: book.run, who: 'ann', reason: 'the wrong day' });
