@@ -144,7 +144,9 @@ describe('a batch that the API takes in part', () => {
       flow: { retry: '{ attempts: 1, firstDelay: 20ms, maxDelay: 50ms, maxAge: 2s }' },
     });
     const first = await job.run();
-    expect(first.lanes[0]?.balance).toMatchObject({ delivered: expect.any(Number), pending: 2 });
+    // The lane gives up at the two that wait; the batch after them may have left by then, or waits as well.
+    const { delivered = 0, pending } = first.lanes[0]?.balance ?? {};
+    expect([[198, 52], [248, 2]]).toContainEqual([delivered, pending]);
     job.peer.set({ reject: [] });
     const before = job.peer.received.length;
     const second = await job.run();
