@@ -5,7 +5,8 @@ import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { WaybillError } from '../model/errors.ts';
-import { mask, maskError, Secret, SecretStore } from './secrets.ts';
+import { mask } from '../model/masking.ts';
+import { maskError, Secret, SecretStore } from './secrets.ts';
 
 describe('secrets', () => {
   it('are read at every use, from the environment or a file, so that a rotated one is taken up', async () => {

@@ -2,12 +2,12 @@ import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { showKey } from '../formats/keys.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { mask } from '../model/masking.ts';
 import { logEmitter } from '../status/emit-log.ts';
 import { storeEmitter } from '../status/emit-store.ts';
 import { Outbox } from '../status/outbox.ts';
 import type { Emitter } from '../status/status.ts';
 import type { StatusConfig } from './flow-config.ts';
-import { mask } from './secrets.ts';
 
 /** The outbox of a ledger with the emitters that the flow file asks for; undefined when it asks for none. */
 export function openOutbox(config: StatusConfig, ledger: Ledger): Outbox | undefined {

@@ -31,7 +31,7 @@ export class Context {
   }
 
   async #open(): Promise<Waybill> {
-    const [{ openWaybill }, { mask }] = await Promise.all([import('../app/open.ts'), import('../app/secrets.ts')]);
+    const [{ openWaybill }, { mask }] = await Promise.all([import('../app/open.ts'), import('../model/masking.ts')]);
     this.#mask = mask;
     const { config, ledger } = this.globals;
     const opened: Waybill = await openWaybill({

@@ -3,6 +3,7 @@ import type { Answer, Moved, ShardClaim } from '../ledger/ledger.ts';
 import { describeError, WaybillError } from '../model/errors.ts';
 import { type BatchId, showBatch } from '../model/ids.ts';
 import type { Services } from './engine.ts';
+import { withoutSecrets } from './without-secrets.ts';
 
 const FIRST_WAIT_MS = 50;
 const LONGEST_WAIT_MS = 5_000;
@@ -18,11 +19,12 @@ export async function recordAnswer(
   abort: AbortSignal,
 ): Promise<Moved | undefined> {
   const { ledger, journal, ports } = services;
+  const answer = withoutSecrets(ask.answer);
   const entry: JournalEntry = {
     ...ask.claim,
     batch: ask.batch,
     attempt: ask.attempt,
-    answer: ask.answer,
+    answer,
     ledger: ledger.identity.id,
   };
   let journaled = false;
@@ -32,7 +34,7 @@ export async function recordAnswer(
   }
   for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)) {
     try {
-      const moved = await ledger.answer({ ...ask.claim, batch: ask.batch, attempt: ask.attempt, answer: ask.answer });
+      const moved = await ledger.answer({ ...ask.claim, batch: ask.batch, attempt: ask.attempt, answer });
       if (journaled) await journal.strike(entry);
       return moved;
     } catch (error) {

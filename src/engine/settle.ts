@@ -1,7 +1,9 @@
 import type { DoubtRow, Moved, SettleDecision, ShardClaim } from '../ledger/ledger.ts';
+import { mask } from '../model/masking.ts';
 import { type Settlement, settleAfterMs } from '../strategies/strategy.ts';
 import { childrenOf } from './answers.ts';
 import { asNotes, type LaneRuntime, laneContext } from './lane.ts';
+import { maskedReceipt, maskedRefusals } from './without-secrets.ts';
 
 /** By the ledger's clock: how long until this doubt may be settled. */
 export function waitBeforeSettling(doubt: DoubtRow, lane: LaneRuntime): number {
@@ -25,10 +27,10 @@ export async function settleDoubt(
 ): Promise<Settled> {
   const settlement = await askSink(doubt, claim, lane, abort);
   const decision = await decide(doubt, settlement, lane);
-  if (decision === undefined) return { stays: settlement.evidence };
+  if (decision === undefined) return { stays: mask(settlement.evidence) };
   const byPolicy = settlement.kind === 'undecided';
   const who = byPolicy ? `policy:${lane.job.onDoubt}` : `sink:${lane.guarantee.rung}`;
-  const { evidence } = settlement;
+  const evidence = mask(settlement.evidence);
   const moved = await lane.ledger.settle({ batch: doubt.id, claim, decision, who, evidence });
   return { moved, evidence };
 }
@@ -56,8 +58,8 @@ async function decide(doubt: DoubtRow, settlement: Settlement, lane: LaneRuntime
       return {
         kind: 'known',
         outcomes,
-        refusals,
-        receipt,
+        refusals: maskedRefusals(refusals),
+        receipt: maskedReceipt(receipt),
         children: childrenOf(refusals, { payload, payloads: lane.payloads }),
       };
     }

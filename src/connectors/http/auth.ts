@@ -1,3 +1,4 @@
+import { hideSecret } from '../../model/masking.ts';
 import type { AuthConfig } from './auth-config.ts';
 import type { TokenSource } from './oauth.ts';
 import type { Secrets } from './secrets.ts';
@@ -32,6 +33,6 @@ function staticHeader(config: AuthConfig | undefined, secrets: Secrets): AuthHea
   if ('bearer' in config) return ['authorization', `Bearer ${secrets.get(config.bearer)}`];
   if ('header' in config) return [config.header.name, config.header.prefix + secrets.get(config.header.value)];
   const pair = `${secrets.textOrSecret(config.basic.username)}:${secrets.get(config.basic.password)}`;
-  secrets.hide(pair);
+  hideSecret(pair);
   return ['authorization', `Basic ${Buffer.from(pair).toString('base64')}`];
 }

@@ -1,5 +1,6 @@
 import type { Batch, Payload } from '../../model/batch.ts';
 import { NotAppliedError, RefusedError } from '../../model/errors.ts';
+import { mask } from '../../model/masking.ts';
 import type { Receipt } from '../../model/receipt.ts';
 import { applied, OUTCOME, unknown, type Verdict } from '../../model/verdict.ts';
 import type { Account, Sent } from './account.ts';
@@ -7,7 +8,6 @@ import { classOf, retryAfterMs } from './outcome.ts';
 import { readReceipt } from './receipt.ts';
 import type { ReceiptConfig } from './receipt-config.ts';
 import type { Reply } from './reply.ts';
-import type { Secrets } from './secrets.ts';
 import type { SinkConfig } from './settings.ts';
 
 /** Longest beginning of an answer that is kept. */
@@ -18,7 +18,6 @@ const REQUEST_ID_HEADERS = ['x-request-id', 'request-id', 'x-amzn-requestid', 'x
 export interface JudgeOptions {
   readonly statuses: SinkConfig['statuses'];
   readonly atomic: boolean;
-  readonly secrets: Secrets;
   /** The wall clock, for `Retry-After` with a date. */
   wallMs(): number;
 }
@@ -79,8 +78,8 @@ export class Judge {
     const account = readReceipt(config, { text: reply.text() }, sent);
     const refusals = account.refusals.map((one) => ({
       ...one,
-      code: this.#options.secrets.redact(one.code),
-      message: this.#options.secrets.redact(one.message),
+      code: mask(one.code),
+      message: mask(one.message),
     }));
     const whole = account.tell(OUTCOME.applied) === sent.count;
     const receipt = this.receipt(reply, summaryOf(reply.status, account), config, !whole, account.remoteIds);
@@ -98,16 +97,15 @@ export class Judge {
     keepText = false,
     remoteIds: readonly string[] = [],
   ): Receipt {
-    const { secrets } = this.#options;
     const names = config?.requestId === undefined ? REQUEST_ID_HEADERS : [config.requestId.toLowerCase()];
     const requestId = names.map((name) => reply.header(name)).find((value) => value !== undefined);
     const ids = remoteIds.length === 0 ? undefined : `ids ${remoteIds.join(',')}`;
     const reference = [requestId, ids].filter((part) => part !== undefined).join('; ');
     return {
       summary,
-      ...(reference === '' ? {} : { reference: secrets.redact(reference.slice(0, REFERENCE_CHARS)) }),
+      ...(reference === '' ? {} : { reference: mask(reference).slice(0, REFERENCE_CHARS) }),
       // Trimmed after hiding: a secret that is cut in two would be hidden in neither part.
-      ...(keepText ? { excerpt: trim(secrets.redact(reply.excerpt(EXCERPT_BYTES * 2))) } : {}),
+      ...(keepText ? { excerpt: trim(mask(reply.excerpt(EXCERPT_BYTES * 2))) } : {}),
     };
   }
 }

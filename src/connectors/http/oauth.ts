@@ -1,4 +1,5 @@
 import { describeError, NotAppliedError } from '../../model/errors.ts';
+import { hideSecret, mask } from '../../model/masking.ts';
 import type { Ports } from '../../model/ports.ts';
 import type { AuthConfig } from './auth-config.ts';
 import { at } from './paths.ts';
@@ -87,7 +88,7 @@ export class TokenSource {
     const json = parseObject(reply.text());
     const value = at(json, 'access_token');
     if (typeof value !== 'string' || value === '') throw this.#noToken(`the answer of ${host} holds no access_token`);
-    this.#secrets.hide(value);
+    hideSecret(value);
     const seconds = Number(at(json, 'expires_in'));
     const lifeMs = Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : Number.POSITIVE_INFINITY;
     // A token that lives shorter than the lead would be asked for again with every request.
@@ -107,14 +108,14 @@ export class TokenSource {
       form.set('client_secret', secret);
     } else {
       const pair = `${encodeURIComponent(id)}:${encodeURIComponent(secret)}`;
-      this.#secrets.hide(pair);
+      hideSecret(pair);
       headers.push('authorization', `Basic ${Buffer.from(pair).toString('base64')}`);
     }
     return { path: new URL(tokenUrl).pathname, headers, body: Buffer.from(form.toString()) };
   }
 
   #noToken(why: string, cause?: unknown): NotAppliedError {
-    return new NotAppliedError(`no access token, so nothing was sent: ${this.#secrets.redact(why)}`, {
+    return new NotAppliedError(`no access token, so nothing was sent: ${mask(why)}`, {
       sinkAway: true,
       hint: 'Check the client id, its secret and the token URL under `auth`.',
       ...(cause === undefined ? {} : { cause }),

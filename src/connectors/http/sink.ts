@@ -21,7 +21,7 @@ export function openHttpSink(connection: ConnectionConfig, settings: SinkConfig,
   const { batch, idempotencyKey, lookup, rate, statuses } = settings;
   const caller = new Caller(connection, settings, context, classOf(401, statuses, atomic) === 'refused');
   const wallMs = () => context.ports.wallMs();
-  const judge = new Judge({ statuses, atomic, secrets: caller.secrets, wallMs });
+  const judge = new Judge({ statuses, atomic, wallMs });
   return {
     accepts: [framingOf(settings.body)],
     limits: {
