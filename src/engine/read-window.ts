@@ -1,6 +1,7 @@
 import type { BatchRow, GenerationRow, RunClaim, SupersededCounts } from '../ledger/ledger.ts';
 import { WaybillError } from '../model/errors.ts';
 import { type BatchId, showBatch } from '../model/ids.ts';
+import { mask } from '../model/masking.ts';
 import { everyRow } from '../model/pages.ts';
 import { EMPTY_BALANCE } from '../model/states.ts';
 import type { Job, RunAsk, Services } from './engine.ts';
@@ -70,7 +71,7 @@ export class WindowReading {
       if (stop.aborted) return;
       const failure =
         error instanceof WaybillError ? error : new WaybillError('SOURCE_FAILED', String(error), { cause: error });
-      await services.ledger.failRun({ ...claim, code: failure.code, message: failure.message });
+      await services.ledger.failRun({ ...claim, code: failure.code, message: mask(failure.message) });
       throw failure;
     }
     await this.#tellComparison(kind);

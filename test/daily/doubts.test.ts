@@ -146,7 +146,10 @@ describe('a batch that the API takes in part', () => {
     const first = await job.run();
     // The lane gives up at the two that wait; the batch after them may have left by then, or waits as well.
     const { delivered = 0, pending } = first.lanes[0]?.balance ?? {};
-    expect([[198, 52], [248, 2]]).toContainEqual([delivered, pending]);
+    expect([
+      [198, 52],
+      [248, 2],
+    ]).toContainEqual([delivered, pending]);
     job.peer.set({ reject: [] });
     const before = job.peer.received.length;
     const second = await job.run();
