@@ -1,112 +1,212 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { Buffer } from 'node:buffer';
 import type { ReadRange, Source } from '../../connectors/connector.ts';
 import { encodeRecord } from '../../formats/encode.ts';
 import { rows } from '../../formats/rows.ts';
 import type { Chunk } from '../../model/chunk.ts';
+import type { Position } from '../../model/position.ts';
+import { expect, fail, rejection } from './expect.ts';
+import type { Suite, SuiteCase } from './suite.ts';
+
+/** What a source may be able to do beside reading from the top. `resume`: its `resumable` is true. */
+export const SOURCE_ABILITIES = ['resume', 'remaining', 'reread'] as const;
+export type SourceAbility = (typeof SOURCE_ABILITIES)[number];
+
+/** A source and what its author says of it. */
+export interface SourceSubject {
+  readonly name: string;
+  /** What it can do. The suite fails when the source shows more, or less. */
+  readonly abilities: readonly SourceAbility[];
+  /** Called once a case; gives a source that holds the same records each time. */
+  open(): SourceFixture | Promise<SourceFixture>;
+}
 
 export interface SourceFixture {
   readonly source: Source;
   readonly range: ReadRange;
   /** What the source holds for this range, in order. Enough for two chunks, so that resuming means something. */
   readonly expected: readonly Readonly<Record<string, unknown>>[];
-  /** Frees what the fixture needed; the suite closes the source itself. */
+  /** The same place as another process has it open: positions have to mean the same there. */
+  another?(): Source;
+  /** Frees what the fixture needed; the suite closes the sources itself. */
   close?(): Promise<void> | void;
 }
 
-/**
- * What every source has to do, whatever it reads. `open` is called once a test and gives a source that holds the same
- * records each time.
- */
-export function sourceSuite(name: string, open: () => SourceFixture | Promise<SourceFixture>): void {
-  describe(`${name} is a source`, () => {
-    const fixtures: SourceFixture[] = [];
-    const fresh = async (): Promise<SourceFixture> => {
-      const fixture = await open();
-      fixtures.push(fixture);
-      return fixture;
-    };
-    afterEach(async () => {
-      for (const fixture of fixtures.splice(0)) {
-        await fixture.source.close?.();
-        await fixture.close?.();
-      }
-    });
-
-    it('reads every record once, in order', async () => {
-      const { source, range, expected } = await fresh();
-      const chunks = await readAll(source, range);
-      expect(chunks.length, 'the fixture should hold enough records for two chunks').toBeGreaterThan(1);
-      expect(textsOf(chunks)).toEqual(expected.map(encodeRecord));
-    });
-
-    it('hands over chunks that agree with what they say of themselves', async () => {
-      const { source, range } = await fresh();
-      for (const chunk of await readAll(source, range)) expectWellFormed(chunk, source);
-    });
-
-    it('reads the same again, byte for byte', async () => {
-      const { source, range } = await fresh();
-      const [first, second] = [await readAll(source, range), await readAll(source, range)];
-      expect(second.flatMap(recordsOf)).toEqual(first.flatMap(recordsOf));
-    });
-
-    it('goes on from each position that it gave, or gives none', async () => {
-      const { source, range } = await fresh();
-      const chunks = await readAll(source, range);
-      if (!source.resumable) {
-        expect(chunks.map((chunk) => chunk.end)).toEqual(chunks.map(() => undefined));
-        return;
-      }
-      for (const [at, chunk] of chunks.entries()) {
-        expect(chunk.end, `chunk ${at} of a resumable source has no end`).toBeDefined();
-        const rest = await readAll(source, { ...range, from: chunk.end! });
-        expect(rest.flatMap(recordsOf)).toEqual(chunks.slice(at + 1).flatMap(recordsOf));
-      }
-    });
-
-    it('reads from the top when it is given a position of a kind that it does not know', async () => {
-      const { source, range, expected } = await fresh();
-      const from = { sourceName: 'elsewhere', kind: 'test/unknown-kind', value: '7@x' };
-      expect(textsOf(await readAll(source, { ...range, from }))).toEqual(expected.map(encodeRecord));
-    });
-
-    it('stops when it is told to, and can be read again', async () => {
-      const { source, range, expected } = await fresh();
-      const stop = new AbortController();
-      const seen: Chunk[] = [];
-      const reading = async () => {
-        for await (const chunk of source.read(range, stop.signal)) {
-          seen.push(chunk);
-          stop.abort(new DOMException('told to stop', 'AbortError'));
-        }
-      };
-      await expect(reading()).rejects.toThrow();
-      expect(textsOf(seen).length).toBeLessThan(expected.length);
-      expect(textsOf(await readAll(source, range))).toEqual(expected.map(encodeRecord));
-    });
-
-    it('can be left in the middle', async () => {
-      const { source, range, expected } = await fresh();
-      for await (const chunk of source.read(range, new AbortController().signal)) {
-        expect(chunk.count).toBeGreaterThan(0);
-        break;
-      }
-      expect(textsOf(await readAll(source, range))).toEqual(expected.map(encodeRecord));
-    });
-
-    it('estimates what is left without contradicting what it then reads', async () => {
-      const { source, range, expected } = await fresh();
-      const { signal } = new AbortController();
-      const whole = await source.remaining?.(range, signal);
-      if (whole?.records !== undefined) expect(whole.records).toBe(expected.length);
-      const last = (await readAll(source, range)).at(-1)?.end;
-      if (whole === undefined || last === undefined) return;
-      const left = await source.remaining!({ ...range, from: last }, signal);
-      if (whole.records !== undefined) expect(left.records).toBe(0);
-      if (whole.bytes !== undefined) expect(left.bytes).toBe(0);
-    });
-  });
+interface Bench extends SourceFixture {
+  /** What a second process would read from. */
+  readonly other: Source;
 }
+
+type Check = (bench: Bench) => Promise<void>;
+
+/** What every source has to do, whatever it reads. */
+export function sourceSuite(subject: SourceSubject): Suite {
+  const { name, abilities } = subject;
+  const make = (proves: readonly SourceAbility[], title: string, check: Check): SuiteCase => ({
+    title,
+    proves,
+    run: () => useSource(subject, check),
+  });
+  const cases = [
+    make([], 'shows what its author says that it can do', async () => undefined),
+    make([], 'reads every record once, in order', readsAll),
+    make([], 'hands over chunks that agree with what they say of themselves', wellFormed),
+    make([], 'reads the same again, byte for byte', repeats),
+    make([], 'reads from the top when it is given a position of a kind that it does not know', ignoresUnknown),
+    make([], 'stops when it is told to, and can be read again', stops),
+    make([], 'can be left in the middle', canBeLeft),
+    ...abilities.flatMap((ability) =>
+      (CHECKS[ability] ?? unknownAbility(ability)).map(([title, check]) =>
+        make([ability], `${ability}: ${title}`, check),
+      ),
+    ),
+    ...(abilities.includes('resume') ? [] : [make([], 'gives no position, since nobody can go on from one', noPositions)]),
+  ];
+  return { name: `${name} is a source`, claims: abilities, cases };
+}
+
+const CHECKS: Readonly<Record<SourceAbility, readonly (readonly [string, Check])[]>> = {
+  resume: [
+    ['from each position that it gave it reads exactly the rest', resumes],
+    ['each position lies behind the one before', movesOn],
+  ],
+  remaining: [['says of every position how much it then reads', estimates]],
+  reread: [['between any two positions it gives the same records again, byte for byte', rereads]],
+};
+
+function unknownAbility(name: string): readonly (readonly [string, Check])[] {
+  return [['is known', async () => fail(`the suite knows no ability ${name} of a source`)]];
+}
+
+async function useSource(subject: SourceSubject, check: Check): Promise<void> {
+  const fixture = await subject.open();
+  const other = fixture.another?.() ?? fixture.source;
+  try {
+    expectShown(fixture.source, subject.abilities);
+    await check({ ...fixture, other });
+  } finally {
+    await fixture.source.close?.();
+    if (other !== fixture.source) await other.close?.();
+    await fixture.close?.();
+  }
+}
+
+/** What is not part of a source, or part of one of its abilities, nobody has seen keep its promise. */
+function expectShown(source: Source, claimed: readonly SourceAbility[]): void {
+  const shown = [
+    ...(source.resumable ? ['resume'] : []),
+    ...(['remaining', 'reread'] as const).filter((name) => source[name] !== undefined),
+    ...Object.entries(source).flatMap(([name, value]) =>
+      typeof value === 'function' && !['read', 'close', 'remaining', 'reread'].includes(name) ? [name] : [],
+    ),
+  ];
+  const silent = shown.filter((name) => !(claimed as readonly string[]).includes(name));
+  if (silent.length > 0) fail(`the source shows ${silent.join(', ')}: name it in \`abilities\`, so that it is tested`);
+  const missing = claimed.filter((name) => !shown.includes(name));
+  if (missing.length > 0) fail(`the source does not show ${missing.join(', ')}, which its author says that it can do`);
+}
+
+async function readsAll({ source, range, expected }: Bench): Promise<void> {
+  const chunks = await readAll(source, range);
+  expect(chunks.length, 'chunks; the fixture should hold enough records for two').toBeGreaterThan(1);
+  expect(textsOf(chunks)).toEqual(expected.map(encodeRecord));
+}
+
+async function wellFormed({ source, range }: Bench): Promise<void> {
+  for (const chunk of await readAll(source, range)) expectWellFormed(chunk, source);
+}
+
+async function repeats({ source, other, range }: Bench): Promise<void> {
+  const [first, second] = [await readAll(source, range), await readAll(other, range)];
+  expect(second.flatMap(recordsOf), 'the second reading').toEqual(first.flatMap(recordsOf));
+}
+
+async function ignoresUnknown({ source, range, expected }: Bench): Promise<void> {
+  const from = { sourceName: 'elsewhere', kind: 'test/unknown-kind', value: '7@x' };
+  expect(textsOf(await readAll(source, { ...range, from }))).toEqual(expected.map(encodeRecord));
+}
+
+async function stops({ source, range, expected }: Bench): Promise<void> {
+  const stop = new AbortController();
+  const seen: Chunk[] = [];
+  const reading = async () => {
+    for await (const chunk of source.read(range, stop.signal)) {
+      seen.push(chunk);
+      stop.abort(new DOMException('told to stop', 'AbortError'));
+    }
+  };
+  await rejection(reading(), 'a reading that was told to stop');
+  expect(textsOf(seen).length, 'records read before it stopped').toBeLessThan(expected.length);
+  expect(textsOf(await readAll(source, range)), 'what is read after it was stopped').toEqual(expected.map(encodeRecord));
+}
+
+async function canBeLeft({ source, range, expected }: Bench): Promise<void> {
+  for await (const chunk of source.read(range, new AbortController().signal)) {
+    expect(chunk.count, 'records in a chunk').toBeGreaterThan(0);
+    break;
+  }
+  expect(textsOf(await readAll(source, range)), 'what is read after it was left').toEqual(expected.map(encodeRecord));
+}
+
+async function noPositions({ source, range }: Bench): Promise<void> {
+  const chunks = await readAll(source, range);
+  expect(chunks.map((chunk) => chunk.end)).toEqual(chunks.map(() => undefined));
+}
+
+async function resumes({ source, other, range }: Bench): Promise<void> {
+  const chunks = await readAll(source, range);
+  for (const [at, chunk] of chunks.entries()) {
+    const rest = await readAll(other, { ...range, from: endOf(chunk, at) });
+    const tail = chunks.slice(at + 1).flatMap(recordsOf);
+    expect(rest.flatMap(recordsOf), `what is read from the end of chunk ${at + 1}`).toEqual(tail);
+  }
+}
+
+/** A position that stands still or goes back would have records read twice, or never end. */
+async function movesOn({ source, range }: Bench): Promise<void> {
+  const chunks = await readAll(source, range);
+  const ends = chunks.map(endOf).map(({ kind, value }) => `${kind} ${value}`);
+  expect([...new Set(ends)], 'positions, each of them once').toEqual(ends);
+  for (const [at, chunk] of chunks.entries()) {
+    const next = await readAll(source, { ...range, from: endOf(chunk, at) });
+    const onwards = next.map(endOf).map(({ kind, value }) => `${kind} ${value}`);
+    const behind = ends.slice(0, at + 1).filter((end) => onwards.includes(end));
+    expect(behind, `positions at or before chunk ${at + 1} that a reading from its end gave again`).toEqual([]);
+  }
+}
+
+async function estimates({ source, range, expected }: Bench): Promise<void> {
+  const { signal } = new AbortController();
+  const left = async (from?: Position) =>
+    await source.remaining!({ ...range, ...(from === undefined ? {} : { from }) }, signal);
+  const whole = await left();
+  if (whole.records !== undefined) expect(whole.records, 'records of the whole').toBe(expected.length);
+  if (!source.resumable) return;
+  const chunks = await readAll(source, range);
+  for (const [at, chunk] of chunks.entries()) {
+    const rest = chunks.slice(at + 1).reduce((sum, { count }) => sum + count, 0);
+    const estimate = await left(endOf(chunk, at));
+    if (estimate.records !== undefined) expect(estimate.records, `records after chunk ${at + 1}`).toBe(rest);
+    if (estimate.bytes !== undefined) expect(estimate.bytes > 0, `bytes after chunk ${at + 1} are left`).toBe(rest > 0);
+  }
+}
+
+async function rereads({ source, other, range }: Bench): Promise<void> {
+  const chunks = await readAll(source, range);
+  const { signal } = new AbortController();
+  for (let first = -1; first < chunks.length - 1; first++) {
+    for (let last = first + 1; last < chunks.length; last++) {
+      const after = first < 0 ? {} : { after: endOf(chunks[first]!, first) };
+      const again: Chunk[] = [];
+      const asked = { ...after, upTo: endOf(chunks[last]!, last) };
+      for await (const chunk of other.reread!(asked, signal)) again.push(chunk);
+      const before = chunks.slice(first + 1, last + 1).flatMap(recordsOf);
+      expect(again.flatMap(recordsOf), `chunks ${first + 2} to ${last + 1}, read again`).toEqual(before);
+    }
+  }
+}
+
+const endOf = (chunk: Chunk, at: number): Position =>
+  chunk.end ?? fail(`chunk ${at + 1} of a source that can be resumed says where it ends`);
 
 /** Every chunk of a reading. */
 export async function readAll(source: Source, range: ReadRange): Promise<readonly Chunk[]> {
@@ -127,13 +227,13 @@ function recordsOf({ bytes, spans, count, columns }: Chunk): readonly string[] {
 }
 
 function expectWellFormed(chunk: Chunk, source: Source): void {
-  expect(source.emits).toContain(chunk.format);
-  expect(chunk.spans.length).toBe(chunk.count * 2);
-  expect(chunk.firstRow).toBeGreaterThanOrEqual(1);
+  expect(source.emits, 'the formats that the source says it emits').toContain(chunk.format);
+  expect(chunk.spans.length, 'a start and an end for each record').toBe(chunk.count * 2);
+  expect(chunk.firstRow, 'the number of the first record').toBeGreaterThan(0);
   expect(chunk.columns !== undefined, 'CSV names its columns, NDJSON has none').toBe(chunk.format === 'csv');
   expect(misplaced(chunk), 'records that are empty, out of order or out of bounds').toEqual([]);
   const broken = chunk.format === 'ndjson' ? recordsOf(chunk).filter((text) => /[\r\n]/.test(text)) : [];
-  expect(broken, 'a line end within a record').toEqual([]);
+  expect(broken, 'records with a line end within').toEqual([]);
 }
 
 function misplaced({ spans, bytes, count }: Chunk): readonly number[] {

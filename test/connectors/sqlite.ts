@@ -1,0 +1,105 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { sqliteSink } from '../../src/connectors/sqlite/sink.ts';
+import { sqliteSource } from '../../src/connectors/sqlite/source.ts';
+import { ALL } from '../../src/model/window.ts';
+import type { Ability, SinkFixture, SinkSubject } from '../../src/testing/suites/sink-subject.ts';
+import type { SourceSubject } from '../../src/testing/suites/source-suite.ts';
+
+const FILE = 'db.sqlite';
+const clock = { wallMs: () => 5, monotonicMs: () => 5 };
+
+/** A new folder with one database in it. */
+export function database(sql: string): { readonly folder: string; read(sql: string): unknown[]; remove(): void } {
+  const folder = mkdtempSync(join(tmpdir(), 'waybill-sqlite-'));
+  const db = new Database(join(folder, FILE));
+  db.exec(sql);
+  db.close();
+  return {
+    folder,
+    read(query) {
+      const opened = new Database(join(folder, FILE), { readonly: true });
+      try {
+        return opened.prepare(query).raw(true).all();
+      } finally {
+        opened.close();
+      }
+    },
+    remove: () => rmSync(folder, { recursive: true, force: true }),
+  };
+}
+
+const MANY = `create table items (id integer primary key, name text, price real);
+  with recursive n(i) as (select 1 union all select i + 1 from n where i < 2500)
+  insert into items select i, 'item "' || i || '"' || char(10) || 'ü', i / 4.0 from n`;
+const expected = Array.from({ length: 2500 }, (_, at) => ({
+  id: at + 1,
+  name: `item "${at + 1}"\nü`,
+  price: (at + 1) / 4,
+}));
+
+export const sqliteSources: readonly SourceSubject[] = [
+  {
+    name: 'an SQLite query',
+    abilities: ['remaining'],
+    open: () => {
+      const made = database(MANY);
+      const options = { folder: made.folder, file: FILE, query: 'select * from items order by id', count: true };
+      return {
+        source: sqliteSource(options),
+        another: () => sqliteSource(options),
+        range: { window: ALL, parameters: {} },
+        expected,
+        close: made.remove,
+      };
+    },
+  },
+];
+
+export function sqliteFixture(columns: string, key?: readonly string[]): SinkFixture {
+  const made = database(`create table t (${columns})`);
+  const { folder } = made;
+  const open = () =>
+    sqliteSink({
+      folder,
+      file: FILE,
+      table: 't',
+      base64: [],
+      recordsPerBatch: 100,
+      clock,
+      ...(key === undefined ? {} : { key }),
+    });
+  return {
+    sink: open(),
+    another: open,
+    record: (n, version = 0) => ({ n, version }),
+    refused: { record: { n: 99, version: 0, unheard: 1 } },
+    held: async () =>
+      (made.read('select n, version from t') as [number, number][]).map(([n, version]) =>
+        version === 0 ? `${n}` : `${n}v${version}`,
+      ),
+    lose: { 'half-applied': { never: 'a batch is one transaction of the database' } },
+    close: made.remove,
+  };
+}
+
+/** The unique index that `put` needs would refuse the second append of a record: two places, two sinks. */
+function only(fixture: SinkFixture, ability: Ability): SinkFixture {
+  const narrow = (sink: SinkFixture['sink']) => ({ ...sink, can: { [ability]: sink.can[ability]! } });
+  return { ...fixture, sink: narrow(fixture.sink), another: () => narrow(fixture.another!()) };
+}
+
+export const sqliteSinks: readonly SinkSubject[] = [
+  {
+    name: 'an SQLite table',
+    abilities: ['commitOnce', 'append'],
+    open: () => sqliteFixture('n integer, version integer'),
+  },
+  {
+    name: 'an SQLite table with a key',
+    abilities: ['put'],
+    open: () => only(sqliteFixture('n integer unique, version integer', ['n']), 'put'),
+  },
+];
