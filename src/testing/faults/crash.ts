@@ -9,7 +9,7 @@ import type { Staging } from '../../ledger/staging.ts';
  * so dying between two of them is the same as dying at the next.
  */
 export class CrashPlan {
-  readonly #at: number;
+  #at: number;
   #passed = 0;
   #died!: () => void;
   /** Resolves when the process has died. */
@@ -36,6 +36,14 @@ export class CrashPlan {
       this.#died();
     }
     if (this.#passed >= this.#at) await NEVER;
+  }
+
+  /** Dies now, whatever was planned: in the middle of something that has no boundary of its own. */
+  async dieHere(name: string): Promise<never> {
+    this.#at = this.#passed;
+    this.where = name;
+    this.#died();
+    return await NEVER;
   }
 }
 

@@ -1,0 +1,81 @@
+import type { Sink } from '../../connectors/connector.ts';
+import type { Job, LaneJob } from '../../engine/engine.ts';
+import type { DataRecord } from '../../model/chunk.ts';
+import type { Ports } from '../../model/ports.ts';
+import type { Window } from '../../model/window.ts';
+import type { Strategy } from '../../strategies/strategy.ts';
+
+/** What the source holds for one window. */
+export interface Load {
+  readonly window: Window;
+  readonly rows: readonly DataRecord[];
+}
+
+/** What a strategy promises, as a function of what was run: small enough to be seen to be right. */
+export interface StrategyModel {
+  /** Fields that make up the key of a record; null where content stands for one. */
+  readonly key: readonly string[] | null;
+  /** The source, in the order of time: at least three windows of a few rows each, so that every order can be tried. */
+  readonly loads: readonly Load[];
+  /**
+   * What the place holds when these loads have been run to their end, in this order; one that comes again was started
+   * again. Any order of the records will do.
+   */
+  expected(runs: readonly Load[]): readonly DataRecord[];
+  /** `loads`: whoever looks, at any moment, sees a load whole or not at all. `records`: records come in one by one. */
+  readonly visible: 'records' | 'loads';
+}
+
+/** A strategy over a sink that has the abilities it needs. */
+export interface StrategySubject {
+  readonly name: string;
+  readonly strategy: Strategy;
+  readonly model: StrategyModel;
+  /** Called for each story: an empty place. */
+  open(): StrategyPlace | Promise<StrategyPlace>;
+  /** What the lane and the job need beside what the suite gives them: settings of the strategy, a mapping. */
+  readonly lane?: Partial<LaneJob>;
+  readonly job?: Partial<Pick<Job, 'deliver' | 'parameters'>>;
+}
+
+/** Where the records go to. It outlives the processes that write there. */
+export interface StrategyPlace {
+  /** Opens it as a process does that has just started. Closed by the suite. */
+  sink(ports: Ports): Sink;
+  /** What a reader sees. */
+  held(): Promise<readonly DataRecord[]>;
+  close?(): Promise<void> | void;
+}
+
+const day = (date: number): Window => ({
+  name: `2026-11-${date}`,
+  start: `2026-11-${date}T00:00:00Z`,
+  end: `2026-11-${date + 1}T00:00:00Z`,
+});
+
+/** Three days of rows; some ids come on two of them, with other content. */
+export const THREE_DAYS: readonly Load[] = [
+  { window: day(16), ids: [1, 2, 3, 4, 5] },
+  { window: day(17), ids: [4, 5, 6, 7, 8] },
+  { window: day(18), ids: [2, 7, 9] },
+].map(({ window, ids }) => ({ window, rows: ids.map((id) => ({ id, day: window.name })) }));
+
+/** For strategies that add: each record of each window is there once, however often and in whatever order they ran. */
+export const eachOnce: StrategyModel = {
+  key: ['id'],
+  loads: THREE_DAYS,
+  visible: 'records',
+  expected: (runs) => firstStarts(runs).flatMap(({ rows }) => rows),
+};
+
+/** For strategies that write by key: of each key there is what was sent last. A run that is done sends nothing again. */
+export const lastOfEachKey: StrategyModel = {
+  key: ['id'],
+  loads: THREE_DAYS,
+  visible: 'records',
+  expected: (runs) => [
+    ...new Map(firstStarts(runs).flatMap(({ rows }) => rows.map((row) => [row.id, row] as const))).values(),
+  ],
+};
+
+const firstStarts = (runs: readonly Load[]): readonly Load[] => [...new Set(runs)];
