@@ -7,7 +7,8 @@ import { postgres } from '../src/connectors/postgres/config.ts';
 import type { Chunk } from '../src/model/chunk.ts';
 import { describeError, WaybillError } from '../src/model/errors.ts';
 import { ALL, type Parameters } from '../src/model/window.ts';
-import { readAll, sourceSuite, textsOf } from '../src/testing/suites/source-suite.ts';
+import { readAll, type SourceSubject, sourceSuite, textsOf } from '../src/testing/suites/source-suite.ts';
+import { register } from '../src/testing/suites/suite.ts';
 import { startPostgres, type TestPostgres } from './postgres.ts';
 
 let server: TestPostgres;
@@ -46,11 +47,14 @@ async function raw(query: string, mode: string): Promise<readonly string[]> {
 }
 
 for (const mode of MODES) {
-  sourceSuite(`a PostgreSQL query by ${mode}`, () => ({
-    source: open({ query: 'select id, name from items order by id;', mode, count: true }),
-    range: rangeOf(),
-    expected: Array.from({ length: 12_000 }, (_, at) => ({ id: at + 1, name: `item "${at + 1}"\n ü` })),
-  }));
+  const opened = () => open({ query: 'select id, name from items order by id;', mode, count: true });
+  const expected = Array.from({ length: 12_000 }, (_, at) => ({ id: at + 1, name: `item "${at + 1}"\n ü` }));
+  const subject: SourceSubject = {
+    name: `a PostgreSQL query by ${mode}`,
+    abilities: ['remaining'],
+    open: () => ({ source: opened(), another: opened, range: rangeOf(), expected }),
+  };
+  register({ describe, it }, sourceSuite(subject));
 }
 
 describe.each(MODES)('the PostgreSQL source by %s', (mode) => {

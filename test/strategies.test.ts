@@ -3,8 +3,8 @@ import { type MemoryAbility, memorySink } from '../src/connectors/memory/sink.ts
 import { MemoryTable } from '../src/connectors/memory/store.ts';
 import { keyed } from '../src/strategies/keyed.ts';
 import { ledgeredAppend } from '../src/strategies/ledgered-append.ts';
-import { strategySuite } from '../src/testing/suites/strategy-suite.ts';
 import { eachOnce, lastOfEachKey, type StrategySubject } from '../src/testing/suites/strategy-subject.ts';
+import { strategySuite } from '../src/testing/suites/strategy-suite.ts';
 import { register } from '../src/testing/suites/suite.ts';
 
 /** A memory sink that can do so much and no more. */

@@ -244,7 +244,7 @@ export class LaneDelivery {
     const doubt = await this.#doubtOf(work);
     if (doubt === undefined) return await this.#feed.done(work, false);
     if (this.#stop.aborted) return await this.#feed.done(work, true);
-    const notBeforeMs = this.#lane.services.ports.monotonicMs() + waitBeforeSettling(doubt, this.#lane);
+    const notBeforeMs = this.#lane.services.ports.monotonicMs() + waitBeforeSettling(doubt, work.claim, this.#lane);
     this.#feed.again(work, { todo: 'settle', batch: doubt, doubt, tries: work.tries, notBeforeMs });
   }
 
@@ -258,7 +258,7 @@ export class LaneDelivery {
     const doubt = work.doubt!;
     await this.#turnstile.enter();
     try {
-      const waitMs = waitBeforeSettling(doubt, this.#lane);
+      const waitMs = waitBeforeSettling(doubt, work.claim, this.#lane);
       if (waitMs > 0) {
         this.#feed.again(work, { ...work, doubt, notBeforeMs: ports.monotonicMs() + waitMs });
         return;

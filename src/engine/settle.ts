@@ -6,9 +6,10 @@ import { asNotes, type LaneRuntime, laneContext } from './lane.ts';
 import { maskedReceipt, maskedRefusals } from './without-secrets.ts';
 
 /** By the ledger's clock: how long until this doubt may be settled. */
-export function waitBeforeSettling(doubt: DoubtRow, lane: LaneRuntime): number {
-  const lostAtMs = doubt.attempt.answeredAtMs ?? doubt.attempt.deadlineAtMs;
-  const fromMs = lostAtMs + settleAfterMs(lane.guarantee.rung, lane.job.sink);
+export function waitBeforeSettling(doubt: DoubtRow, claim: ShardClaim, lane: LaneRuntime): number {
+  const { attempt } = doubt;
+  const lostAtMs = attempt.answeredAtMs ?? attempt.deadlineAtMs;
+  const fromMs = lostAtMs + settleAfterMs(lane.guarantee.rung, lane.job.sink, attempt.fence < claim.fence);
   return Math.max(0, fromMs - lane.services.ports.wallMs());
 }
 

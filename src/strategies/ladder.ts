@@ -42,12 +42,15 @@ const TEXTS: Record<Rung, RungText> = {
   },
   job: {
     promise: 'Each record is in the sink once: data is sent only to a job whose handle is already in the ledger.',
-    assumptions: ['The sink keeps the state of a job until it is asked.'],
-    lostAnswer: 'The job is asked by its handle what became of the batch.',
+    assumptions: ['The sink keeps the state of a job until it is asked.', TIMELY],
+    lostAnswer: 'After {timeout} the job is asked by its handle what became of the batch.',
   },
   'fence-then-look': {
     promise: 'Each record is in the sink once: older senders are shut out before the sink is searched.',
-    assumptions: ['A record can be found within {lag} of being applied.'],
+    assumptions: [
+      'A record can be found within {lag} of being applied.',
+      'A process that asks about a request of its own shuts nobody out, and waits {timeout} until it has come to an end.',
+    ],
     lostAnswer: 'The fence is raised, then the sink is searched; only records that are not there are sent again.',
   },
   look: {

@@ -66,7 +66,7 @@ export interface LostAttempt {
   readonly batch: Batch;
   payload(): Promise<Payload>;
   readonly attempt: number;
-  /** The fence under which the settling is done; higher than that of the lost attempt. */
+  /** The fence under which the settling is done: that of the lost attempt where its own process settles, else higher. */
   readonly fence: number;
   readonly notes: AttemptNotes;
   /** How long ago, by the ledger's clock, the first attempt of this batch was intended. */
@@ -89,21 +89,24 @@ export type Settlement =
 /**
  * How long after a lost attempt was given up its settling may begin. Where only the sink's own state is asked, nothing
  * of the attempt may still be on its way, and what was applied must be visible; a repeat that the sink recognises may
- * be sent at once.
+ * be sent at once. `shutOut`: the fence of whoever settles is higher than that of the lost attempt, so raising it in the
+ * sink shuts that attempt out; a process that settles its own attempt under the same fence shuts nobody out.
  */
-export function settleAfterMs(rung: Rung, sink: Sink): number {
+export function settleAfterMs(rung: Rung, sink: Sink, shutOut: boolean): number {
   switch (rung) {
     case 'look':
       return sink.requestTimeoutMs + (sink.facts.visibilityLagMs ?? 0);
     case 'fence-then-look':
-      return sink.facts.visibilityLagMs ?? 0;
+      return (shutOut ? 0 : sink.requestTimeoutMs) + (sink.facts.visibilityLagMs ?? 0);
+    case 'job':
+      // A job that looks empty may have its data still on the way to it.
+      return sink.requestTimeoutMs;
     case 'put':
       // A delayed older write must not land on top of a newer one.
       return sink.requestTimeoutMs;
     case 'marker':
     case 'position':
     case 'key':
-    case 'job':
     case 'none':
       return 0;
     default:

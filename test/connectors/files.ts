@@ -32,8 +32,7 @@ const written = ({ name, abilities, contents, settings, expected }: Written): So
   open: () => {
     const root = folderOf();
     for (const [file, content] of Object.entries(contents)) writeFileSync(join(root, file), content);
-    const open = () =>
-      files.source!.open({ root: '.' }, files.source!.settings.parse(settings), contextOf(root));
+    const open = () => files.source!.open({ root: '.' }, files.source!.settings.parse(settings), contextOf(root));
     return {
       source: open(),
       another: open,

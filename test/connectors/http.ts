@@ -85,10 +85,13 @@ export const httpSinks: readonly SinkSubject[] = [
     name: 'an HTTP API that replaces one record at a time',
     abilities: ['put'],
     open: () =>
-      httpFixture({ upsertKey: 'n', shape: 'meta' }, {
-        upsert: { path: '/items/{{ key }}', key: 'n' },
-        body: 'single',
-        receipt: { shape: 'all-or-nothing' },
-      }),
+      httpFixture(
+        { upsertKey: 'n', shape: 'meta' },
+        {
+          upsert: { path: '/items/{{ key }}', key: 'n' },
+          body: 'single',
+          receipt: { shape: 'all-or-nothing' },
+        },
+      ),
   },
 ];

@@ -16,8 +16,7 @@ import type { Framing } from '../../model/batch.ts';
 import { NotAppliedError, RefusedError } from '../../model/errors.ts';
 import { ALL } from '../../model/window.ts';
 import { testPermit } from '../../testing/permit.ts';
-import { sinkSuite } from '../../testing/suites/sink-suite.ts';
-import { readAll, sourceSuite, textsOf } from '../../testing/suites/source-suite.ts';
+import { readAll, textsOf } from '../../testing/suites/source-suite.ts';
 import type { OpenContext, ReadRange, Source } from '../connector.ts';
 import { files } from './config.ts';
 
@@ -41,70 +40,10 @@ const put = (name: string, content: string | Uint8Array): void => {
   writeFileSync(join(root, name), content);
 };
 
-// ---- suites ----
-
 const wide = 'ü'.repeat(800);
 const records = (from: number, count: number) =>
   Array.from({ length: count }, (_, at) => ({ id: `${from + at}`, text: `${wide} "q", ${at}\n.` }));
 const ndjson = (rows: readonly object[]): string => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
-const csv = (rows: readonly { id: string; text: string }[]): string =>
-  `\ufeffid,text\r\n${rows.map(({ id, text }) => `${id},"${text.replaceAll('"', '""')}"\r\n`).join('')}`;
-
-sourceSuite('a folder of NDJSON files', () => {
-  put('b.ndjson', `${ndjson(records(1000, 900))}\n\n`);
-  put('a.ndjson', ndjson(records(0, 900)).trimEnd());
-  put('c.ndjson', '');
-  return { source: source({ path: '*.ndjson' }), range, expected: [...records(0, 900), ...records(1000, 900)] };
-});
-sourceSuite('a CSV file', () => {
-  put('a.csv', csv(records(0, 1500)));
-  return { source: source({ path: 'a.csv' }), range, expected: records(0, 1500) };
-});
-sourceSuite('a CSV file with types', () => {
-  const lines = Array.from({ length: 1500 }, (_, n) => `${n},true,"${wide}"\n`);
-  put('a.csv', `n,on,text\n${lines.join('')}`);
-  const expected = lines.map((_, n) => ({ n, on: true, text: wide }));
-  return { source: source({ path: 'a.csv', types: { n: 'integer', on: 'boolean' } }), range, expected };
-});
-sourceSuite('packed NDJSON files', () => {
-  put('a.ndjson.gz', gzipSync(ndjson(records(0, 900))));
-  put('b.ndjson.gz', Buffer.concat([gzipSync(ndjson(records(900, 400))), gzipSync(ndjson(records(1300, 200)))]));
-  const expected = [...records(0, 900), ...records(900, 400), ...records(1300, 200)];
-  return { source: source({ path: '*.gz' }), range, expected };
-});
-sourceSuite('a JSON document', () => {
-  put('a.json', JSON.stringify({ data: { items: records(0, 1500) } }, null, 2));
-  return { source: source({ path: 'a.json', recordsAt: 'data.items' }), range, expected: records(0, 1500) };
-});
-
-function heldIn(name: string): readonly string[] {
-  const lines = readFileSync(join(root, name), 'utf8').trimEnd().split('\n');
-  return lines
-    .filter((line) => line !== '' && line !== 'n,version')
-    .map((line) => {
-      const [n, version] = line.startsWith('{')
-        ? Object.values(JSON.parse(line) as Record<string, number>)
-        : line.split(',').map(Number);
-      return version === 0 ? `${n}` : `${n}v${version}`;
-    });
-}
-
-for (const path of ['out.ndjson', 'deep/{{ window }}/{{ flow }}-{{ lane }}.ndjson']) {
-  sinkSuite(`an NDJSON file at ${path}`, () => {
-    const name = path.startsWith('deep') ? 'deep/all/test-flow-test-lane.ndjson' : path;
-    put(name, '');
-    return { sink: sink({ path }), record: (n, version = 0) => ({ n, version }), held: async () => heldIn(name) };
-  });
-}
-sinkSuite('a CSV file', () => {
-  put('out.csv', '');
-  return {
-    sink: sink({ path: 'out.csv' }),
-    columns: ['n', 'version'],
-    record: (n, version = 0) => `${n},${version}`,
-    held: async () => heldIn('out.csv'),
-  };
-});
 
 // ---- reading ----
 

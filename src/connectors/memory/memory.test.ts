@@ -4,45 +4,15 @@ import { RefusedError } from '../../model/errors.ts';
 import { tally } from '../../model/verdict.ts';
 import { ALL } from '../../model/window.ts';
 import { testPayload, testPermit } from '../../testing/permit.ts';
-import { type SinkFixture, sinkSuite } from '../../testing/suites/sink-suite.ts';
-import { readAll, sourceSuite, textsOf } from '../../testing/suites/source-suite.ts';
+import { readAll, textsOf } from '../../testing/suites/source-suite.ts';
 import type { OpenContext, ReadRange } from '../connector.ts';
 import { memory } from './config.ts';
-import { MEMORY_ABILITIES, type MemorySinkOptions, memorySink } from './sink.ts';
+import { memorySink } from './sink.ts';
 import { memorySource } from './source.ts';
 import { memoryStore } from './store.ts';
 
 const range: ReadRange = { window: ALL, parameters: {} };
 const rows = Array.from({ length: 25 }, (_, n) => ({ n, text: `ü"${n}\n`, big: 2n ** 63n - BigInt(n), none: null }));
-
-sourceSuite('a memory source', () => ({ source: memorySource(rows, { chunkRecords: 7 }), range, expected: rows }));
-sourceSuite('a memory source without positions', () => ({
-  source: memorySource(rows, { chunkRecords: 7, resumable: false }),
-  range,
-  expected: rows,
-}));
-
-function fixture(options: MemorySinkOptions = {}): SinkFixture {
-  const sink = memorySink(options);
-  return {
-    sink,
-    record: (n, version = 0) => ({ n, version }),
-    held: async () => {
-      const put = [...sink.table.byKey.values()];
-      const others = sink.table.effects.filter((effect) => effect.call.ability !== 'put');
-      return [...put, ...others].map(({ text }) => {
-        const { n, version } = JSON.parse(text) as { n: number; version: number };
-        return version === 0 ? `${n}` : `${n}v${version}`;
-      });
-    },
-  };
-}
-
-sinkSuite('a memory sink with every ability', () => fixture());
-sinkSuite('a memory sink that refuses as a whole', () => fixture({ rejectsAtomically: true, jobPolls: 3 }));
-for (const ability of MEMORY_ABILITIES.slice(0, 6)) {
-  sinkSuite(`a memory sink with nothing but ${ability}`, () => fixture({ abilities: [ability] }));
-}
 
 describe('memorySource', () => {
   it('fails where it is told to, and goes on from there the next time', async () => {

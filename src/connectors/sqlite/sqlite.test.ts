@@ -7,8 +7,7 @@ import { NotAppliedError, RefusedError } from '../../model/errors.ts';
 import type { Parameters } from '../../model/window.ts';
 import { ALL } from '../../model/window.ts';
 import { testPermit } from '../../testing/permit.ts';
-import { sinkSuite } from '../../testing/suites/sink-suite.ts';
-import { readAll, sourceSuite, textsOf } from '../../testing/suites/source-suite.ts';
+import { readAll, textsOf } from '../../testing/suites/source-suite.ts';
 import { sqlite } from './config.ts';
 import { type SqliteSinkOptions, sqliteSink } from './sink.ts';
 import { sqliteSource } from './source.ts';
@@ -40,41 +39,9 @@ function select(file: string, sql: string): unknown[] {
   }
 }
 
-const MANY = `create table items (id integer primary key, name text, price real);
-  with recursive n(i) as (select 1 union all select i + 1 from n where i < 2500)
-  insert into items select i, 'item "' || i || '"' || char(10) || 'ü', i / 4.0 from n`;
-const expected = Array.from({ length: 2500 }, (_, at) => ({
-  id: at + 1,
-  name: `item "${at + 1}"\nü`,
-  price: (at + 1) / 4,
-}));
-
-sourceSuite('an SQLite query', () => {
-  const options = { folder, file: database(MANY), query: 'select * from items order by id', count: true };
-  return { source: sqliteSource(options), range: { window: ALL, parameters: {} }, expected };
-});
-
 const clock = { wallMs: () => 5, monotonicMs: () => 5 };
 const sinkOn = (file: string, more: Partial<SqliteSinkOptions> = {}) =>
   sqliteSink({ folder, file, table: 't', base64: [], recordsPerBatch: 100, clock, ...more });
-
-function held(file: string): readonly string[] {
-  const rows = select(file, 'select n, version from t') as [bigint, bigint][];
-  return rows.map(([n, version]) => (version === 0n ? `${n}` : `${n}v${version}`));
-}
-
-sinkSuite('an SQLite table', () => {
-  const file = database('create table t (n integer, version integer)');
-  return { sink: sinkOn(file), record: (n, version = 0) => ({ n, version }), held: async () => held(file) };
-});
-
-sinkSuite('an SQLite table with a key', () => {
-  const file = database('create table t (n integer unique, version integer)');
-  const sink = sinkOn(file, { key: ['n'] });
-  // The unique index that `put` needs would refuse the second append of a record, so only `put` is asked here.
-  const can = { put: sink.can.put! };
-  return { sink: { ...sink, can }, record: (n, version = 0) => ({ n, version }), held: async () => held(file) };
-});
 
 const read = async (file: string, query: string, parameters: Parameters = {}): Promise<readonly string[]> =>
   textsOf(await readAll(sqliteSource({ folder, file, query, count: false }), { window: ALL, parameters }));

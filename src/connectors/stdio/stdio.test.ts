@@ -4,7 +4,6 @@ import type { Chunk } from '../../model/chunk.ts';
 import { NotAppliedError, RefusedError } from '../../model/errors.ts';
 import { ALL } from '../../model/window.ts';
 import { testPermit } from '../../testing/permit.ts';
-import { sinkSuite } from '../../testing/suites/sink-suite.ts';
 import { readAll, textsOf } from '../../testing/suites/source-suite.ts';
 import type { OpenContext } from '../connector.ts';
 import { stdin, stdout } from './config.ts';
@@ -76,17 +75,6 @@ describe('stdin', () => {
     broken.destroy(new Error('EIO'));
     await expect(failing).rejects.toMatchObject({ code: 'SOURCE_FAILED' });
   });
-});
-
-sinkSuite('the standard output', () => {
-  const { output, text } = collector();
-  const held = async () =>
-    text()
-      .trimEnd()
-      .split('\n')
-      .filter(Boolean)
-      .map((line) => String((JSON.parse(line) as { n: number }).n));
-  return { sink: sinkOn(output), record: (n) => ({ n }), held };
 });
 
 describe('stdout', () => {

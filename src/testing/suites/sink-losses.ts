@@ -170,7 +170,10 @@ class LostSend {
   async #sendOnce(permit: Permit, sink: Sink): Promise<Verdict> {
     const { expected } = this.#notes;
     if (this.#ability === 'commitOnce') return await this.#commit(permit, sink);
-    return await this.#bench.sendPermit(this.#ability, permit, { sink, ...(expected === undefined ? {} : { expected }) });
+    return await this.#bench.sendPermit(this.#ability, permit, {
+      sink,
+      ...(expected === undefined ? {} : { expected }),
+    });
   }
 
   /** A marker that is found is the answer that was lost. */

@@ -61,7 +61,10 @@ async function appendsAtPosition(bench: SinkBench): Promise<void> {
   expect(positionOf(again), 'a repeat leads to the same place').toBe(next);
   expect(tally(again, 2).applied, 'a repeat is applied').toBe(2);
   await bench.send('appendAt', { records: [3], batch: 2 }, at(next));
-  await refused(bench.send('appendAt', { records: [4], batch: 3 }, at(next)), 'another batch at a position that is gone');
+  await refused(
+    bench.send('appendAt', { records: [4], batch: 3 }, at(next)),
+    'another batch at a position that is gone',
+  );
   expect(await bench.held()).toEqual(['1', '2', '3']);
   const repeated = await bench.send('appendAt', { records: [1, 2], attempt: 3 }, at(start));
   expect(tally(repeated, 2).applied, 'a repeat is recognised after later batches, too').toBe(2);
@@ -114,9 +117,7 @@ async function findsMarkers(bench: SinkBench): Promise<void> {
 async function commitsOnceAtOnce(bench: SinkBench): Promise<void> {
   const permit = bench.permit({ records: [5] });
   const sinks = [bench.sink, bench.other()];
-  const answers = await Promise.allSettled(
-    numbers(CLAIMANTS).map((n) => sinks[n % 2]!.can.commitOnce!(permit)),
-  );
+  const answers = await Promise.allSettled(numbers(CLAIMANTS).map((n) => sinks[n % 2]!.can.commitOnce!(permit)));
   const values = answers.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
   expect(
     values.filter((value) => value !== 'already'),
@@ -175,7 +176,7 @@ async function fencesOff(bench: SinkBench): Promise<void> {
   await bench.sink.can.fence!('test-lane', 5);
   await refused(bench.send(ability, { records: [1], fence: 4 }), 'a fence that is older');
   await bench.sink.can.fence!('test-lane', 3);
-  await refused(bench.send(ability, { records: [1], fence: 4 }), 'a fence that is older; the sink\'s never falls');
+  await refused(bench.send(ability, { records: [1], fence: 4 }), "a fence that is older; the sink's never falls");
   expect(await bench.held(), 'after sends that were fenced off').toEqual([]);
   await bench.send(ability, { records: [2], batch: 2, fence: 5 });
   await bench.send(ability, { records: [3], batch: 3, fence: 1, lane: 'other-lane' });
@@ -225,7 +226,9 @@ function gate(): { readonly opened: Promise<void>; open(): void } {
 
 async function refused(work: Promise<unknown>, about: string): Promise<void> {
   const error = await rejection(work, about);
-  expect(error instanceof RefusedError, `${about}: it is refused for good (RefusedError, not ${String(error)})`).toBe(true);
+  expect(error instanceof RefusedError, `${about}: it is refused for good (RefusedError, not ${String(error)})`).toBe(
+    true,
+  );
 }
 
 function positionOf({ receipt }: Verdict): string {

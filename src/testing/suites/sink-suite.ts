@@ -16,7 +16,10 @@ export function sinkSuite(subject: SinkSubject): Suite {
   const { name, abilities } = subject;
   const sending = abilities.filter(isSending);
   const cases = [
-    caseOf(subject, [], { title: 'shows what its author says that it can do, and says what it takes', run: showsItself }),
+    caseOf(subject, [], {
+      title: 'shows what its author says that it can do, and says what it takes',
+      run: showsItself,
+    }),
     ...abilities.flatMap((ability) =>
       promisesOf(ability).map(({ title, run }) => caseOf(subject, [ability], { title: `${ability}: ${title}`, run })),
     ),
@@ -82,9 +85,7 @@ function sendingCases(subject: SinkSubject, ability: Sending): readonly SuiteCas
     make('sends nothing once the permit has run out', (bench) => refusesExpired(bench, ability)),
     make('sends nothing when it was told to stop before it began', (bench) => refusesAborted(bench, ability)),
     make('answers for a record that it refuses, and for the rest of the batch', (bench) => refuses(bench, ability)),
-    ...LOSSES.map((loss) =>
-      make(`${LOSS_TITLES[loss]}`, (bench) => losesAndRecovers(bench, ability, loss)),
-    ),
+    ...LOSSES.map((loss) => make(`${LOSS_TITLES[loss]}`, (bench) => losesAndRecovers(bench, ability, loss))),
   ];
 }
 

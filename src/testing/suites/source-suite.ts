@@ -59,7 +59,9 @@ export function sourceSuite(subject: SourceSubject): Suite {
         make([ability], `${ability}: ${title}`, check),
       ),
     ),
-    ...(abilities.includes('resume') ? [] : [make([], 'gives no position, since nobody can go on from one', noPositions)]),
+    ...(abilities.includes('resume')
+      ? []
+      : [make([], 'gives no position, since nobody can go on from one', noPositions)]),
   ];
   return { name: `${name} is a source`, claims: abilities, cases };
 }
@@ -136,7 +138,9 @@ async function stops({ source, range, expected }: Bench): Promise<void> {
   };
   await rejection(reading(), 'a reading that was told to stop');
   expect(textsOf(seen).length, 'records read before it stopped').toBeLessThan(expected.length);
-  expect(textsOf(await readAll(source, range)), 'what is read after it was stopped').toEqual(expected.map(encodeRecord));
+  expect(textsOf(await readAll(source, range)), 'what is read after it was stopped').toEqual(
+    expected.map(encodeRecord),
+  );
 }
 
 async function canBeLeft({ source, range, expected }: Bench): Promise<void> {

@@ -115,7 +115,11 @@ async function halfOf(permit: Permit, framing: Framing): Promise<Permit | undefi
   const whole = await permit.payload();
   const count = Math.floor(permit.batch.records / 2);
   if (count === 0) return undefined;
-  const payload = pick(whole, Array.from({ length: count }, (_, at) => at), framing);
+  const payload = pick(
+    whole,
+    Array.from({ length: count }, (_, at) => at),
+    framing,
+  );
   const copy = copyOf(permit, payload);
   return { ...copy, batch: { ...permit.batch, records: count, bytes: payload.bytes.length } };
 }

@@ -32,7 +32,9 @@ export function strategySuite(subject: StrategySubject): Suite {
       make('gives what its model says when an earlier window is started again', startsEarlierAgain),
       make('goes on after a process that died at any of its effects', diesAnywhere),
       ...LOSSES.map((loss) => make(LOSS_TITLES[loss], (one) => losesEachCall(one, { loss }))),
-      make('finds out when an answer is lost twice in a row', (one) => losesEachCall(one, { loss: 'lost-reply', row: 2 })),
+      make('finds out when an answer is lost twice in a row', (one) =>
+        losesEachCall(one, { loss: 'lost-reply', row: 2 }),
+      ),
       make('goes on after a process whose request arrives when it is dead', (one) =>
         losesEachCall(one, { loss: 'applied-late', dies: true }),
       ),
@@ -140,5 +142,7 @@ async function losesEachCall(subject: StrategySubject, { loss, dies = false, row
 
 function permutations<T>(all: readonly T[]): readonly (readonly T[])[] {
   if (all.length <= 1) return [all];
-  return all.flatMap((one, at) => permutations([...all.slice(0, at), ...all.slice(at + 1)]).map((rest) => [one, ...rest]));
+  return all.flatMap((one, at) =>
+    permutations([...all.slice(0, at), ...all.slice(at + 1)]).map((rest) => [one, ...rest]),
+  );
 }

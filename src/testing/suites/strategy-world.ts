@@ -2,8 +2,8 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { memorySource } from '../../connectors/memory/source.ts';
 import type { Sink } from '../../connectors/connector.ts';
+import { memorySource } from '../../connectors/memory/source.ts';
 import type { Job, RunSummary } from '../../engine/engine.ts';
 import { runJob } from '../../engine/run.ts';
 import { encodeRecord } from '../../formats/encode.ts';
@@ -141,8 +141,11 @@ export class StrategyWorld {
     const { model } = this.#subject;
     if (model.visible === 'records') return;
     const held = (await this.place.held()).map(spell).sort();
-    const [old, whole] = [model.expected(before), model.expected([...before, load])].map((rows) => rows.map(spell).sort());
-    if (held.join() !== old!.join()) expect(held, `${where}: what a reader sees in the middle of a load`).toEqual(whole);
+    const [old, whole] = [model.expected(before), model.expected([...before, load])].map((rows) =>
+      rows.map(spell).sort(),
+    );
+    if (held.join() !== old!.join())
+      expect(held, `${where}: what a reader sees in the middle of a load`).toEqual(whole);
   }
 
   async #doubtfulOf(ledger: Ledger, load: Load, where: string): Promise<readonly string[]> {
@@ -150,7 +153,10 @@ export class StrategyWorld {
     if (run === undefined) return fail(`${where}: the ledger knows no run of ${load.window.name}`);
     const balance = (await ledger.read.balance(run.id)).get(LANE);
     expect(balance !== undefined && balances(balance), `${where}: ${load.window.name} balances`).toBe(true);
-    expect(balance, `${where}: the balance of ${load.window.name}`).toMatchObject({ read: load.rows.length, pending: 0 });
+    expect(balance, `${where}: the balance of ${load.window.name}`).toMatchObject({
+      read: load.rows.length,
+      pending: 0,
+    });
     const doubtful: string[] = [];
     for (const row of load.rows) {
       const key = this.#subject.model.key?.map((name) => row[name]);
