@@ -1,5 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { OpenContext } from '../../src/connectors/connector.ts';
@@ -7,6 +6,7 @@ import { files } from '../../src/connectors/files/config.ts';
 import { ALL } from '../../src/model/window.ts';
 import type { Losing, SinkFixture, SinkSubject } from '../../src/testing/suites/sink-subject.ts';
 import type { SourceSubject } from '../../src/testing/suites/source-suite.ts';
+import { newFolder } from './place.ts';
 
 const wide = 'ü'.repeat(800);
 const records = (from: number, count: number) =>
@@ -15,7 +15,6 @@ const ndjson = (rows: readonly object[]): string => rows.map((row) => `${JSON.st
 const csv = (rows: readonly { id: string; text: string }[]): string =>
   `\ufeffid,text\r\n${rows.map(({ id, text }) => `${id},"${text.replaceAll('"', '""')}"\r\n`).join('')}`;
 
-const folderOf = (): string => mkdtempSync(join(tmpdir(), 'waybill-files-'));
 const contextOf = (folder: string): OpenContext => ({ folder }) as OpenContext;
 
 interface Written {
@@ -30,7 +29,7 @@ const written = ({ name, abilities, contents, settings, expected }: Written): So
   name,
   abilities,
   open: () => {
-    const root = folderOf();
+    const root = newFolder('files');
     for (const [file, content] of Object.entries(contents)) writeFileSync(join(root, file), content);
     const open = () => files.source!.open({ root: '.' }, files.source!.settings.parse(settings), contextOf(root));
     return {
@@ -116,7 +115,7 @@ const cutOff =
   };
 
 export function filesFixture(path: string, name: string): SinkFixture {
-  const root = folderOf();
+  const root = newFolder('files');
   const file = join(root, name);
   const open = () => files.sink!.open({ root: '.' }, files.sink!.settings.parse({ path }), contextOf(root));
   const lines = path.endsWith('.csv');

@@ -1,5 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { sqliteSink } from '../../src/connectors/sqlite/sink.ts';
@@ -7,13 +6,14 @@ import { sqliteSource } from '../../src/connectors/sqlite/source.ts';
 import { ALL } from '../../src/model/window.ts';
 import type { Ability, SinkFixture, SinkSubject } from '../../src/testing/suites/sink-subject.ts';
 import type { SourceSubject } from '../../src/testing/suites/source-suite.ts';
+import { newFolder } from './place.ts';
 
 const FILE = 'db.sqlite';
 const clock = { wallMs: () => 5, monotonicMs: () => 5 };
 
 /** A new folder with one database in it. */
 export function database(sql: string): { readonly folder: string; read(sql: string): unknown[]; remove(): void } {
-  const folder = mkdtempSync(join(tmpdir(), 'waybill-sqlite-'));
+  const folder = newFolder('sqlite');
   const db = new Database(join(folder, FILE));
   db.exec(sql);
   db.close();

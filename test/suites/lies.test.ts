@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest';
+import { isSending, LOSSES } from '../../src/testing/suites/sink-subject.ts';
+import { sinkSuite } from '../../src/testing/suites/sink-suite.ts';
+import { sourceSuite } from '../../src/testing/suites/source-suite.ts';
+import { runSuite } from '../../src/testing/suites/suite.ts';
+import { SINK_LIES } from './lying-sink.ts';
+import { SOURCE_LIES } from './lying-source.ts';
+
+const failed = (results: Awaited<ReturnType<typeof runSuite>>) =>
+  results.filter(({ failure }) => failure !== undefined);
+
+describe('the suite of sinks', () => {
+  it.each(SINK_LIES)('notices $title', async ({ title, abilities, noticedBy, open }) => {
+    const results = failed(await runSuite(sinkSuite({ name: title, abilities, open })));
+    expect(
+      results.map((result) => result.title),
+      title,
+    ).toContainEqual(expect.stringContaining(noticedBy));
+    // Found out for what it is, and not for something that was wrong with the lie.
+    const clumsy = results.filter(({ failure }) => /name it in `abilities`|does not show/.test(failure ?? ''));
+    if (!noticedBy.startsWith('shows') && !noticedBy.includes('is known')) expect(clumsy, title).toEqual([]);
+  });
+
+  it('has a lie about each ability that it knows', () => {
+    const about = new Set(SINK_LIES.flatMap(({ abilities }) => abilities));
+    for (const ability of ['append', 'appendAt', 'appendOnce', 'commitOnce', 'put', 'job', 'find', 'fence'] as const) {
+      expect(about).toContain(ability);
+    }
+  });
+
+  it('tries every way to lose an answer on every ability that sends', () => {
+    const abilities = ['append', 'appendAt', 'appendOnce', 'commitOnce', 'put', 'job', 'find', 'fence'] as const;
+    const { cases } = sinkSuite({ name: 'any', abilities, open: () => Promise.reject(new Error('not opened')) });
+    for (const ability of abilities.filter(isSending)) {
+      const about = cases.filter(({ title }) => title.startsWith(`${ability}: `)).map(({ title }) => title);
+      for (const words of ['never arrived', 'answer that was lost', 'by half', 'applied late']) {
+        expect(about).toContainEqual(expect.stringContaining(words));
+      }
+      expect(LOSSES).toHaveLength(4);
+    }
+  });
+});
+
+describe('the suite of sources', () => {
+  it.each(SOURCE_LIES)('notices $title', async ({ title, abilities, noticedBy, open }) => {
+    const results = failed(await runSuite(sourceSuite({ name: title, abilities, open })));
+    expect(
+      results.map((result) => result.title),
+      title,
+    ).toContainEqual(expect.stringContaining(noticedBy));
+  });
+});
