@@ -1,23 +1,25 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ledgerSuite } from '../../testing/suites/ledger-suite.ts';
+import { describe, it } from 'vitest';
+import { type LedgerBench, ledgerSuite } from '../../testing/suites/ledger-suite.ts';
+import { register } from '../../testing/suites/suite.ts';
 import type { Ledger } from '../ledger.ts';
 import { openSqliteLedger } from './open.ts';
 
-ledgerSuite('on SQLite, written to from the main thread', async () => {
+const open = async (): Promise<LedgerBench> => {
   const folder = mkdtempSync(join(tmpdir(), 'waybill-ledger-'));
   let [nowMs, ids] = [Date.UTC(2026, 10, 19, 6), 0];
   const ports = { wallMs: () => nowMs, monotonicMs: () => nowMs, id: () => `00000000-0000-4000-8000-${++ids}` };
   const opened: Ledger[] = [];
-  const open = async (): Promise<Ledger> => {
+  const reopen = async (): Promise<Ledger> => {
     const ledger = await openSqliteLedger({ path: join(folder, 'ledger.db'), ports, thread: 'main', create: true });
     opened.push(ledger);
     return ledger;
   };
   return {
-    ledger: await open(),
-    reopen: open,
+    ledger: await reopen(),
+    reopen,
     advance: (ms) => {
       nowMs += ms;
     },
@@ -26,4 +28,6 @@ ledgerSuite('on SQLite, written to from the main thread', async () => {
       rmSync(folder, { recursive: true });
     },
   };
-});
+};
+
+register({ describe, it }, ledgerSuite({ name: 'on SQLite, written to from the main thread', open }));

@@ -6,7 +6,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Book, delivered, refusedWith, shardClaim } from '../../testing/suites/ledger-fixture.ts';
-import { ledgerSuite } from '../../testing/suites/ledger-suite.ts';
+import { type LedgerSubject, ledgerSuite } from '../../testing/suites/ledger-suite.ts';
+import { register } from '../../testing/suites/suite.ts';
 import type { Ledger } from '../ledger.ts';
 import { openFile as openLedgerFile } from './ledger-file.ts';
 import { openSqliteLedger, type SqliteLedgerOptions } from './open.ts';
@@ -54,9 +55,10 @@ const openBuilt = async (options: SqliteLedgerOptions): Promise<Ledger> => {
 };
 
 let ledgers = 0;
-ledgerSuite(
-  'on SQLite, written to from a thread of its own',
-  async () => {
+const fromThread: LedgerSubject = {
+  name: 'on SQLite, written to from a thread of its own',
+  walks: 8,
+  async open() {
     const path = join(folder, `suite-${++ledgers}`, 'ledger.db');
     const clock = ports();
     const opened: Ledger[] = [];
@@ -74,8 +76,8 @@ ledgerSuite(
       },
     };
   },
-  { walks: 8 },
-);
+};
+register({ describe, it }, ledgerSuite(fromThread));
 
 describe('the thread that writes', () => {
   it('takes over the clock of the caller, and gives errors back as what they are', async () => {

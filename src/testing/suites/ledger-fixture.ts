@@ -13,6 +13,7 @@ import type { BatchId } from '../../model/ids.ts';
 import type { Receipt } from '../../model/receipt.ts';
 import type { BatchState } from '../../model/states.ts';
 import { allOf, OUTCOME, type Refusal } from '../../model/verdict.ts';
+import type { Grouping } from './case-list.ts';
 
 /** A ledger under test, with a clock that stands still until it is told to move. */
 export interface LedgerBench {
@@ -24,8 +25,8 @@ export interface LedgerBench {
   cleanup(): Promise<void>;
 }
 
-/** What a group of cases is given: the ledger of the present test. */
-export interface UnderTest {
+/** What a group of cases is given: the ledger of the present case, and where to list it. */
+export interface UnderTest extends Grouping {
   readonly bench: () => LedgerBench;
   readonly ledger: () => Ledger;
 }

@@ -1,9 +1,9 @@
-import { describe, expect, it } from 'vitest';
 import { asBatchId } from '../../model/ids.ts';
+import { expect } from './expect.ts';
 import { Book, child, delivered, RECEIPT, refusedWith, shardClaim, type UnderTest, verdict } from './ledger-fixture.ts';
 
 /** Intents, answers, children. */
-export function answerCases({ ledger }: UnderTest): void {
+export function answerCases({ ledger, describe, it }: UnderTest): void {
   describe('intents', () => {
     it('numbers attempts and sends nothing that is not sealed', async () => {
       const { book, ids } = await Book.sealed(ledger(), [1]);
@@ -126,10 +126,10 @@ export function answerCases({ ledger }: UnderTest): void {
       expect((await ledger().read.attempts(ids[0]!))[0]?.receipt).toEqual(receipt);
     });
   });
-  childCases(ledger);
+  childCases({ ledger, describe, it });
 }
 
-function childCases(ledger: UnderTest['ledger']): void {
+function childCases({ ledger, describe, it }: Omit<UnderTest, 'bench'>): void {
   describe('children', () => {
     it('take refused records along over several levels, and every record is counted once', async () => {
       const { book, ids } = await Book.sealed(ledger(), [5, 1]);

@@ -1,9 +1,9 @@
-import { describe, expect, it } from 'vitest';
 import { SHARD_BATCHES } from '../../ledger/ledger.ts';
+import { expect } from './expect.ts';
 import { Book, delivered, LEASE_MS, refusedWith, shardClaim, type UnderTest } from './ledger-fixture.ts';
 
 /** Leases, fences, takeovers. */
-export function claimCases({ bench, ledger }: UnderTest): void {
+export function claimCases({ bench, ledger, describe, it }: UnderTest): void {
   describe('claims of shards', () => {
     it('lets one of many claimants have a shard', async () => {
       const { book } = await Book.sealed(ledger(), [1]);

@@ -1,6 +1,6 @@
-import { describe, expect, it } from 'vitest';
 import type { RecordRow } from '../../ledger/ledger.ts';
 import { asRunId } from '../../model/ids.ts';
+import { expect } from './expect.ts';
 import {
   Book,
   child,
@@ -15,7 +15,7 @@ import {
 
 /** Questions, events, and what a crash leaves. */
 export function readCases(under: UnderTest): void {
-  const { ledger } = under;
+  const { ledger, describe, it } = under;
   describe('questions', () => {
     it('page through runs, batches and records without missing or repeating one', async () => {
       for (const day of ['2026-11-17', '2026-11-18']) await Book.sealed(ledger(), [3, 2, 4], { window: day });
@@ -98,7 +98,7 @@ export function readCases(under: UnderTest): void {
   eventCases(under);
 }
 
-function keyCases({ ledger }: UnderTest): void {
+function keyCases({ ledger, describe, it }: UnderTest): void {
   describe('keys', () => {
     const index = async () => {
       for (let steps = 0; !(await ledger().indexKeys({})).done; steps++) expect(steps).toBeLessThan(500);
@@ -192,7 +192,7 @@ function keyCases({ ledger }: UnderTest): void {
   });
 }
 
-function eventCases({ bench, ledger }: UnderTest): void {
+function eventCases({ bench, ledger, describe, it }: UnderTest): void {
   describe('events and crashes', () => {
     it('tell of every change in the order of the changes, for one run or for all', async () => {
       const { book, ids } = await Book.sealed(ledger(), [1]);

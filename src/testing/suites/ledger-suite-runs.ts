@@ -1,8 +1,8 @@
-import { describe, expect, it } from 'vitest';
+import { expect } from './expect.ts';
 import { Book, delivered, LEASE_MS, refusedWith, sealedBatch, type UnderTest, verdict } from './ledger-fixture.ts';
 
 /** Runs, generations, seals, positions. */
-export function runCases({ bench, ledger }: UnderTest): void {
+export function runCases({ bench, ledger, describe, it }: UnderTest): void {
   describe('runs', () => {
     it('opens the same run for the same flow and window, under a higher fence', async () => {
       const first = await Book.open(ledger());
@@ -90,10 +90,10 @@ export function runCases({ bench, ledger }: UnderTest): void {
       expect(await book.claimShard()).toBeDefined();
     });
   });
-  generationCases({ bench, ledger });
+  generationCases({ bench, ledger, describe, it });
 }
 
-function generationCases({ bench, ledger }: UnderTest): void {
+function generationCases({ bench, ledger, describe, it }: UnderTest): void {
   describe('generations and seals', () => {
     it('has one generation open at a time, numbered upwards', async () => {
       const book = await Book.open(ledger());

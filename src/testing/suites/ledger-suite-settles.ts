@@ -1,9 +1,9 @@
-import { describe, expect, it } from 'vitest';
 import type { Settle } from '../../ledger/ledger.ts';
+import { expect } from './expect.ts';
 import { Book, child, delivered, LEASE_MS, RECEIPT, refusedWith, type UnderTest, verdict } from './ledger-fixture.ts';
 
 /** How doubts end. */
-export function settleCases({ bench, ledger }: UnderTest): void {
+export function settleCases({ bench, ledger, describe, it }: UnderTest): void {
   describe('settlements', () => {
     /** One batch of three with this verdict, its shard given back. */
     const doubtful = async (word: string) => {

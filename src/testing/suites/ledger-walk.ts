@@ -1,6 +1,5 @@
-import fc from 'fast-check';
-import { expect } from 'vitest';
 import type { Answer, Settle, ShardClaim } from '../../ledger/ledger.ts';
+import { expect } from './expect.ts';
 import {
   Book,
   child,
@@ -43,6 +42,8 @@ interface Step {
  * model that counts single records. Steps that the present states forbid are tried too: they must be refused.
  */
 export async function walk(open: () => Promise<LedgerBench>, walks: number): Promise<void> {
+  // Only here, so that whoever tests a connector need not have it.
+  const { default: fc } = await import('fast-check');
   const number = fc.nat({ max: 1_000 });
   const step = fc.record({ op: fc.constantFrom(...OPS), a: number, b: number, c: number });
   const steps = fc.array(step, { minLength: 10, maxLength: 60, size: 'max' });
