@@ -2,6 +2,7 @@ import { COMMANDS } from '../../src/cli/commands.ts';
 import { EXIT_MEANINGS } from '../../src/cli/exit-codes.ts';
 import { ERROR_CODES } from '../../src/model/error-codes.ts';
 import { commandsPage } from './commands.ts';
+import { connectorCardsPage } from './connector-cards.ts';
 import { errorPages } from './error-pages.ts';
 import { exitCodePage } from './exit-code-page.ts';
 import { glossaryPage, readWords } from './glossary.ts';
@@ -17,6 +18,7 @@ export async function generatedPages(): Promise<Map<string, string>> {
     ['docs/reference/exit-codes.md', exitCodePage(EXIT_MEANINGS)],
     ['docs/reference/commands.md', await commandsPage(COMMANDS)],
     ['docs/reference/flow-file.md', flowFilePage()],
+    ['docs/reference/connectors.md', await connectorCardsPage()],
   ]);
   const folders = { errors: errorPages(ERROR_CODES, EXIT_MEANINGS), connectors: await connectorPages() };
   for (const [folder, made] of Object.entries(folders)) {

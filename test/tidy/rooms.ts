@@ -156,7 +156,8 @@ export const ROOMS: readonly Room[] = [
       'src/ledger/*',
       'src/connectors/memory/*',
     ],
-    packages: ['vitest', 'fast-check'],
+    // No test runner: whoever runs the suites has one of his own.
+    packages: ['fast-check'],
     node: ['*'],
     why: 'the suites that users run on their own connectors drive the real engine, never the app',
   },

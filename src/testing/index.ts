@@ -1,0 +1,40 @@
+/**
+ * `waybill/testing`: what every connector, ledger and strategy has to do, as lists of cases that any test runner can
+ * run, and what such tests need. Re-exports only.
+ */
+export { type MemorySink, type MemorySinkOptions, memorySink } from '../connectors/memory/sink.ts';
+export { type MemoryRows, type MemorySourceOptions, memorySource } from '../connectors/memory/source.ts';
+export { MemoryTable } from '../connectors/memory/store.ts';
+export { type TestPermitOptions, testPayload, testPermit } from './permit.ts';
+export { type Card, type CardRow, cardTable, sinkCard, sourceCard } from './suites/card.ts';
+export { type LedgerBench, type LedgerSubject, ledgerSuite } from './suites/ledger-suite.ts';
+export {
+  type Ability,
+  LOSSES,
+  type Losing,
+  type Loss,
+  type SinkFixture,
+  type SinkSubject,
+} from './suites/sink-subject.ts';
+export { sinkSuite } from './suites/sink-suite.ts';
+export {
+  readAll,
+  SOURCE_ABILITIES,
+  type SourceAbility,
+  type SourceFixture,
+  type SourceSubject,
+  sourceSuite,
+  textsOf,
+} from './suites/source-suite.ts';
+export {
+  eachOnce,
+  type Load,
+  lastOfEachKey,
+  type StrategyModel,
+  type StrategyPlace,
+  type StrategySubject,
+  THREE_DAYS,
+} from './suites/strategy-subject.ts';
+export { strategySuite } from './suites/strategy-suite.ts';
+export { type CaseResult, type Runner, register, runSuite, type Suite, type SuiteCase } from './suites/suite.ts';
+export { VirtualPorts } from './virtual-ports.ts';

@@ -1,0 +1,33 @@
+import type { SinkSubject } from '../../src/testing/suites/sink-subject.ts';
+import type { SourceSubject } from '../../src/testing/suites/source-suite.ts';
+import { filesSinks, filesSources } from './files.ts';
+import { httpSinks } from './http.ts';
+import { memorySinks, memorySources } from './memory.ts';
+import { sqliteSinks, sqliteSources } from './sqlite.ts';
+import { stdioSinks } from './stdio.ts';
+
+interface Subjects {
+  readonly sources: readonly SourceSubject[];
+  readonly sinks: readonly SinkSubject[];
+  /** What the suites are not run on here, and where they are or why they cannot be. */
+  readonly elsewhere?: string;
+}
+
+/** By type of connector, what the suites are run on: in the tests, and for the page that says what they found. */
+export const SUBJECTS: Readonly<Record<string, Subjects>> = {
+  http: { sources: [], sinks: httpSinks },
+  files: { sources: filesSources, sinks: filesSinks },
+  sqlite: { sources: sqliteSources, sinks: sqliteSinks },
+  postgres: {
+    sources: [],
+    sinks: [],
+    elsewhere: 'The source needs a server: its cases run in `test/postgres-source.test.ts`.',
+  },
+  stdin: {
+    sources: [],
+    sinks: [],
+    elsewhere: 'A pipe can be read only once, so the suite, which reads again and again, cannot be run on it.',
+  },
+  stdout: { sources: [], sinks: stdioSinks },
+  memory: { sources: memorySources, sinks: memorySinks },
+};
