@@ -24,8 +24,9 @@ export type {
   Source,
 } from './connectors/connector.ts';
 export type { LaneSummary, Notice, Plan, PlannedLane, Progress, RunSummary, StopSignals } from './engine/engine.ts';
+export { encodeRows, parseObject } from './formats/rows.ts';
 export type { BatchRow, DoubtRow, LedgerReader, Moved, RecordRow, RunRow, Trace } from './ledger/ledger.ts';
-export type { Batch, Framing, Limits, Payload } from './model/batch.ts';
+export { type Batch, type Framing, LINES, type Limits, type Payload } from './model/batch.ts';
 export type { Chunk, DataRecord, Format, Reject } from './model/chunk.ts';
 export type { ErrorCode } from './model/error-codes.ts';
 export { ERROR_CODES } from './model/error-codes.ts';
@@ -37,4 +38,6 @@ export type { Receipt } from './model/receipt.ts';
 export type { Balance, BatchState, RecordState, RunState } from './model/states.ts';
 export { applied, OUTCOME, type Outcome, type Refusal, unknown, type Verdict } from './model/verdict.ts';
 export type { Parameter, Parameters, Window, WindowKind } from './model/window.ts';
+export { keyed } from './strategies/keyed.ts';
+export { ledgeredAppend } from './strategies/ledgered-append.ts';
 export type { Strategy } from './strategies/strategy.ts';

@@ -20,7 +20,7 @@ const LEDGER_BESIDE = '.waybill/ledger.db';
 export async function openWaybill(options: OpenOptions): Promise<Waybill> {
   const { cwd, env } = options;
   const ports = realPorts();
-  const world = { cwd, env, connectors: await allConnectors(), strategies: Object.keys(strategies) };
+  const world = { cwd, env, connectors: await allConnectors(options.connectors), strategies: Object.keys(strategies) };
   const path = await configPath(options);
   const config = path === undefined ? withoutFile(cwd) : await loadConfig(path, world);
   const ledger = options.ledger === undefined ? config.ledger : resolve(cwd, options.ledger);

@@ -1,3 +1,4 @@
+import type { Connector } from '../connectors/connector.ts';
 import type { Notice, Plan, Progress, RunSummary, StopSignals } from '../engine/engine.ts';
 import type { BatchRow, DoubtRow, Ledger, LedgerReader, Moved, RecordRow, RunRow, Trace } from '../ledger/ledger.ts';
 import type { Payload } from '../model/batch.ts';
@@ -63,6 +64,8 @@ export interface OpenOptions {
   readonly ledger?: string;
   readonly cwd: string;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Connectors of your own, which the flow file may name beside those that Waybill brings. */
+  readonly connectors?: readonly Connector[];
 }
 
 export interface FlowInfo {
