@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -22,7 +22,9 @@ describe('a connector of somebody else', () => {
       const report = join(folder, 'report.json');
       const runner = join(root, 'node_modules', 'vitest', 'vitest.mjs');
       const words = ['run', '--reporter=json', `--outputFile=${report}`, '--root', folder];
-      const output = execFileSync(process.execPath, [runner, ...words], { cwd: folder, stdio: 'pipe' });
+      // Only processes die in it, so its folders may lie in memory.
+      const env = existsSync('/dev/shm') ? { ...process.env, TMPDIR: '/dev/shm' } : process.env;
+      const output = execFileSync(process.execPath, [runner, ...words], { cwd: folder, stdio: 'pipe', env });
       expect(output.toString()).toContain('report.json');
     } catch (error) {
       const { stdout, stderr } = error as { stdout?: Buffer; stderr?: Buffer };

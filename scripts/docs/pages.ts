@@ -6,6 +6,7 @@ import { connectorCardsPage } from './connector-cards.ts';
 import { errorPages } from './error-pages.ts';
 import { exitCodePage } from './exit-code-page.ts';
 import { glossaryPage, readWords } from './glossary.ts';
+import { withCode } from './guide-code.ts';
 import { connectorPages, flowFilePage } from './reference.ts';
 
 /** Folders in which every page is made: one that nothing makes any more is removed. */
@@ -18,6 +19,7 @@ export async function generatedPages(): Promise<Map<string, string>> {
     ['docs/reference/exit-codes.md', exitCodePage(EXIT_MEANINGS)],
     ['docs/reference/commands.md', await commandsPage(COMMANDS)],
     ['docs/reference/flow-file.md', flowFilePage()],
+    ['docs/guide/writing-a-connector.md', withCode('docs/guide/writing-a-connector.md')],
     ['docs/reference/connectors.md', await connectorCardsPage()],
   ]);
   const folders = { errors: errorPages(ERROR_CODES, EXIT_MEANINGS), connectors: await connectorPages() };

@@ -5,7 +5,7 @@ import { expect, fail, rejection } from './expect.ts';
 import { expectTruthful, outcomeOf, SinkBench } from './sink-bench.ts';
 import { losesAndRecovers } from './sink-losses.ts';
 import { PROMISES, type SinkCheck } from './sink-promises.ts';
-import { type Ability, isKnown, isSending, LOSSES, type Sending, type SinkSubject } from './sink-subject.ts';
+import { type Ability, isKnown, isSending, LOSSES, type Loss, type Sending, type SinkSubject } from './sink-subject.ts';
 import type { Suite, SuiteCase } from './suite.ts';
 
 /**
@@ -85,9 +85,22 @@ function sendingCases(subject: SinkSubject, ability: Sending): readonly SuiteCas
     make('sends nothing once the permit has run out', (bench) => refusesExpired(bench, ability)),
     make('sends nothing when it was told to stop before it began', (bench) => refusesAborted(bench, ability)),
     make('answers for a record that it refuses, and for the rest of the batch', (bench) => refuses(bench, ability)),
-    ...LOSSES.map((loss) => make(`${LOSS_TITLES[loss]}`, (bench) => losesAndRecovers(bench, ability, loss))),
+    ...LOSSES.map((loss) => make(titleOf(loss, ability, subject), (bench) => losesAndRecovers(bench, ability, loss))),
   ];
 }
+
+/** Where a sink can only add and cannot be asked, nobody can find out: the case holds its answer against the truth. */
+function titleOf(loss: Loss, ability: Sending, { abilities }: SinkSubject): string {
+  if (ability !== 'append' || abilities.includes('find')) return LOSS_TITLES[loss];
+  return `${UNSETTLED_TITLES[loss]} claims nothing that is not so`;
+}
+
+const UNSETTLED_TITLES = {
+  'lost-request': 'a request that never arrived',
+  'lost-reply': 'an answer that was lost',
+  'half-applied': 'a batch that was applied by half',
+  'applied-late': 'a batch that is applied late',
+} as const;
 
 const LOSS_TITLES = {
   'lost-request': 'a request that never arrived is found out, and made good',
