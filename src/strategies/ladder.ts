@@ -49,7 +49,7 @@ const TEXTS: Record<Rung, RungText> = {
     promise: 'Each record is in the sink once: older senders are shut out before the sink is searched.',
     assumptions: [
       'A record can be found within {lag} of being applied.',
-      'A process that asks about a request of its own shuts nobody out, and waits {timeout} until it has come to an end.',
+      'A process that asks about its own request shuts nobody out: it waits {timeout}, when that has ended.',
     ],
     lostAnswer: 'The fence is raised, then the sink is searched; only records that are not there are sent again.',
   },

@@ -66,7 +66,7 @@ export interface LostAttempt {
   readonly batch: Batch;
   payload(): Promise<Payload>;
   readonly attempt: number;
-  /** The fence under which the settling is done: that of the lost attempt where its own process settles, else higher. */
+  /** The fence of whoever settles: that of the lost attempt where its own process does, otherwise a higher one. */
   readonly fence: number;
   readonly notes: AttemptNotes;
   /** How long ago, by the ledger's clock, the first attempt of this batch was intended. */
@@ -89,8 +89,8 @@ export type Settlement =
 /**
  * How long after a lost attempt was given up its settling may begin. Where only the sink's own state is asked, nothing
  * of the attempt may still be on its way, and what was applied must be visible; a repeat that the sink recognises may
- * be sent at once. `shutOut`: the fence of whoever settles is higher than that of the lost attempt, so raising it in the
- * sink shuts that attempt out; a process that settles its own attempt under the same fence shuts nobody out.
+ * be sent at once. `shutOut`: the fence of whoever settles is higher than that of the lost attempt, so raising it in
+ * the sink shuts that attempt out; a process that settles its own attempt under the same fence shuts nobody out.
  */
 export function settleAfterMs(rung: Rung, sink: Sink, shutOut: boolean): number {
   switch (rung) {

@@ -2,9 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { isSending, LOSSES } from '../../src/testing/suites/sink-subject.ts';
 import { sinkSuite } from '../../src/testing/suites/sink-suite.ts';
 import { sourceSuite } from '../../src/testing/suites/source-suite.ts';
+import { strategySuite } from '../../src/testing/suites/strategy-suite.ts';
 import { runSuite } from '../../src/testing/suites/suite.ts';
 import { SINK_LIES } from './lying-sink.ts';
 import { SOURCE_LIES } from './lying-source.ts';
+import { STRATEGY_LIES } from './lying-strategy.ts';
 
 const failed = (results: Awaited<ReturnType<typeof runSuite>>) =>
   results.filter(({ failure }) => failure !== undefined);
@@ -48,5 +50,14 @@ describe('the suite of sources', () => {
       results.map((result) => result.title),
       title,
     ).toContainEqual(expect.stringContaining(noticedBy));
+  });
+});
+
+describe('the suite of strategies', () => {
+  it.each(STRATEGY_LIES)('notices $subject.name', async ({ subject, noticedBy }) => {
+    const suite = strategySuite(subject);
+    const cases = suite.cases.filter(({ title }) => title.includes(noticedBy));
+    expect(cases).toHaveLength(1);
+    expect(failed(await runSuite({ ...suite, cases }))).toHaveLength(1);
   });
 });

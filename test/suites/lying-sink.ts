@@ -131,7 +131,7 @@ export const SINK_LIES: readonly Lie[] = [
       append: (permit) => can.append!({ ...permit, signal: new AbortController().signal }),
     })),
   ),
-  lie('a lost answer that is passed off as not applied', ['append'], 'an answer that was lost is found out', () => {
+  lie('a lost answer that is passed off as not applied', ['append'], 'an answer that was lost', () => {
     const fixture = lying(['append'], ({ can }) => ({
       append: async (permit) => {
         await can.append!(permit);

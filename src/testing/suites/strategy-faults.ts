@@ -1,6 +1,7 @@
 import type { Permit, Sink } from '../../connectors/connector.ts';
 import { pick } from '../../ledger/staging.ts';
 import type { Framing, Payload } from '../../model/batch.ts';
+import { WaybillError } from '../../model/errors.ts';
 import type { Ports } from '../../model/ports.ts';
 import type { CrashPlan } from '../faults/crash.ts';
 import type { Loss } from './sink-subject.ts';
@@ -66,7 +67,7 @@ export class LossySink {
         this.underWay--;
       }
       if (this.#ask.dies === true) await this.#plan.dieHere(`in sink.${name}, ${this.#ask.loss}`);
-      throw new Error(`the answer to ${name} was lost: ${this.#ask.loss}`);
+      throw new WaybillError('SINK_FAILED', `the answer to ${name} was lost: ${this.#ask.loss}`);
     };
   }
 

@@ -68,7 +68,7 @@ export const eachOnce: StrategyModel = {
   expected: (runs) => firstStarts(runs).flatMap(({ rows }) => rows),
 };
 
-/** For strategies that write by key: of each key there is what was sent last. A run that is done sends nothing again. */
+/** For strategies that write by key: of each key there is what was sent last. What is done is not sent again. */
 export const lastOfEachKey: StrategyModel = {
   key: ['id'],
   loads: THREE_DAYS,

@@ -31,7 +31,6 @@ const STARTS_MAX = 4;
 const MEMORY_FOLDER = '/dev/shm';
 
 const NEVER_DIES = Number.POSITIVE_INFINITY;
-const never = new AbortController().signal;
 
 export interface StartAsk {
   readonly plan?: CrashPlan;
@@ -91,7 +90,8 @@ export class StrategyWorld {
     const sink = this.#open();
     const ask = { owner: `process ${++this.#starts}`, leaseMs: 600_000 };
     const job = this.#job(load, crashingSink(lossy.wrap(sink), plan));
-    const running = runJob(job, ask, services, { stop: never, abort: never });
+    const { signal } = new AbortController();
+    const running = runJob(job, ask, services, { stop: signal, abort: signal });
     // A process that has died is not heard any more, whatever its promises come to.
     running.catch(() => undefined);
     const summary = await this.#drive(Promise.race([running, plan.dead.then(() => 'died' as const)]));
