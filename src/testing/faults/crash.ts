@@ -104,7 +104,11 @@ export function crashingStaging(staging: Staging, plan: CrashPlan): Staging {
 
 /** Dies before the request leaves, or after the sink has answered. */
 export function crashingSink(sink: Sink, plan: CrashPlan): Sink {
-  const can = crashing(sink.can, plan, 'sink', { job: (job) => crashing(job, plan, 'sink.job') });
+  // An ability is a method, or an object of methods like `job`.
+  const groups = Object.entries(sink.can).flatMap(([name, value]) =>
+    typeof value === 'object' ? [[name, (group: object) => crashing(group, plan, `sink.${name}`)] as const] : [],
+  );
+  const can = crashing(sink.can, plan, 'sink', Object.fromEntries(groups));
   return {
     ...sink,
     can: Object.fromEntries(Object.keys(sink.can).map((name) => [name, can[name as keyof typeof can]])),

@@ -13,7 +13,7 @@ export interface Load {
 
 /** What a strategy promises, as a function of what was run: small enough to be seen to be right. */
 export interface StrategyModel {
-  /** Fields that make up the key of a record; null where content stands for one. */
+  /** Fields that make up the key of a record; null where content stands for one, and then nothing may stay in doubt. */
   readonly key: readonly string[] | null;
   /** The source, in the order of time: at least three windows of a few rows each, so that every order can be tried. */
   readonly loads: readonly Load[];
