@@ -1,10 +1,10 @@
-import { describe, expect, it } from 'vitest';
+import { expect } from './expect.ts';
 import { Book, delivered, keyOf, refusedWith, type UnderTest, verdict } from './ledger-fixture.ts';
 
 const UNREADABLE = { lane: 'api', row: 9, state: 'refused', code: 'JSON_INVALID', message: 'not JSON' } as const;
 
 /** What a later reading of a window does to the earlier ones. */
-export function readingCases({ ledger }: UnderTest): void {
+export function readingCases({ ledger, describe, it }: UnderTest): void {
   const leaveOut = async (book: Book): Promise<void> => {
     const counts = [{ lane: 'api', read: 1, same: 0, changed: 0, duplicates: 0 }];
     const rest = { generation: book.generation, batches: [], unbatched: [UNREADABLE], counts, rows: 1 };
