@@ -1,11 +1,11 @@
 import { Buffer } from 'node:buffer';
-import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { WaybillError } from '../model/errors.ts';
+import type { Disk, DiskFile } from './disk.ts';
 import type { Journal, JournalEntry } from './journal.ts';
 import type { AttemptRef } from './ledger.ts';
+import { realDisk } from './real-disk.ts';
 
 /**
  * The journal as a file of lines, `<length> <crc32> <json>`, that any number of processes of one machine append to.
@@ -15,9 +15,12 @@ import type { AttemptRef } from './ledger.ts';
  * after each `fsync` whether its file still has its name, and writes again when it has not. So whoever renames either
  * sees a neighbour's line, or that neighbour sees the renaming. A line that was written twice is an answer
  * that the ledger hears twice, which changes nothing.
+ *
+ * A file that could not be written or synced is renamed in the same way and never written again: after an error of
+ * `fsync` nobody knows which pages are on the disk, and the next one would say that all is well.
  */
-export function fileJournal(path: string): Journal {
-  return new FileJournal(resolve(path));
+export function fileJournal(path: string, disk: Disk = realDisk): Journal {
+  return new FileJournal(resolve(path), disk);
 }
 
 type Line =
@@ -35,11 +38,15 @@ class FileJournal implements Journal {
   /** Lines that wait for the flush that is under way; they share the next `fsync`. */
   #waiting: Waiting[] = [];
   #flushing: Promise<void> | undefined;
-  #file: FileHandle | undefined;
+  #file: DiskFile | undefined;
+  /** The file that has the name now failed under the hands of this process. */
+  #spoilt = false;
   #compacting: Promise<void> = Promise.resolve();
+  readonly #disk: Disk;
 
-  constructor(path: string) {
+  constructor(path: string, disk: Disk) {
     this.#path = path;
+    this.#disk = disk;
   }
 
   write(entry: JournalEntry): Promise<void> {
@@ -55,9 +62,9 @@ class FileJournal implements Journal {
 
   async entries(): Promise<readonly JournalEntry[]> {
     // The present file first: if a neighbour renames it now, its lines are met a second time, and not missed.
-    const present = await readLines(this.#path);
+    const present = await readLines(this.#disk, this.#path);
     const open = new Map<string, JournalEntry>();
-    for (const path of await this.#retired()) play(open, await readLines(path));
+    for (const path of await this.#retired()) play(open, await readLines(this.#disk, path));
     play(open, present);
     return [...open.values()];
   }
@@ -96,35 +103,58 @@ class FileJournal implements Journal {
 
   async #append(bytes: Buffer): Promise<void> {
     for (;;) {
-      this.#file ??= await openForAppend(this.#path);
+      if (this.#spoilt) await this.#setAside();
+      this.#file ??= await openForAppend(this.#disk, this.#path);
       const file = this.#file;
-      const { bytesWritten } = await file.write(bytes);
-      if (bytesWritten < bytes.length) {
-        throw new WaybillError('JOURNAL_WRITE', `only ${bytesWritten} of ${bytes.length} bytes were written`);
-      }
-      await file.sync();
-      if (await hasName(file, this.#path)) return;
+      await this.#write(file, bytes);
+      if ((await file.identity()) === (await this.#disk.identity(this.#path))) return;
       this.#file = undefined;
       await file.close();
     }
   }
 
-  async #compact(): Promise<void> {
-    if ((await this.entries()).length > 0) return;
+  async #write(file: DiskFile, bytes: Uint8Array): Promise<void> {
+    try {
+      const { bytesWritten } = await file.write(bytes, 0, bytes.length);
+      if (bytesWritten < bytes.length) {
+        throw new WaybillError('JOURNAL_WRITE', `only ${bytesWritten} of ${bytes.length} bytes were written`);
+      }
+      await file.sync();
+    } catch (error) {
+      this.#spoilt = true;
+      throw error;
+    }
+  }
+
+  async #setAside(): Promise<void> {
+    await this.#retire();
+    const file = this.#file;
+    this.#file = undefined;
+    this.#spoilt = false;
+    await file?.close();
+  }
+
+  /** False when there is no file to be renamed. */
+  async #retire(): Promise<boolean> {
     const last = (await this.#retired()).at(-1);
     const number = last === undefined ? 1 : numberOf(last) + 1;
     // The process id keeps two processes that retire at once from renaming onto the same name.
-    if (!(await moved(this.#path, `${this.#path}.${number}.${process.pid}.old`))) return;
+    return await moved(this.#disk, this.#path, `${this.#path}.${number}.${process.pid}.old`);
+  }
+
+  async #compact(): Promise<void> {
+    if ((await this.entries()).length > 0) return;
+    if (!(await this.#retire())) return;
     // Read again under the new name: a neighbour's line may have come between the last look and the renaming.
     const retired = await this.#retired();
     if ((await this.entries()).length > 0) return;
-    for (const path of retired) await rm(path, { force: true });
+    for (const path of retired) await this.#disk.remove(path);
   }
 
   /** Files that were renamed and still held something, oldest first. */
   async #retired(): Promise<readonly string[]> {
     const [folder, name] = [dirname(this.#path), `${basename(this.#path)}.`];
-    const names = await readdir(folder).catch(absent<string[]>([]));
+    const names = await this.#disk.list(folder).catch(absent<readonly string[]>([]));
     return names
       .filter((one) => one.startsWith(name) && /^[0-9]+\.[0-9]+\.old$/.test(one.slice(name.length)))
       .sort((a, b) => numberOf(a) - numberOf(b))
@@ -151,26 +181,25 @@ function strikeOut(open: Map<string, JournalEntry>, ref: AttemptRef & { readonly
   }
 }
 
-async function openForAppend(path: string): Promise<FileHandle> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const file = await open(path, constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY, 0o600);
-  const folder = await open(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY);
+async function openForAppend(disk: Disk, path: string): Promise<DiskFile> {
+  const folder = dirname(path);
+  const first = await disk.makeFolder(folder);
+  const file = await disk.open(path, 'append');
   try {
-    await folder.sync();
-  } finally {
-    await folder.close();
+    // A name lies in the folder above. The folder itself may be new, too, made by a process that did not live to sync.
+    const topmost = Math.min(first?.length ?? folder.length, folder.length);
+    await disk.syncFolder(folder);
+    for (let at = folder; at.length >= topmost; at = dirname(at)) await disk.syncFolder(dirname(at));
+    return file;
+  } catch (error) {
+    await file.close();
+    throw error;
   }
-  return file;
 }
 
-async function hasName(file: FileHandle, path: string): Promise<boolean> {
-  const [mine, named] = [await file.stat(), await stat(path).catch(absent(undefined))];
-  return named !== undefined && mine.ino === named.ino && mine.dev === named.dev;
-}
-
-async function moved(from: string, to: string): Promise<boolean> {
+async function moved(disk: Disk, from: string, to: string): Promise<boolean> {
   try {
-    await rename(from, to);
+    await disk.rename(from, to);
     return true;
   } catch (error) {
     return absent(false)(error);
@@ -194,12 +223,13 @@ function encodeLine(line: Line): string {
   return `\n${size.toString(16).padStart(8, '0')} ${crc32(json).toString(16).padStart(8, '0')} ${json}\n`;
 }
 
-async function readLines(path: string): Promise<readonly Line[]> {
-  const bytes = await readFile(path).catch(absent(Buffer.alloc(0)));
+async function readLines(disk: Disk, path: string): Promise<readonly Line[]> {
+  const found = await disk.readFile(path).catch(absent(new Uint8Array()));
+  const bytes = Buffer.from(found.buffer, found.byteOffset, found.byteLength);
   const lines: Line[] = [];
   for (let start = 0; start < bytes.length; ) {
-    const found = bytes.indexOf(10, start);
-    const end = found === -1 ? bytes.length : found;
+    const newline = bytes.indexOf(10, start);
+    const end = newline === -1 ? bytes.length : newline;
     const line = decodeLine(bytes.subarray(start, end));
     if (line !== undefined) lines.push(line);
     start = end + 1;

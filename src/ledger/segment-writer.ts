@@ -1,8 +1,7 @@
 import { Buffer } from 'node:buffer';
-import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { WaybillError } from '../model/errors.ts';
+import type { Disk, DiskFile } from './disk.ts';
 import type { StagedAt } from './ledger.ts';
 import { batchBlock } from './segment.ts';
 import type { StagedDraft, StagingWriter } from './staging.ts';
@@ -10,6 +9,7 @@ import type { StagedDraft, StagingWriter } from './staging.ts';
 const WRITE_BUFFER_BYTES = 1024 * 1024;
 
 export interface WriterPlace {
+  readonly disk: Disk;
   readonly root: string;
   /** `r<run>/<lane>`, below `root`. */
   readonly folder: string;
@@ -19,7 +19,7 @@ export interface WriterPlace {
 
 interface OpenSegment {
   readonly name: string;
-  readonly file: FileHandle;
+  readonly file: DiskFile;
   /** Bytes handed to the writer, buffered ones included. */
   size: number;
 }
@@ -105,7 +105,7 @@ export class SegmentWriter implements StagingWriter {
       const name = `${this.#place.folder}/${this.#lastNumber}.seg`;
       try {
         this.#place.writing.add(name);
-        const file = await open(join(this.#place.root, name), 'wx', 0o600);
+        const file = await this.#place.disk.open(join(this.#place.root, name), 'new');
         this.#foldersToSync.add(folder);
         return { name, file, size: 0 };
       } catch (error) {
@@ -118,14 +118,14 @@ export class SegmentWriter implements StagingWriter {
 
   /** Makes the folder, and returns the highest segment number in it. */
   async #prepareFolder(folder: string): Promise<number> {
-    const first = await mkdir(folder, { recursive: true, mode: 0o700 });
+    const first = await this.#place.disk.makeFolder(folder);
     if (first !== undefined) {
       // A new folder's name lies in its parent, so every parent down the path has to be synced.
       for (let at = folder; at.length >= first.length; at = dirname(at)) this.#foldersToSync.add(dirname(at));
     }
-    // A process that crashed may have made these two and not lived to sync them.
-    this.#foldersToSync.add(dirname(folder)).add(this.#place.root);
-    const numbers = (await readdir(folder)).map((name) => Number.parseInt(name, 10)).filter(Number.isSafeInteger);
+    // A process that crashed may have made these and not lived to sync them.
+    for (const one of [dirname(folder), this.#place.root, dirname(this.#place.root)]) this.#foldersToSync.add(one);
+    const numbers = (await this.#place.disk.list(folder)).map((name) => Number.parseInt(name, 10)).filter(Number.isSafeInteger);
     return Math.max(0, ...numbers);
   }
 
@@ -154,24 +154,15 @@ export class SegmentWriter implements StagingWriter {
       if (this.#dirty) await this.#segment.file.datasync();
       this.#dirty = false;
     }
-    for (const folder of this.#foldersToSync) await syncFolder(folder);
+    for (const folder of this.#foldersToSync) await this.#place.disk.syncFolder(folder);
     this.#foldersToSync.clear();
   }
 }
 
-async function writeFully(file: FileHandle, bytes: Uint8Array): Promise<void> {
+async function writeFully(file: DiskFile, bytes: Uint8Array): Promise<void> {
   for (let done = 0; done < bytes.length; ) {
     const { bytesWritten } = await file.write(bytes, done, bytes.length - done);
     done += bytesWritten;
-  }
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }
 

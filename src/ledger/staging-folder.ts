@@ -1,13 +1,13 @@
 import { Buffer } from 'node:buffer';
 import { createHash } from 'node:crypto';
-import { closeSync, constants, openSync, readSync } from 'node:fs';
-import { readdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { DIGEST_BYTES } from '../model/chunk.ts';
 import { WaybillError } from '../model/errors.ts';
 import { type RunId, showRun } from '../model/ids.ts';
+import type { Disk, DiskNow } from './disk.ts';
 import type { StagedAt } from './ledger.ts';
+import { realDisk } from './real-disk.ts';
 import {
   HEADER_BYTES_MAX,
   HEADER_READ_BYTES,
@@ -37,6 +37,8 @@ interface ReadAhead {
 export interface FolderStagingOptions {
   /** A segment that has reached this size gets no further batch. */
   readonly segmentBytes?: number;
+  /** That of this machine when absent. */
+  readonly disk?: Disk;
 }
 
 /**
@@ -44,26 +46,35 @@ export interface FolderStagingOptions {
  * process and never opened again for writing: what a crash left half-written at its end stays there, unreferenced.
  */
 export function folderStaging(root: string, options: FolderStagingOptions = {}): Staging {
-  return new FolderStaging(resolve(root), options.segmentBytes ?? SEGMENT_BYTES);
+  return new FolderStaging(resolve(root), options.segmentBytes ?? SEGMENT_BYTES, options.disk ?? realDisk);
 }
 
 class FolderStaging implements Staging {
   readonly place: string;
   readonly #segmentBytes: number;
-  readonly #files = new OpenFiles();
+  readonly #disk: Disk;
+  readonly #files: OpenFiles;
   /** Segments that a writer of this process holds: the ledger may not know of them yet, and a sweep spares them. */
   readonly #writing = new Set<string>();
 
   #ahead: ReadAhead | undefined;
 
-  constructor(place: string, segmentBytes: number) {
+  constructor(place: string, segmentBytes: number, disk: Disk) {
     this.place = place;
     this.#segmentBytes = segmentBytes;
+    this.#disk = disk;
+    this.#files = new OpenFiles(disk);
   }
 
   writer(run: RunId, lane: string): StagingWriter {
     const folder = `${showRun(run)}/${laneFolder(lane)}`;
-    return new SegmentWriter({ root: this.place, folder, segmentBytes: this.#segmentBytes, writing: this.#writing });
+    return new SegmentWriter({
+      disk: this.#disk,
+      root: this.place,
+      folder,
+      segmentBytes: this.#segmentBytes,
+      writing: this.#writing,
+    });
   }
 
   // Reads block the event loop on purpose: the bytes were written moments ago and lie in the page cache, where a
@@ -98,12 +109,12 @@ class FolderStaging implements Staging {
   async sweep(run: RunId, kept: ReadonlySet<string>): Promise<number> {
     const folder = showRun(run);
     let removed = 0;
-    for (const lane of await list(join(this.place, folder))) {
-      for (const file of await list(join(this.place, folder, lane))) {
+    for (const lane of await list(this.#disk, join(this.place, folder))) {
+      for (const file of await list(this.#disk, join(this.place, folder, lane))) {
         const segment = `${folder}/${lane}/${file}`;
         if (!SEGMENT_NAME.test(segment) || kept.has(segment) || this.#writing.has(segment)) continue;
         this.#files.forget(segment);
-        await rm(join(this.place, segment), { force: true });
+        await this.#disk.remove(join(this.place, segment));
         removed += 1;
       }
     }
@@ -132,7 +143,7 @@ class FolderStaging implements Staging {
       throw corrupt(at, `${JSON.stringify(at.segment)} is not the name of a segment`);
     }
     try {
-      return preadFully(this.#files.fd(at.segment, join(this.place, at.segment)), offset, size);
+      return preadFully(this.#disk, this.#files.fd(at.segment, join(this.place, at.segment)), offset, size);
     } catch (error) {
       throw readError(at, this.place, error);
     }
@@ -163,11 +174,16 @@ class FolderStaging implements Staging {
 
 /** File descriptors for reading, the least recently used one closed first. */
 class OpenFiles {
+  readonly #disk: DiskNow;
   readonly #open = new Map<string, number>();
+
+  constructor(disk: DiskNow) {
+    this.#disk = disk;
+  }
 
   fd(segment: string, path: string): number {
     const known = this.#open.get(segment);
-    const fd = known ?? openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+    const fd = known ?? this.#disk.openNow(path);
     this.#open.delete(segment);
     this.#open.set(segment, fd);
     const [oldest] = this.#open.keys();
@@ -179,24 +195,24 @@ class OpenFiles {
     const fd = this.#open.get(segment);
     if (fd === undefined) return;
     this.#open.delete(segment);
-    closeSync(fd);
+    this.#disk.closeNow(fd);
   }
 }
 
-function preadFully(fd: number, offset: number, size: number): Uint8Array {
+function preadFully(disk: DiskNow, fd: number, offset: number, size: number): Uint8Array {
   const bytes = new Uint8Array(Buffer.allocUnsafeSlow(size).buffer);
   let done = 0;
   while (done < size) {
-    const got = readSync(fd, bytes, done, size - done, offset + done);
+    const got = disk.readNow(fd, bytes, done, size - done, offset + done);
     if (got === 0) break;
     done += got;
   }
   return bytes.subarray(0, done);
 }
 
-async function list(folder: string): Promise<readonly string[]> {
+async function list(disk: Disk, folder: string): Promise<readonly string[]> {
   try {
-    return await readdir(folder);
+    return await disk.list(folder);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code === 'ENOENT' || code === 'ENOTDIR') return [];

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, existsSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import Database from 'better-sqlite3';
 import { WaybillError } from '../../model/errors.ts';
+import type { DiskNow } from '../disk.ts';
 import type { LedgerIdentity } from '../ledger.ts';
 import type { Cell } from '../row-digest.ts';
+import { betterSqlite, type Connection, type Driver } from './connection.ts';
 import { corrupt, ledgerError } from './failure.ts';
 import { MIGRATIONS, SCHEMA_VERSION } from './migrations/all.ts';
 import { query, Store, table } from './store.ts';
@@ -30,14 +30,18 @@ const META_OF = query(META, 'WHERE name = ?');
 export const UNSEEDED = new Uint8Array(16);
 
 /** Makes the file, its folder and its schema where they are missing. Throws as `openFile`. */
-export function createFile(path: string, id: string): void {
+export function createFile(path: string, id: string, driver: Driver = betterSqlite): void {
   guarded(path, 'creating the ledger', () => {
-    makeFolder(dirname(path));
+    makeFolder(driver.disk, dirname(path));
     // Made here, since SQLite would make it readable to others; its side files then get the same mode.
-    closeSync(openSync(path, 'a', 0o600));
-    const db = connect(path, { readonly: false });
+    driver.disk.makeFileNow(path);
+    const db = connect(path, { readonly: false, driver });
     try {
-      if (isEmpty(db)) initialise(db, id);
+      if (isEmpty(db)) {
+        // SQLite syncs the folder of its files, and not that folder's own name; `makeFolder` may not have lived to.
+        driver.disk.syncFolderNow(dirname(dirname(path)));
+        initialise(db, id);
+      }
     } finally {
       db.close();
     }
@@ -45,14 +49,24 @@ export function createFile(path: string, id: string): void {
 }
 
 /** With its parents; Node's own way of doing that never returns where a parent cannot be made, as below /proc. */
-function makeFolder(folder: string): void {
-  if (existsSync(folder)) return;
-  if (dirname(folder) !== folder) makeFolder(dirname(folder));
+function makeFolder(disk: DiskNow, folder: string): void {
+  if (isThere(disk, folder)) return;
+  if (dirname(folder) !== folder) makeFolder(disk, dirname(folder));
   try {
-    mkdirSync(folder, { mode: 0o700 });
+    disk.makeFolderNow(folder);
   } catch (error) {
     // Another process may have been faster.
-    if (!existsSync(folder)) throw error;
+    if (!isThere(disk, folder)) throw error;
+  }
+  disk.syncFolderNow(dirname(folder));
+}
+
+function isThere(disk: DiskNow, path: string): boolean {
+  try {
+    return disk.sizeNow(path) !== undefined;
+  } catch {
+    // What cannot be looked at, below a file say, cannot be made either; making it says why.
+    return false;
   }
 }
 
@@ -60,7 +74,7 @@ function makeFolder(folder: string): void {
  * With EXTRA, which also syncs the folder when the journal is removed: under FULL, the rollback journal of the switch
  * to WAL can come back after a power cut and take the ledger's first commits with it.
  */
-function initialise(db: Database.Database, id: string): void {
+function initialise(db: Connection, id: string): void {
   db.pragma('synchronous = EXTRA');
   db.pragma(`page_size = ${PAGE_BYTES}`);
   db.exec('BEGIN IMMEDIATE');
@@ -82,11 +96,12 @@ function initialise(db: Database.Database, id: string): void {
  * Opens a ledger that is there. LEDGER_MISSING, LEDGER_NEWER, LEDGER_CORRUPT (no ledger, damaged, or changed by
  * somebody else), LEDGER_WRITE (cannot be opened or written), LEDGER_BUSY.
  */
-export function openFile(path: string, options: { readonly?: boolean } = {}): LedgerFile {
+export function openFile(path: string, options: { readonly?: boolean; driver?: Driver } = {}): LedgerFile {
   return guarded(path, 'opening the ledger', () => {
-    const size = sizeOf(path);
+    const driver = options.driver ?? betterSqlite;
+    const size = sizeOf(driver.disk, path);
     const readonly = options.readonly === true;
-    const db = connect(path, { readonly });
+    const db = connect(path, { readonly, driver });
     try {
       if (size === 0 || isEmpty(db)) throw missing(path);
       if (db.pragma('application_id', { simple: true }) !== APPLICATION_ID)
@@ -104,8 +119,8 @@ export function openFile(path: string, options: { readonly?: boolean } = {}): Le
   });
 }
 
-function connect(path: string, options: { readonly: boolean }): Database.Database {
-  const db = new Database(path, { readonly: options.readonly, fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
+function connect(path: string, options: { readonly: boolean; driver: Driver }): Connection {
+  const db = options.driver.connect(path, { readonly: options.readonly, timeoutMs: BUSY_TIMEOUT_MS });
   db.pragma('cell_size_check = ON');
   db.pragma('trusted_schema = OFF');
   // Four MiB of pages: batches are written once and read by place, so more of them would only take room.
@@ -120,7 +135,7 @@ function connect(path: string, options: { readonly: boolean }): Database.Databas
 }
 
 /** `initialise` may have been cut short just before the switch, which needs EXTRA whenever it is made. */
-function requireWal(db: Database.Database): void {
+function requireWal(db: Connection): void {
   if (db.pragma('journal_mode', { simple: true }) === 'wal') return;
   db.pragma('synchronous = EXTRA');
   const mode = db.pragma('journal_mode = WAL', { simple: true });
@@ -137,18 +152,18 @@ function requireWal(db: Database.Database): void {
 }
 
 /** No page at all. A file without tables may be a ledger whose first page is damaged: nothing is made in its place. */
-const isEmpty = (db: Database.Database): boolean => db.pragma('page_count', { simple: true }) === 0;
+const isEmpty = (db: Connection): boolean => db.pragma('page_count', { simple: true }) === 0;
 
-function sizeOf(path: string): number {
-  const stat = statSync(path, { throwIfNoEntry: false });
-  if (stat === undefined) throw missing(path);
-  return stat.size;
+function sizeOf(disk: DiskNow, path: string): number {
+  const size = disk.sizeNow(path);
+  if (size === undefined) throw missing(path);
+  return size;
 }
 
 const missing = (path: string): WaybillError =>
   new WaybillError('LEDGER_MISSING', `there is no ledger at ${path}`, { ids: { path } });
 
-function readIdentity(db: Database.Database, path: string): LedgerIdentity {
+function readIdentity(db: Connection, path: string): LedgerIdentity {
   const meta = new Store(db, path, UNSEEDED);
   const value = (name: string): Cell => {
     const cells = meta.one(META_OF, name);
@@ -181,7 +196,7 @@ const schemaPrint = (meta: Store): number =>
       .flat(),
   );
 
-function checkPages(db: Database.Database, path: string): void {
+function checkPages(db: Connection, path: string): void {
   const lines = db.prepare('PRAGMA quick_check(5)').pluck().all() as string[];
   if (lines.length === 1 && lines[0] === 'ok') return;
   throw corrupt(path, lines.join('; '));

@@ -1,5 +1,5 @@
-import type Database from 'better-sqlite3';
 import { type Cell, RowDigest } from '../row-digest.ts';
+import type { Connection, Prepared } from './connection.ts';
 import { corrupt } from './failure.ts';
 
 /**
@@ -52,19 +52,19 @@ export const lastIdEver = (of: string): string =>
      coalesce((SELECT seq FROM sqlite_sequence WHERE name = '${of}'), 0))`;
 
 export type Param = number | string | Uint8Array | null;
-type Statement = Database.Statement<Param[], Cell[]>;
+type Statement = Prepared<Param[], Cell[]>;
 
 /**
  * One connection: prepared statements, and rows that are signed when written and checked whenever they are read.
  * Everything throws LEDGER_CORRUPT with table and row when a digest does not fit.
  */
 export class Store {
-  readonly db: Database.Database;
+  readonly db: Connection;
   readonly place: string;
   readonly #digest: RowDigest;
   readonly #statements = new Map<Query | string, Statement>();
 
-  constructor(db: Database.Database, place: string, seed: Uint8Array) {
+  constructor(db: Connection, place: string, seed: Uint8Array) {
     this.db = db;
     this.place = place;
     this.#digest = new RowDigest(seed);
