@@ -1,4 +1,3 @@
-import Database from 'better-sqlite3';
 import type { ErrorCode } from '../../model/error-codes.ts';
 import { WaybillError } from '../../model/errors.ts';
 
@@ -77,9 +76,10 @@ export function ledgerError(error: unknown, place: string, doing: string): Waybi
 }
 
 function codeOf(error: unknown): string | undefined {
-  if (error instanceof Database.SqliteError) return error.code;
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  return typeof code === 'string' && /^E[A-Z]+$/.test(code) ? code : undefined;
+  if (typeof code !== 'string') return undefined;
+  // By its name: what opens the file is not always the same driver.
+  return (error as Error).name === 'SqliteError' || /^E[A-Z]+$/.test(code) ? code : undefined;
 }
 
 export function corrupt(place: string, what: string, ids: Readonly<Record<string, unknown>> = {}): WaybillError {

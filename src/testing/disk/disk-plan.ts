@@ -1,0 +1,100 @@
+/** What a disk can be asked. The first line changes something; the second only looks. */
+export type CallKind =
+  | ('write' | 'truncate' | 'sync' | 'sync-folder' | 'make' | 'rename' | 'remove')
+  | ('open' | 'read' | 'list' | 'stat');
+
+const CHANGING: ReadonlySet<CallKind> = new Set([
+  'write',
+  'truncate',
+  'sync',
+  'sync-folder',
+  'make',
+  'rename',
+  'remove',
+] satisfies CallKind[]);
+
+export type Refusal = 'EIO' | 'ENOSPC' | 'short';
+
+export interface DiskPlanOptions {
+  /** The power goes at this call that changes something, before it has any effect; 1-based. */
+  readonly cutAt?: number;
+  /** This call, 1-based and looking ones included, is refused; `short` writes half of what it was given. */
+  readonly refuse?: { readonly at: number; readonly how: Refusal };
+  /** A disk that lies, or a program that leaves a sync out: the call returns and nothing is durable. For canaries. */
+  readonly skip?: (kind: 'sync' | 'sync-folder', path: string) => boolean;
+}
+
+/** Resolves never: what a process that is gone waits for. */
+export const NEVER = new Promise<never>(() => undefined);
+
+/** When a disk says no, and when it loses power. Counts every call. */
+export class DiskPlan {
+  readonly #options: DiskPlanOptions;
+  readonly #end: Promise<void>;
+  #resolve!: () => void;
+  #calls = 0;
+  #changes = 0;
+  #ended: string | undefined;
+  /** What was asked when the power went, or when the call was refused. */
+  where = 'nowhere';
+
+  constructor(options: DiskPlanOptions = {}) {
+    this.#options = options;
+    this.#end = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+  }
+
+  /** Resolves when there is nobody left who could be answered. */
+  get over(): Promise<void> {
+    return this.#end;
+  }
+
+  get ended(): boolean {
+    return this.#ended !== undefined;
+  }
+
+  get calls(): number {
+    return this.#calls;
+  }
+
+  /** How many calls there were that change something. */
+  get changes(): number {
+    return this.#changes;
+  }
+
+  /** Has the call that is to be refused been met? */
+  get refused(): boolean {
+    return this.where !== 'nowhere';
+  }
+
+  end(why: string): void {
+    this.#ended ??= why;
+    this.#resolve();
+  }
+
+  /** `short` when this write is to be cut short. Throws what the plan has in store for this call. */
+  call(kind: CallKind, path: string): 'short' | undefined {
+    if (this.#ended !== undefined) throw refusal('EIO', kind, path, this.#ended);
+    this.#calls++;
+    if (CHANGING.has(kind)) this.#changes++;
+    if (CHANGING.has(kind) && this.#changes === this.#options.cutAt) {
+      this.where = `${kind} ${path}`;
+      this.end('the power is off');
+      throw refusal('EIO', kind, path, 'the power is off');
+    }
+    const { refuse } = this.#options;
+    if (refuse?.at !== this.#calls) return undefined;
+    this.where = `${kind} ${path}`;
+    if (refuse.how === 'short' && kind === 'write') return 'short';
+    throw refusal(refuse.how === 'short' ? 'EIO' : refuse.how, kind, path, 'as the plan says');
+  }
+
+  skips(kind: 'sync' | 'sync-folder', path: string): boolean {
+    return this.#options.skip?.(kind, path) === true;
+  }
+}
+
+function refusal(code: 'EIO' | 'ENOSPC', kind: CallKind, path: string, why: string): Error {
+  return Object.assign(new Error(`${code}: ${kind} '${path}': ${why}`), { code, syscall: kind, path });
+}

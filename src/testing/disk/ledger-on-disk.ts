@@ -1,0 +1,58 @@
+import type { Ledger } from '../../ledger/ledger.ts';
+import type { Connection } from '../../ledger/sqlite/connection.ts';
+import { createFile, openFile } from '../../ledger/sqlite/ledger-file.ts';
+import { LocalWriter } from '../../ledger/sqlite/local-writer.ts';
+import { SqliteReader } from '../../ledger/sqlite/reader.ts';
+import { SqliteLedger } from '../../ledger/sqlite/sqlite-ledger.ts';
+import { Store } from '../../ledger/sqlite/store.ts';
+import { Writer } from '../../ledger/sqlite/writer.ts';
+import type { Clock } from '../../model/ports.ts';
+import type { SimDisk } from './sim-disk.ts';
+import { wasmDriver } from './wasm-connection.ts';
+import type { WasmSqlite } from './wasm-sqlite.ts';
+
+export interface LedgerOnDisk {
+  readonly ledger: Ledger;
+  /** Lets go of the memory without touching the disk: the process is gone. */
+  drop(): void;
+}
+
+/**
+ * The ledger as it is, with its schema, verbs and questions, on a simulated disk. Questions share the writer's
+ * connection, since that has the file for itself; a question never runs within a transaction of the writer.
+ */
+export function openLedgerOn(
+  sqlite: WasmSqlite,
+  disk: SimDisk,
+  options: { readonly path: string; readonly ports: Clock & { id(): string } },
+): LedgerOnDisk {
+  const { path, ports } = options;
+  const driver = wasmDriver(sqlite, disk);
+  createFile(path, ports.id(), driver);
+  const { store, identity } = openFile(path, { driver });
+  const borrowed = new Store(borrow(store.db), path, identity.seed);
+  const reader = new SqliteReader(borrowed, identity.id);
+  const writer = new LocalWriter(new Writer(store, identity.id), path);
+  return {
+    ledger: new SqliteLedger({ identity, reader, writer, ports }),
+    drop: () => {
+      store.db.close();
+      sqlite.forget(disk);
+    },
+  };
+}
+
+/** The same connection, which this holder cannot close. */
+const borrow = (db: Connection): Connection => ({
+  name: db.name,
+  get open() {
+    return db.open;
+  },
+  get inTransaction() {
+    return db.inTransaction;
+  },
+  prepare: (sql) => db.prepare(sql),
+  pragma: (text, options) => db.pragma(text, options),
+  exec: (sql) => db.exec(sql),
+  close: () => undefined,
+});
