@@ -15,9 +15,16 @@ const CHANGING: ReadonlySet<CallKind> = new Set([
 
 export type Refusal = 'EIO' | 'ENOSPC' | 'short';
 
+export interface Cut {
+  /** 1-based. */
+  readonly at: number;
+  /** Only calls whose name and path fit are counted; all of them when absent. */
+  readonly of?: RegExp;
+}
+
 export interface DiskPlanOptions {
-  /** The power goes at this call that changes something, before it has any effect; 1-based. */
-  readonly cutAt?: number;
+  /** The power goes at this call that changes something, before it has any effect. */
+  readonly cut?: Cut;
   /** This call, 1-based and looking ones included, is refused; `short` writes half of what it was given. */
   readonly refuse?: { readonly at: number; readonly how: Refusal };
   /** A disk that lies, or a program that leaves a sync out: the call returns and nothing is durable. For canaries. */
@@ -34,6 +41,8 @@ export class DiskPlan {
   #resolve!: () => void;
   #calls = 0;
   #changes = 0;
+  /** Of those that the cut counts. */
+  #counted = 0;
   #ended: string | undefined;
   /** What was asked when the power went, or when the call was refused. */
   where = 'nowhere';
@@ -77,8 +86,7 @@ export class DiskPlan {
   call(kind: CallKind, path: string): 'short' | undefined {
     if (this.#ended !== undefined) throw refusal('EIO', kind, path, this.#ended);
     this.#calls++;
-    if (CHANGING.has(kind)) this.#changes++;
-    if (CHANGING.has(kind) && this.#changes === this.#options.cutAt) {
+    if (CHANGING.has(kind) && this.#isCut(`${kind} ${path}`)) {
       this.where = `${kind} ${path}`;
       this.end('the power is off');
       throw refusal('EIO', kind, path, 'the power is off');
@@ -88,6 +96,14 @@ export class DiskPlan {
     this.where = `${kind} ${path}`;
     if (refuse.how === 'short' && kind === 'write') return 'short';
     throw refusal(refuse.how === 'short' ? 'EIO' : refuse.how, kind, path, 'as the plan says');
+  }
+
+  #isCut(what: string): boolean {
+    this.#changes++;
+    const { cut } = this.#options;
+    if (cut === undefined || cut.of?.test(what) === false) return false;
+    this.#counted++;
+    return this.#counted === cut.at;
   }
 
   skips(kind: 'sync' | 'sync-folder', path: string): boolean {

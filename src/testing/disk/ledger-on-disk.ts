@@ -11,6 +11,15 @@ import type { SimDisk } from './sim-disk.ts';
 import { wasmDriver } from './wasm-connection.ts';
 import type { WasmSqlite } from './wasm-sqlite.ts';
 
+export interface OpenOnDisk {
+  readonly path: string;
+  readonly ports: Clock & { id(): string };
+  /** After how many pages the log is folded into the file; as in production when absent. */
+  readonly checkpointPages?: number;
+  /** A pragma to be taken instead of one of the ledger's; for planted mistakes. */
+  readonly pragma?: (text: string) => string;
+}
+
 export interface LedgerOnDisk {
   readonly ledger: Ledger;
   /** Lets go of the memory without touching the disk: the process is gone. */
@@ -24,12 +33,13 @@ export interface LedgerOnDisk {
 export function openLedgerOn(
   sqlite: WasmSqlite,
   disk: SimDisk,
-  options: { readonly path: string; readonly ports: Clock & { id(): string } },
+  options: OpenOnDisk,
 ): LedgerOnDisk {
   const { path, ports } = options;
-  const driver = wasmDriver(sqlite, disk);
+  const driver = wasmDriver(sqlite, disk, options.pragma);
   createFile(path, ports.id(), driver);
   const { store, identity } = openFile(path, { driver });
+  if (options.checkpointPages !== undefined) store.db.pragma(`wal_autocheckpoint = ${options.checkpointPages}`);
   const borrowed = new Store(borrow(store.db), path, identity.seed);
   const reader = new SqliteReader(borrowed, identity.id);
   const writer = new LocalWriter(new Writer(store, identity.id), path);

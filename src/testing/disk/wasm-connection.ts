@@ -39,8 +39,8 @@ const CODES: Readonly<Record<number, string>> = {
 type Value = number | string | Uint8Array | null;
 
 /** Opens ledgers on a simulated disk. One connection at a time may have a ledger open. */
-export function wasmDriver(sqlite: WasmSqlite, disk: SimDisk): Driver {
-  return { disk, connect: (path) => new WasmConnection(sqlite, disk, path) };
+export function wasmDriver(sqlite: WasmSqlite, disk: SimDisk, pragma = (text: string): string => text): Driver {
+  return { disk, connect: (path) => new WasmConnection(sqlite, disk, { path, pragma }) };
 }
 
 /** As much of a connection as the ledger uses, on SQLite in WebAssembly. */
@@ -50,10 +50,13 @@ export class WasmConnection implements Connection {
   readonly #module: SqliteModule;
   readonly #statements = new Set<WasmStatement>();
   readonly #db: number;
+  readonly #pragma: (text: string) => string;
   #open = true;
 
-  constructor(sqlite: WasmSqlite, disk: SimDisk, path: string) {
+  constructor(sqlite: WasmSqlite, disk: SimDisk, at: { path: string; pragma: (text: string) => string }) {
+    const { path } = at;
     this.name = path;
+    this.#pragma = at.pragma;
     this.#sqlite = sqlite;
     this.#module = sqlite.module;
     const out = this.#module._sqlite3_malloc(8);
@@ -71,7 +74,7 @@ export class WasmConnection implements Connection {
   }
 
   get inTransaction(): boolean {
-    return this.#module._sqlite3_get_autocommit(this.#db) === 0;
+    return this.#open && this.#module._sqlite3_get_autocommit(this.#db) === 0;
   }
 
   prepare<P extends unknown[], R>(sql: string): Prepared<P, R> {
@@ -80,7 +83,7 @@ export class WasmConnection implements Connection {
 
   pragma(text: string, options: { readonly simple?: boolean } = {}): unknown {
     if (/^journal_mode = WAL$/i.test(text)) this.#holdAlone();
-    const rows = this.#once(`PRAGMA ${text}`);
+    const rows = this.#once(`PRAGMA ${this.#pragma(text)}`);
     return options.simple === true ? rows[0]?.[0] : rows;
   }
 
@@ -104,6 +107,10 @@ export class WasmConnection implements Connection {
     this.#statements.delete(statement);
   }
 
+  expectOpen(): void {
+    if (!this.#open) throw new SqliteError('the connection has been closed', 'SQLITE_MISUSE');
+  }
+
   /** Throws as `better-sqlite3` does: a `SqliteError` with the name of the code. */
   fail(code: number): never {
     const message = this.#module.UTF8ToString(this.#module._sqlite3_errmsg(this.#db));
@@ -125,6 +132,7 @@ export class WasmConnection implements Connection {
   }
 
   #prepare(sql: string): { statement: WasmStatement | undefined; rest: string } {
+    this.expectOpen();
     const module = this.#module;
     const text = this.#text(sql);
     const out = module._sqlite3_malloc(8);
@@ -202,6 +210,7 @@ class WasmStatement implements Prepared<Value[], unknown> {
 
   *iterate(...params: Value[]): Generator<unknown> {
     const { pointer } = this.#at;
+    this.#connection.expectOpen();
     params.forEach((value, nth) => {
       this.#bind(nth + 1, value);
     });
@@ -213,7 +222,7 @@ class WasmStatement implements Prepared<Value[], unknown> {
         yield this.#row();
       }
     } finally {
-      this.#module._sqlite3_reset(pointer);
+      if (this.#connection.open) this.#module._sqlite3_reset(pointer);
     }
   }
 
