@@ -4,6 +4,7 @@ import { memorySource } from '../../connectors/memory/source.ts';
 import { MemoryTable } from '../../connectors/memory/store.ts';
 import type { Job, RunSummary } from '../../engine/engine.ts';
 import { runJob } from '../../engine/run.ts';
+import type { Disk } from '../../ledger/disk.ts';
 import { fileJournal } from '../../ledger/journal-file.ts';
 import type { Journal } from '../../ledger/journal.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
@@ -37,9 +38,11 @@ export interface MachineOptions {
 /** A planted mistake. */
 export interface Mistake {
   readonly skip?: (kind: 'sync' | 'sync-folder', path: string) => boolean;
-  disk?(disk: SimDisk): SimDisk;
+  /** What staging and journal write through. */
+  disk?(disk: Disk): Disk;
   ledger?(ledger: Ledger): Ledger;
-  staging?(staging: Staging): Staging;
+  staging?(staging: Staging, disk: Disk): Staging;
+  journal?(journal: Journal, disk: Disk): Journal;
   /** An SQL pragma that the ledger's own is replaced by. */
   pragma?(text: string): string;
 }
@@ -51,6 +54,8 @@ export type Ended =
 
 const HOME = '/home/books';
 const LEDGER = `${HOME}/ledger.db`;
+export const STAGING = `${HOME}/staging`;
+export const JOURNAL = `${LEDGER}.journal`;
 const RECORDS = 20;
 const rows = Array.from({ length: RECORDS }, (_, id) => ({ id, name: `member ${id} ${'.'.repeat((id * 97) % 300)}` }));
 
@@ -146,6 +151,8 @@ export class Machine {
     const there = new Map((await journal.entries()).map((entry) => [nameOf(entry), asText(entry)]));
     for (const [name, text] of this.witness.entries)
       if (there.get(name) !== text) found.push(`written to the journal, but not there: ${name}`);
+    for (const [name, text] of there)
+      if (!this.witness.wasAsked(text)) found.push(`in the journal, but never written like that: ${name}`);
   }
 
   /** After a life that came to its end: each record is where the ledger says. */
@@ -178,14 +185,18 @@ export class Machine {
     });
   }
 
-  #written(): SimDisk {
+  #written(): Disk {
     return this.#options.mistake?.disk?.(this.disk) ?? this.disk;
   }
 
-  #around(disk: SimDisk): { staging: Staging; journal: Journal } {
+  #around(disk: Disk): { staging: Staging; journal: Journal } {
     const { mistake, segmentBytes } = this.#options;
-    const staging = folderStaging(`${HOME}/staging`, { disk, segmentBytes });
-    return { staging: mistake?.staging?.(staging) ?? staging, journal: fileJournal(`${LEDGER}.journal`, disk) };
+    const staging = folderStaging(STAGING, { disk, segmentBytes });
+    const journal = fileJournal(JOURNAL, disk);
+    return {
+      staging: mistake?.staging?.(staging, disk) ?? staging,
+      journal: mistake?.journal?.(journal, disk) ?? journal,
+    };
   }
 
   #seen(ledger: Ledger): Ledger {

@@ -10,6 +10,7 @@ export class Witness {
   readonly #events: EventRow[] = [];
   readonly #written = new Map<string, string>();
   readonly #struck = new Set<string>();
+  readonly #asked = new Set<string>();
 
   /** Events that must be there, in this order, whatever happens. */
   get events(): readonly EventRow[] {
@@ -19,6 +20,11 @@ export class Witness {
   /** Journal entries that must be there: written, and not even begun to be struck out. */
   get entries(): ReadonlyMap<string, string> {
     return new Map([...this.#written].filter(([name]) => !this.#struck.has(name)));
+  }
+
+  /** Whether the journal was ever given this entry. */
+  wasAsked(entry: string): boolean {
+    return this.#asked.has(entry);
   }
 
   /** The same ledger; what is durable when a verb resolves is remembered. Who is gone gets no answer. */
@@ -31,6 +37,7 @@ export class Witness {
   journal(journal: Journal): Journal {
     return {
       write: async (entry) => {
+        this.#asked.add(asText(entry));
         await journal.write(entry);
         this.#written.set(nameOf(entry), asText(entry));
       },
