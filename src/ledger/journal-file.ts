@@ -56,11 +56,23 @@ class FileJournal implements Journal {
   async strike(ref: AttemptRef & { readonly ledger?: string }): Promise<void> {
     const { batch, attempt, ledger } = ref;
     await this.#add({ kind: 'struck', ref: { batch, attempt, ...(ledger === undefined ? {} : { ledger }) } });
-    this.#compacting = this.#compacting.then(() => this.#compact());
-    await this.#compacting;
+    const compacting = this.#compacting.then(() => this.#compact());
+    // Whoever strikes next tries again; only this one hears that it failed.
+    this.#compacting = compacting.catch(() => undefined);
+    await compacting.catch((error) => {
+      throw this.#failed('JOURNAL_WRITE', 'clear', error);
+    });
   }
 
   async entries(): Promise<readonly JournalEntry[]> {
+    try {
+      return await this.#entries();
+    } catch (error) {
+      throw this.#failed('JOURNAL_READ', 'read', error);
+    }
+  }
+
+  async #entries(): Promise<readonly JournalEntry[]> {
     // The present file first: if a neighbour renames it now, its lines are met a second time, and not missed.
     const present = await readLines(this.#disk, this.#path);
     const open = new Map<string, JournalEntry>();
@@ -90,10 +102,7 @@ class FileJournal implements Journal {
         await this.#append(Buffer.from(group.map(({ line }) => encodeLine(line)).join(''), 'utf8'));
         for (const one of group) one.done();
       } catch (error) {
-        const wrapped = new WaybillError('JOURNAL_WRITE', `cannot write the journal ${this.#path}`, {
-          cause: error,
-          ids: { path: this.#path },
-        });
+        const wrapped = this.#failed('JOURNAL_WRITE', 'write', error);
         for (const one of group) one.failed(wrapped);
       }
     }
@@ -142,12 +151,18 @@ class FileJournal implements Journal {
     return await moved(this.#disk, this.#path, `${this.#path}.${number}.${process.pid}.old`);
   }
 
+  #failed(code: 'JOURNAL_READ' | 'JOURNAL_WRITE', doing: string, error: unknown): WaybillError {
+    if (error instanceof WaybillError && error.code === code) return error;
+    const about = { cause: error, ids: { path: this.#path } };
+    return new WaybillError(code, `cannot ${doing} the journal ${this.#path}`, about);
+  }
+
   async #compact(): Promise<void> {
-    if ((await this.entries()).length > 0) return;
+    if ((await this.#entries()).length > 0) return;
     if (!(await this.#retire())) return;
     // Read again under the new name: a neighbour's line may have come between the last look and the renaming.
     const retired = await this.#retired();
-    if ((await this.entries()).length > 0) return;
+    if ((await this.#entries()).length > 0) return;
     for (const path of retired) await this.#disk.remove(path);
   }
 

@@ -163,6 +163,11 @@ export const ERROR_CODES = {
     'Staged bytes are there but cannot be read just now: no permission, a failing device, too many open files.',
     'Mend the disk or the permissions, then run the same command again.',
   ),
+  JOURNAL_READ: entry(
+    5,
+    'The journal is there but cannot be read just now: no permission, a failing device.',
+    'Mend the disk or the permissions, then run the same command again: it may hold answers that must be carried in.',
+  ),
   JOURNAL_WRITE: entry(
     5,
     'An answer of the sink could not be written to the journal beside the staging folder.',

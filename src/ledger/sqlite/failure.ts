@@ -82,6 +82,12 @@ function codeOf(error: unknown): string | undefined {
   return (error as Error).name === 'SqliteError' || /^E[A-Z]+$/.test(code) ? code : undefined;
 }
 
+/** The device does not hand over a part of the file. */
+export function unreadable(place: string, what: string): WaybillError {
+  const hint = DEVICE.hint === undefined ? {} : { hint: DEVICE.hint };
+  return new WaybillError(DEVICE.code, `the ledger ${place} ${DEVICE.what}: ${what}`, { ids: { path: place }, ...hint });
+}
+
 export function corrupt(place: string, what: string, ids: Readonly<Record<string, unknown>> = {}): WaybillError {
   return new WaybillError('LEDGER_CORRUPT', `the ledger ${place} does not agree with itself: ${what}`, {
     ids: { path: place, ...ids },

@@ -5,7 +5,7 @@ import type { DiskNow } from '../disk.ts';
 import type { LedgerIdentity } from '../ledger.ts';
 import type { Cell } from '../row-digest.ts';
 import { betterSqlite, type Connection, type Driver } from './connection.ts';
-import { corrupt, ledgerError } from './failure.ts';
+import { corrupt, ledgerError, unreadable } from './failure.ts';
 import { MIGRATIONS, SCHEMA_VERSION } from './migrations/all.ts';
 import { query, Store, table } from './store.ts';
 
@@ -196,9 +196,15 @@ const schemaPrint = (meta: Store): number =>
       .flat(),
   );
 
+/** The lowest byte of SQLite's codes is what kind of error it is. */
+const isIoError = (code: number): boolean => (code & 0xff) === 10;
+
 function checkPages(db: Connection, path: string): void {
   const lines = db.prepare('PRAGMA quick_check(5)').pluck().all() as string[];
   if (lines.length === 1 && lines[0] === 'ok') return;
+  // A page that the device does not hand over now says nothing of what stands on it.
+  const unread = lines.find((line) => isIoError(Number(/error code=(\d+)/.exec(line)?.[1] ?? 0)));
+  if (unread !== undefined) throw unreadable(path, unread);
   throw corrupt(path, lines.join('; '));
 }
 

@@ -14,6 +14,12 @@ const CHANGING: ReadonlySet<CallKind> = new Set([
 ] satisfies CallKind[]);
 
 export type Refusal = 'EIO' | 'ENOSPC' | 'short';
+const CAN_END: Readonly<Record<Refusal, ReadonlySet<CallKind>>> = {
+  EIO: new Set([...CHANGING, 'open', 'read', 'list', 'stat'] satisfies CallKind[]),
+  // A file system may give out room only when it has to, at a sync.
+  ENOSPC: new Set(['write', 'make', 'sync', 'sync-folder'] satisfies CallKind[]),
+  short: new Set(['write'] satisfies CallKind[]),
+};
 
 export interface Cut {
   /** 1-based. */
@@ -25,7 +31,7 @@ export interface Cut {
 export interface DiskPlanOptions {
   /** The power goes at this call that changes something, before it has any effect. */
   readonly cut?: Cut;
-  /** This call, 1-based and looking ones included, is refused; `short` writes half of what it was given. */
+  /** Of the calls that can end like that, the one of this number, 1-based; `short` writes half of what it was given. */
   readonly refuse?: { readonly at: number; readonly how: Refusal };
   /** A disk that lies, or a program that leaves a sync out: the call returns and nothing is durable. For canaries. */
   readonly skip?: (kind: 'sync' | 'sync-folder', path: string) => boolean;
@@ -43,6 +49,7 @@ export class DiskPlan {
   #changes = 0;
   /** Of those that the cut counts. */
   #counted = 0;
+  #refusable = 0;
   #ended: string | undefined;
   /** What was asked when the power went, or when the call was refused. */
   where = 'nowhere';
@@ -92,10 +99,12 @@ export class DiskPlan {
       throw refusal('EIO', kind, path, 'the power is off');
     }
     const { refuse } = this.#options;
-    if (refuse?.at !== this.#calls) return undefined;
+    if (refuse === undefined || !CAN_END[refuse.how].has(kind)) return undefined;
+    this.#refusable++;
+    if (refuse.at !== this.#refusable) return undefined;
     this.where = `${kind} ${path}`;
-    if (refuse.how === 'short' && kind === 'write') return 'short';
-    throw refusal(refuse.how === 'short' ? 'EIO' : refuse.how, kind, path, 'as the plan says');
+    if (refuse.how === 'short') return 'short';
+    throw refusal(refuse.how, kind, path, 'as the plan says');
   }
 
   #isCut(what: string): boolean {

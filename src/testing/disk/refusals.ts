@@ -16,8 +16,8 @@ export interface RefusalResult {
   readonly found: readonly string[];
 }
 
-/** What may be said of a disk that refuses. A reading that fails in the middle of a page may look like damage. */
-const CLEAR = /^(LEDGER_WRITE|LEDGER_CORRUPT|STAGING_WRITE|STAGING_READ|JOURNAL_WRITE)$/;
+/** What may be said of a disk that refuses. Not that anything is damaged: then somebody would restore a backup. */
+const CLEAR = /^(LEDGER_WRITE|STAGING_WRITE|STAGING_READ|JOURNAL_WRITE|JOURNAL_READ)$/;
 
 const OPTIONS: MachineOptions = {
   names: 'strict',
