@@ -1,6 +1,6 @@
 import { sha256 } from '../formats/digest.ts';
 import type { BatchRow, Child } from '../ledger/ledger.ts';
-import { pick, type Staging } from '../ledger/staging.ts';
+import { pick, type Staged, type Staging } from '../ledger/staging.ts';
 import { assert } from '../model/assert.ts';
 import type { Framing, Payload } from '../model/batch.ts';
 import { WaybillError } from '../model/errors.ts';
@@ -24,7 +24,8 @@ export class Payloads {
     const staged = await this.#staged(batch);
     const payload = batch.picks === undefined ? staged : pick(staged, batch.picks, this.#framing);
     const rechecked = batch.picks !== undefined || batch.attempts > 0;
-    if (payload.spans.length !== batch.records * 2 || (rechecked && digestOf(payload) !== batch.digest)) {
+    const isOther = batch.picks === undefined && staged.digest !== batch.digest;
+    if (isOther || payload.spans.length !== batch.records * 2 || (rechecked && digestOf(payload) !== batch.digest)) {
       throw new WaybillError(
         'STAGING_CORRUPT',
         `the staged bytes of ${showBatch(batch.id)} are not those that were sealed`,
@@ -37,7 +38,7 @@ export class Payloads {
   }
 
   /** Staging knows places; people know batches. */
-  async #staged(batch: BatchRow): Promise<Payload> {
+  async #staged(batch: BatchRow): Promise<Staged> {
     try {
       return await this.#staging.read(batch.staged);
     } catch (error) {

@@ -10,7 +10,8 @@ import type { Staged, StagedDraft } from './staging.ts';
 /**
  * How staged batches lie in a segment file, one after the other and each complete in itself:
  *
- *     {"waybill":1,"flow":…,"window":…,"lane":…,"records":n,"bytes":b,"digest":…,"trailer":40n,"crc":…,"columns":[…]}\n
+ *     {"waybill":1,"flow":…,"window":…,"lane":…,"records":n,"bytes":b,"digest":…,"trailer":40n,
+ *      "crc":…,"marks":…,"columns":[…],"sum":…}\n   (all in one line)
  *     b bytes: what is sent, framing included
  *     trailer: n spans (start and end, u32 little-endian), n keys of 16 bytes, n source digests and n payload digests
  *     of 8 bytes
@@ -29,7 +30,11 @@ export interface SegmentHeader {
   readonly trailer: number;
   /** CRC-32 of payload and trailer: cheap enough to be checked at every read. */
   readonly crc: number;
+  /** CRC-32 of the digests at the end of the trailer, for who reads only those. Batches of older versions have none. */
+  readonly marks?: number;
   readonly columns?: readonly string[];
+  /** CRC-32 of the header itself, up to the comma before this. Batches of older versions have none. */
+  readonly sum?: number;
 }
 
 /** A batch as it was found in a file. */
@@ -45,6 +50,7 @@ export const SEGMENT_NAME = /^r[1-9][0-9]*\/[a-z0-9_%-]+\/[1-9][0-9]*\.seg$/;
 export const HEADER_READ_BYTES = 4096;
 export const HEADER_BYTES_MAX = 16 * 1024 * 1024;
 const NEWLINE = 10;
+const SUM = ',"sum":';
 const SPAN_BYTES = 8;
 /** What the trailer takes for each record. */
 export const TRAILER_BYTES = SPAN_BYTES + KEY_BYTES + 2 * DIGEST_BYTES;
@@ -64,9 +70,11 @@ export function batchBlock(draft: StagedDraft): { header: Uint8Array; trailer: U
     digest,
     trailer: trailer.length,
     crc: crc32(trailer, crc32(draft.bytes)),
+    marks: crc32(trailer.subarray(trailer.length - records * 2 * DIGEST_BYTES)),
     ...(draft.columns === undefined ? {} : { columns: draft.columns }),
   };
-  return { header: Buffer.from(`${JSON.stringify(header)}\n`), trailer };
+  const text = JSON.stringify(header).slice(0, -1);
+  return { header: Buffer.from(`${text}${SUM}${crc32(text)}}\n`), trailer };
 }
 
 function packTrailer(draft: StagedDraft, records: number): Uint8Array {
@@ -88,16 +96,18 @@ export function headerEnd(bytes: Uint8Array): number | undefined {
   return at === -1 ? undefined : at + 1;
 }
 
-/** Undefined when the line is not a header. */
+/** Undefined when the line is not a header, or not as it was written. */
 export function parseHeader(line: Uint8Array): SegmentHeader | undefined {
+  const text = Buffer.from(line.buffer, line.byteOffset, line.byteLength);
   let header: Partial<SegmentHeader> | null;
   try {
-    header = JSON.parse(Buffer.from(line.buffer, line.byteOffset, line.byteLength).toString('utf8'));
+    header = JSON.parse(text.toString('utf8'));
   } catch {
     return undefined;
   }
   if (typeof header !== 'object' || header === null || header.waybill !== 1) return undefined;
-  const { records, bytes, trailer } = header;
+  const { records, bytes, trailer, sum } = header;
+  if (sum !== undefined && sum !== crc32(text.subarray(0, text.lastIndexOf(SUM)))) return undefined;
   if (!isSize(records) || !isSize(bytes) || trailer !== records * TRAILER_BYTES) return undefined;
   return header as SegmentHeader;
 }
@@ -158,11 +168,13 @@ async function readHeader(read: (length: number) => Promise<Uint8Array>): Promis
 
 function scanned(path: string, offset: number, header: SegmentHeader, block: Uint8Array): ScannedBatch {
   const bytes = block.subarray(0, header.bytes);
+  if (crc32(block) !== header.crc) throw damaged(path, offset, 'what follows the header has been altered');
   const digest = createHash('sha256').update(bytes).digest('hex');
   if (digest !== header.digest) throw damaged(path, offset, 'the bytes do not have the digest that their header names');
   return {
     header,
     offset,
+    digest,
     bytes,
     ...unpackTrailer(block.subarray(header.bytes), header.records),
     ...(header.columns === undefined ? {} : { columns: header.columns }),

@@ -91,6 +91,7 @@ class FolderStaging implements Staging {
     }
     return {
       bytes: whole.subarray(end, end + at.bytes),
+      digest: header.digest,
       ...unpackTrailer(whole.subarray(end + at.bytes, size), header.records),
       ...(header.columns === undefined ? {} : { columns: header.columns }),
     };
@@ -103,6 +104,9 @@ class FolderStaging implements Staging {
     const before = at.bytes + header.trailer - size;
     const digests = this.#pread(at, at.offset + end + before, size);
     if (digests.length < size) throw cutShort(at, this.place);
+    if (header.marks !== undefined && crc32(digests) !== header.marks) {
+      throw corrupt(at, `the digests of the batch at byte ${at.offset} of ${join(this.place, at.segment)} are altered`);
+    }
     return { source: digests.subarray(0, size / 2), payload: digests.subarray(size / 2) };
   }
 

@@ -12,7 +12,7 @@ export interface Staging {
   writer(run: RunId, lane: string): StagingWriter;
   /** Throws STAGING_CORRUPT when the bytes are missing, cut short or altered, as far as a checksum tells. */
   read(at: StagedAt): Promise<Staged>;
-  /** Reads only the digests: 8 bytes a record, of the source row and of the payload. */
+  /** Reads only the digests: 8 bytes a record, of the source row and of the payload. Throws as `read`. */
   digests(at: StagedAt): Promise<{ readonly source: Uint8Array; readonly payload: Uint8Array }>;
   /** Removes what no sealed batch refers to: `kept` holds every segment that the ledger knows. */
   sweep(run: RunId, kept: ReadonlySet<string>): Promise<number>;
@@ -38,7 +38,12 @@ export interface StagedDraft {
   readonly about: { readonly flow: string; readonly window: string; readonly lane: string; readonly digest: string };
 }
 
-export type Staged = Payload & { readonly sourceDigests: Uint8Array; readonly payloadDigests: Uint8Array };
+export type Staged = Payload & {
+  readonly sourceDigests: Uint8Array;
+  readonly payloadDigests: Uint8Array;
+  /** SHA-256 of the bytes, in hex, as it was written beside them: tells whether this is the batch that was meant. */
+  readonly digest: string;
+};
 
 /** The bytes of some records of a payload, in its framing: what a child batch sends. */
 export function pick(payload: Payload, picks: readonly number[], framing: Framing): Payload {

@@ -164,7 +164,8 @@ const readBlindly =
     const end = headerEnd(bytes) ?? 0;
     const header = parseHeader(bytes.subarray(0, end));
     const trailer = bytes.subarray(end + at.bytes, end + at.bytes + at.trailerBytes);
-    return { bytes: bytes.subarray(end, end + at.bytes), ...unpackTrailer(trailer, header?.records ?? 0) };
+    const { digest = '', records = 0 } = header ?? {};
+    return { bytes: bytes.subarray(end, end + at.bytes), digest, ...unpackTrailer(trailer, records) };
   };
 
 /** Whatever looks like JSON when what is missing is left out. */
