@@ -56,7 +56,10 @@ export class LedgerHome {
   async #start(create: boolean, thread: 'main' | 'worker'): Promise<Ledger> {
     if (create) this.#expectNotLost();
     const { openSqliteLedger } = await import('../ledger/sqlite/open.ts');
-    return await openSqliteLedger({ path: this.path, ports: this.#ports, thread, create });
+    const mark = join(this.stagingFolder, 'ledger.mark');
+    const ledger = await openSqliteLedger({ path: this.path, ports: this.#ports, thread, create, mark });
+    if (create) await this.#expectToKnow(ledger);
+    return ledger;
   }
 
   /**
@@ -66,8 +69,7 @@ export class LedgerHome {
   #expectNotLost(): void {
     const size = statSync(this.path, { throwIfNoEntry: false })?.size;
     if (size !== undefined && size > 0) return;
-    const runs = existsSync(this.stagingFolder) ? readdirSync(this.stagingFolder) : [];
-    if (!runs.some((name) => /^r\d+$/.test(name))) return;
+    if (this.#stagedRuns().length === 0) return;
     const [code, what] =
       size === undefined ? (['LEDGER_MISSING', 'is missing'] as const) : (['LEDGER_CORRUPT', 'is empty'] as const);
     throw new WaybillError(
@@ -78,6 +80,27 @@ export class LedgerHome {
         ids: { path: this.path },
       },
     );
+  }
+
+  /**
+   * The folder of a run is made after the ledger has it for good. One that it does not know was staged for a newer
+   * state of this ledger, and for a run whose number this one would give out again.
+   */
+  async #expectToKnow(ledger: Ledger): Promise<void> {
+    const staged = Math.max(0, ...this.#stagedRuns());
+    const [newest] = await ledger.read.runs({ newestFirst: true, limit: 1 });
+    if (staged <= (newest?.id ?? 0)) return;
+    await ledger.close();
+    throw new WaybillError(
+      'LEDGER_OLDER',
+      `the ledger ${this.path} does not know run r${staged}, which is staged in ${this.stagingFolder}`,
+      { ids: { path: this.path, run: `r${staged}` } },
+    );
+  }
+
+  #stagedRuns(): readonly number[] {
+    const names = existsSync(this.stagingFolder) ? readdirSync(this.stagingFolder) : [];
+    return names.flatMap((name) => (/^r\d+$/.test(name) ? [Number(name.slice(1))] : []));
   }
 
   get staging(): Staging {

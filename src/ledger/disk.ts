@@ -47,4 +47,8 @@ export interface DiskNow {
   /** How many bytes were read; 0 at the end of the file. */
   readNow(file: number, into: Uint8Array, at: number, length: number, offset: number): number;
   closeNow(file: number): void;
+  /** For writing over and over; made where it is missing, for the owner alone. */
+  openMarkNow(path: string): number;
+  /** From its beginning on, and not synced. */
+  overwriteNow(file: number, bytes: Uint8Array): void;
 }

@@ -1,4 +1,4 @@
-import { closeSync, constants, fsyncSync, mkdirSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, constants, fsyncSync, mkdirSync, openSync, readSync, statSync, writeSync } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import type { Disk, DiskFile } from './disk.ts';
 
@@ -43,6 +43,10 @@ export const realDisk: Disk = {
   openNow: (path) => openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW),
   readNow: (file, into, at, length, offset) => readSync(file, into, at, length, offset),
   closeNow: (file) => closeSync(file),
+  openMarkNow: (path) => openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW, 0o600),
+  overwriteNow: (file, bytes) => {
+    writeSync(file, bytes, 0, bytes.length, 0);
+  },
 };
 
 class RealFile implements DiskFile {

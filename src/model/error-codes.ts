@@ -136,6 +136,12 @@ export const ERROR_CODES = {
     'The ledger was written by a newer Waybill than this one.',
     'Use that version, or a newer one.',
   ),
+  LEDGER_OLDER: entry(
+    1,
+    'The ledger has forgotten what it once knew: an old backup was restored, or its write-ahead log was lost or damaged.',
+    'Bring back the newest ledger with its -wal file. Only if there is none: find out from the sink what was sent ' +
+      'since, then delete the file `ledger.mark` in the staging folder and the folders of runs that are unknown now.',
+  ),
   LEDGER_CORRUPT: entry(
     1,
     'The ledger disagrees with its own digests: something changed it behind its back. Nothing is decided by it.',

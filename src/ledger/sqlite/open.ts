@@ -1,6 +1,7 @@
 import type { Clock } from '../../model/ports.ts';
 import type { Ledger } from '../ledger.ts';
 import { ledgerError } from './failure.ts';
+import { type HighMark, markOf } from './high-mark.ts';
 import { createFile, openFile } from './ledger-file.ts';
 import { LocalWriter, type Submit } from './local-writer.ts';
 import { SqliteReader } from './reader.ts';
@@ -15,25 +16,30 @@ export interface SqliteLedgerOptions {
   readonly thread: 'main' | 'worker';
   /** Make it, and its folder, when there is none. Otherwise LEDGER_MISSING. */
   readonly create: boolean;
+  /** A file, best on its own or beside the staged bytes, that tells how far this ledger has come. See `HighMark`. */
+  readonly mark?: string;
 }
 
 /** A ledger in one file. Several processes may have it open; each write waits for the others, up to five seconds. */
-export async function openSqliteLedger({ path, ports, thread, create }: SqliteLedgerOptions): Promise<Ledger> {
+export async function openSqliteLedger(options: SqliteLedgerOptions): Promise<Ledger> {
+  const { path, ports, thread, create } = options;
   if (create) createFile(path, ports.id());
   const file = openFile(path);
   try {
+    const mark = markOf(options.mark, file.identity.id);
+    mark?.expectReached(file.store);
     const reading = openFile(path, { readonly: true });
     const reader = new SqliteReader(reading.store, file.identity.id);
-    return new SqliteLedger({ identity: file.identity, reader, writer: writerFor(), ports });
+    return new SqliteLedger({ identity: file.identity, reader, writer: writerFor(mark), ports });
   } catch (error) {
     file.store.db.close();
     throw ledgerError(error, path, 'opening the ledger');
   }
 
-  function writerFor(): Submit {
-    if (thread === 'main') return new LocalWriter(new Writer(file.store, file.identity.id), path);
+  function writerFor(mark: HighMark | undefined): Submit {
+    if (thread === 'main') return new LocalWriter(new Writer(file.store, file.identity.id, mark), path);
     // Opened and checked here all the same, so that whoever opens it hears at once what is wrong with it.
     file.store.db.close();
-    return new WorkerWriter(path);
+    return new WorkerWriter(path, options.mark);
   }
 }

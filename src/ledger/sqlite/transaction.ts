@@ -3,6 +3,7 @@ import { type BatchId, type RunId, showBatch } from '../../model/ids.ts';
 import { balances } from '../../model/states.ts';
 import type { BatchRow, EventKind } from '../ledger.ts';
 import { EVENT_KIND, toCode } from './codes.ts';
+import type { EventMark } from './high-mark.ts';
 import type { Kept } from './kept.ts';
 import type { Param, Store } from './store.ts';
 import { BATCH, type BatchRecord, encodeBatch, type LaneFacts, toBatchRow } from './tables/batches.ts';
@@ -36,6 +37,8 @@ export class Transaction {
   readonly kept: Kept;
   /** The caller's clock at the time of the present verb. */
   nowMs = 0;
+  /** The last event that this transaction wrote. */
+  last: EventMark | undefined;
   /** The cells of events that are not written yet, one after the other. */
   #events: Param[] = [];
   readonly #chains = new Set<Chain>();
@@ -67,6 +70,7 @@ export class Transaction {
     chain.head = nextHash(chain.head, event);
     chain.events++;
     chain.last = event.seq;
+    this.last = { seq: event.seq, hash: chain.head };
     this.#events.push(event.seq, run, batch, event.atMs, event.kind, event.detail, Buffer.from(chain.head, 'hex'));
   }
 

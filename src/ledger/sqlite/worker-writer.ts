@@ -21,10 +21,10 @@ export class WorkerWriter implements Submit {
   #failure: WaybillError | undefined;
   #closing: { promise: Promise<void>; done: () => void } | undefined;
 
-  constructor(path: string) {
+  constructor(path: string, mark?: string) {
     this.#place = path;
     this.#worker = new Worker(workerFile(), {
-      workerData: { path },
+      workerData: { path, mark },
       // What it makes is short-lived; a small nursery keeps the process small whatever the size of a run.
       resourceLimits: { maxYoungGenerationSizeMb: 4 },
     });

@@ -1,5 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { assert } from '../../model/assert.ts';
+import { markOf } from './high-mark.ts';
 import { openFile } from './ledger-file.ts';
 import { type FromWorker, packOutcomes, type ToWorker, toWire, unpackCommands } from './wire.ts';
 import { Writer } from './writer.ts';
@@ -49,9 +50,9 @@ class Service {
 }
 
 try {
-  const { path } = workerData as { path: string };
+  const { path, mark } = workerData as { path: string; mark: string | undefined };
   const file = openFile(path);
-  const service = new Service(new Writer(file.store, file.identity.id));
+  const service = new Service(new Writer(file.store, file.identity.id, markOf(mark, file.identity.id)));
   port.on('message', (message: ToWorker) => service.take(message));
 } catch (error) {
   post({ kind: 'failed', error: toWire(error) });

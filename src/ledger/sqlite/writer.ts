@@ -1,4 +1,5 @@
 import { ledgerError } from './failure.ts';
+import type { HighMark } from './high-mark.ts';
 import { Kept } from './kept.ts';
 import type { Store } from './store.ts';
 import { Transaction } from './transaction.ts';
@@ -18,11 +19,13 @@ const COMMANDS_PER_COMMIT = 512;
 export class Writer {
   readonly #store: Store;
   readonly #ledgerId: string;
+  readonly #mark: HighMark | undefined;
   readonly #kept = new Kept();
 
-  constructor(store: Store, ledgerId: string) {
+  constructor(store: Store, ledgerId: string, mark?: HighMark) {
     this.#store = store;
     this.#ledgerId = ledgerId;
+    this.#mark = mark;
   }
 
   /** One outcome for each command, in their order. Never throws. */
@@ -42,6 +45,7 @@ export class Writer {
     } catch (error) {
       if (!(error instanceof Error && error.name === 'SqliteError')) throw error;
     } finally {
+      this.#mark?.close();
       this.#store.db.close();
     }
   }
@@ -56,6 +60,7 @@ export class Writer {
       for (const command of commands) values.push(carryOut(tx, command));
       tx.flush();
       this.#store.execute('COMMIT');
+      if (tx.last !== undefined) this.#mark?.write(tx.last);
       return values.map((value) => ({ ok: true, value }));
     } catch (error) {
       this.#rollBack();

@@ -1,5 +1,6 @@
 import type { Ledger } from '../../ledger/ledger.ts';
 import type { Connection } from '../../ledger/sqlite/connection.ts';
+import { HighMark } from '../../ledger/sqlite/high-mark.ts';
 import { createFile, openFile } from '../../ledger/sqlite/ledger-file.ts';
 import { LocalWriter } from '../../ledger/sqlite/local-writer.ts';
 import { SqliteReader } from '../../ledger/sqlite/reader.ts';
@@ -14,6 +15,8 @@ import type { WasmSqlite } from './wasm-sqlite.ts';
 export interface OpenOnDisk {
   readonly path: string;
   readonly ports: Clock & { id(): string };
+  /** As in `openSqliteLedger`. */
+  readonly mark?: string;
   /** After how many pages the log is folded into the file; as in production when absent. */
   readonly checkpointPages?: number;
   /** A pragma to be taken instead of one of the ledger's; for planted mistakes. */
@@ -40,9 +43,11 @@ export function openLedgerOn(
   createFile(path, ports.id(), driver);
   const { store, identity } = openFile(path, { driver });
   if (options.checkpointPages !== undefined) store.db.pragma(`wal_autocheckpoint = ${options.checkpointPages}`);
+  const mark = options.mark === undefined ? undefined : markFor(disk, options.mark, identity.id);
+  mark?.expectReached(store);
   const borrowed = new Store(borrow(store.db), path, identity.seed);
   const reader = new SqliteReader(borrowed, identity.id);
-  const writer = new LocalWriter(new Writer(store, identity.id), path);
+  const writer = new LocalWriter(new Writer(store, identity.id, mark), path);
   return {
     ledger: new SqliteLedger({ identity, reader, writer, ports }),
     drop: () => {
@@ -51,6 +56,8 @@ export function openLedgerOn(
     },
   };
 }
+
+const markFor = (disk: SimDisk, path: string, ledger: string): HighMark => new HighMark({ disk, path, ledger });
 
 /** The same connection, which this holder cannot close. */
 const borrow = (db: Connection): Connection => ({

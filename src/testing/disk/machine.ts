@@ -55,6 +55,7 @@ export type Ended =
 const HOME = '/home/books';
 const LEDGER = `${HOME}/ledger.db`;
 export const STAGING = `${HOME}/staging`;
+const MARK = `${STAGING}/ledger.mark`;
 export const JOURNAL = `${LEDGER}.journal`;
 const RECORDS = 20;
 const rows = Array.from({ length: RECORDS }, (_, id) => ({ id, name: `member ${id} ${'.'.repeat((id * 97) % 300)}` }));
@@ -180,6 +181,7 @@ export class Machine {
     return openLedgerOn(this.#sqlite, this.disk, {
       path: LEDGER,
       ports,
+      mark: MARK,
       checkpointPages,
       ...(pragma === undefined ? {} : { pragma }),
     });

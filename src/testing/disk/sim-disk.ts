@@ -157,6 +157,17 @@ export class SimDisk implements Disk {
     this.#open.delete(handle);
   }
 
+  openMarkNow(path: string): number {
+    const file = this.openForWriting(path, 'append');
+    const handle = this.#inodes++;
+    this.#open.set(handle, file);
+    return handle;
+  }
+
+  overwriteNow(handle: number, bytes: Uint8Array): void {
+    this.writeAt(this.#open.get(handle) as SimFile, String(handle), bytes, 0);
+  }
+
   // ---- what a database asks for ----
 
   find(path: string): SimFile | undefined {
@@ -179,7 +190,7 @@ export class SimDisk implements Disk {
   }
 
   /** How many bytes were written: fewer than were given when the plan says so. */
-  writeNow(file: SimFile, path: string, bytes: Uint8Array, offset: number): number {
+  writeAt(file: SimFile, path: string, bytes: Uint8Array, offset: number): number {
     const short = this.plan.call('write', path) === 'short';
     const part = short ? bytes.subarray(0, bytes.length >> 1) : bytes;
     file.write(offset, part);
@@ -282,7 +293,7 @@ class OpenFile implements DiskFile {
   async write(bytes: Uint8Array, offset: number, length: number): Promise<{ readonly bytesWritten: number }> {
     const part = bytes.subarray(offset, offset + length);
     return await this.#later(() => ({
-      bytesWritten: this.#disk.writeNow(this.#file, this.#path, part, this.#file.size),
+      bytesWritten: this.#disk.writeAt(this.#file, this.#path, part, this.#file.size),
     }));
   }
 

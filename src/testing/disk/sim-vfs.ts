@@ -74,8 +74,7 @@ export class SimVfs {
   }
 
   xRead(handle: number, into: Uint8Array, offset: number): number {
-    const { disk, path, file } = this.#opened(handle);
-    return this.#guarded(IO_ERROR.read, () => {
+    return this.#with(handle, IO_ERROR.read, ({ disk, path, file }) => {
       disk?.plan.call('read', path);
       const got = file.read(into, offset);
       if (got === into.length) return OK;
@@ -85,24 +84,23 @@ export class SimVfs {
   }
 
   xWrite(handle: number, bytes: Uint8Array, offset: number): number {
-    const { disk, path, file } = this.#opened(handle);
-    return this.#guarded(IO_ERROR.write, () => {
+    return this.#with(handle, IO_ERROR.write, ({ disk, path, file }) => {
       if (disk === undefined) file.write(offset, bytes);
-      else if (disk.writeNow(file, path, bytes, offset) < bytes.length) return FULL;
+      else if (disk.writeAt(file, path, bytes, offset) < bytes.length) return FULL;
       return OK;
     });
   }
 
   xTruncate(handle: number, size: number): number {
-    const { disk, path, file } = this.#opened(handle);
-    return this.#guarded(IO_ERROR.truncate, () => {
+    return this.#with(handle, IO_ERROR.truncate, ({ disk, path, file }) => {
       if (disk === undefined) file.truncate(size);
       else disk.truncateNow(file, path, size);
     });
   }
 
   xSync(handle: number): number {
-    const opened = this.#opened(handle);
+    const opened = this.#open.get(handle);
+    if (opened === undefined) return IO_ERROR.sync;
     const { disk, path, file } = opened;
     if (disk === undefined) return OK;
     const synced = this.#guarded(IO_ERROR.sync, () => disk.syncNow(file, path));
@@ -114,8 +112,7 @@ export class SimVfs {
   }
 
   xFileSize(handle: number, out: DataView): number {
-    const { disk, path, file } = this.#opened(handle);
-    return this.#guarded(IO_ERROR.size, () => {
+    return this.#with(handle, IO_ERROR.size, ({ disk, path, file }) => {
       disk?.plan.call('stat', path);
       out.setBigInt64(0, BigInt(file.size), true);
     });
@@ -165,10 +162,10 @@ export class SimVfs {
     return POWERSAFE_OVERWRITE;
   }
 
-  #opened(handle: number): Opened {
+  /** SQLite may go on asking for a file that could not be opened; it is told that the device has an error. */
+  #with(handle: number, code: number, work: (opened: Opened) => number | undefined | void): number {
     const opened = this.#open.get(handle);
-    if (opened === undefined) throw new RangeError(`no file is open under ${handle}`);
-    return opened;
+    return opened === undefined ? code : this.#guarded(code, () => work(opened));
   }
 
   #place(name: string): { disk: SimDisk; path: string } {
