@@ -8,7 +8,10 @@ import type { Answer, AttemptRef, ShardClaim } from './ledger.ts';
 export interface Journal {
   /** Durable when it resolves. Throws JOURNAL_WRITE; the entry may or may not be found later then. */
   write(entry: JournalEntry): Promise<void>;
-  /** Every entry that was not struck out, oldest first. A line that was cut short by a crash is left out. Throws JOURNAL_READ. */
+  /**
+   * Every entry that was not struck out, oldest first. A line that was cut short by a crash is left out.
+   * Throws JOURNAL_READ.
+   */
   entries(): Promise<readonly JournalEntry[]>;
   /** The ledger has it. */
   strike(entry: AttemptRef): Promise<void>;

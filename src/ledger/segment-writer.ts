@@ -125,7 +125,9 @@ export class SegmentWriter implements StagingWriter {
     }
     // A process that crashed may have made these and not lived to sync them.
     for (const one of [dirname(folder), this.#place.root, dirname(this.#place.root)]) this.#foldersToSync.add(one);
-    const numbers = (await this.#place.disk.list(folder)).map((name) => Number.parseInt(name, 10)).filter(Number.isSafeInteger);
+    const numbers = (await this.#place.disk.list(folder))
+      .map((name) => Number.parseInt(name, 10))
+      .filter(Number.isSafeInteger);
     return Math.max(0, ...numbers);
   }
 

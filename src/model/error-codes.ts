@@ -138,7 +138,7 @@ export const ERROR_CODES = {
   ),
   LEDGER_OLDER: entry(
     1,
-    'The ledger has forgotten what it once knew: an old backup was restored, or its write-ahead log was lost or damaged.',
+    'The ledger has forgotten what it once knew: an old backup was restored, or its write-ahead log was lost.',
     'Bring back the newest ledger with its -wal file. Only if there is none: find out from the sink what was sent ' +
       'since, then delete the file `ledger.mark` in the staging folder and the folders of runs that are unknown now.',
   ),

@@ -21,7 +21,13 @@ describe('the ledger on a simulated disk', () => {
     const answers = await everyAnswer(one.ledger);
     expect(await one.ledger.read.verify()).toEqual([]);
     await one.ledger.close();
-    console.log('closed', performance.now() - t, disk.plan.calls, disk.plan.changes, [...disk.files()].map(([p, f]) => [p, f.size]));
+    console.log(
+      'closed',
+      performance.now() - t,
+      disk.plan.calls,
+      disk.plan.changes,
+      [...disk.files()].map(([p, f]) => [p, f.size]),
+    );
     const again = openLedgerOn(sqlite, disk, { path: '/w/ledger.db', ports });
     expect(await everyAnswer(again.ledger)).toEqual(answers);
     expect(await again.ledger.read.verify()).toEqual([]);

@@ -71,7 +71,10 @@ export const PLANTED: readonly Planted[] = [
   },
   {
     name: 'torn staged bytes are handed out',
-    mistake: { skip: unsynced(/\.seg$/), staging: (staging, disk) => ({ ...methods(staging), read: readBlindly(disk) }) },
+    mistake: {
+      skip: unsynced(/\.seg$/),
+      staging: (staging, disk) => ({ ...methods(staging), read: readBlindly(disk) }),
+    },
     found: /is not what was sealed/,
   },
   {
@@ -97,7 +100,7 @@ function methods<T extends object>(target: T): T {
   return bound as T;
 }
 
-const reopened = (disk: Disk, change: (file: DiskFile) => DiskFile): Disk => ({
+export const reopened = (disk: Disk, change: (file: DiskFile) => DiskFile): Disk => ({
   ...methods(disk),
   open: async (path, how) => change(await disk.open(path, how)),
 });
@@ -151,6 +154,7 @@ function syncLater(staging: Staging): Staging {
 function intendLater(ledger: Ledger): Ledger {
   const intend: Ledger['intend'] = async (ask) => {
     const { attempts } = await ledger.read.batch(ask.batch);
+    // Nobody waits for it, and nobody hears when it fails: that is the mistake.
     setImmediate(() => setImmediate(() => ledger.intend(ask).catch(() => undefined)));
     return { attempt: attempts + 1 };
   };

@@ -24,11 +24,15 @@ describe('ledger, staged bytes and journal on a disk that loses power', () => {
     expect(wrong).toEqual([]);
   }, 120_000);
 
-  it.each(PLANTED)('and it is found out when $name', async ({ mistake, found }) => {
-    for (let seed = 1; seed <= CASES_MAX; seed++) {
-      const result = await cutPower(sqlite, { seed, mistake });
-      if (result.found.some((line) => found.test(line))) return;
-    }
-    expect.fail(`not found in ${CASES_MAX} cases`);
-  }, 120_000);
+  it.each(PLANTED)(
+    'and it is found out when $name',
+    async ({ mistake, found }) => {
+      for (let seed = 1; seed <= CASES_MAX; seed++) {
+        const result = await cutPower(sqlite, { seed, mistake });
+        if (result.found.some((line) => found.test(line))) return;
+      }
+      expect.fail(`not found in ${CASES_MAX} cases`);
+    },
+    120_000,
+  );
 });

@@ -156,8 +156,8 @@ export const ROOMS: readonly Room[] = [
       'src/ledger/*',
       'src/connectors/memory/*',
     ],
-    // No test runner: whoever runs the suites has one of his own.
-    packages: ['fast-check'],
+    // No test runner: whoever runs the suites has one of his own. The last one for SQLite on a disk that loses power.
+    packages: ['fast-check', 'wa-sqlite'],
     node: ['*'],
     why: 'the suites that users run on their own connectors drive the real engine, never the app',
   },
@@ -178,6 +178,7 @@ export const DRIVERS: Readonly<Record<string, { readonly in: RegExp; readonly la
   'better-sqlite3': { in: /^src\/((ledger|connectors)\/sqlite\/|app\/doctor\.ts$|status\/emit-store\.ts$)/ },
   pg: { in: /^src\/(ledger|connectors)\/postgres\//, lazy: true },
   'pg-copy-streams': { in: /^src\/(ledger|connectors)\/postgres\//, lazy: true },
+  'wa-sqlite': { in: /^src\/testing\/disk\//, lazy: true },
   undici: { in: /^src\/connectors\/http\// },
 };
 

@@ -2,7 +2,7 @@ import Database from 'better-sqlite3';
 import type { DiskNow } from '../disk.ts';
 import { realDisk } from '../real-disk.ts';
 
-/** As much of a connection of `better-sqlite3` as the ledger uses, so that it can be tried on a disk that loses power. */
+/** What the ledger uses of a connection of `better-sqlite3`, so that it can be tried on a disk that loses power. */
 export interface Connection {
   /** The path that it was opened with. */
   readonly name: string;

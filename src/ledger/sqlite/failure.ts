@@ -85,7 +85,10 @@ function codeOf(error: unknown): string | undefined {
 /** The device does not hand over a part of the file. */
 export function unreadable(place: string, what: string): WaybillError {
   const hint = DEVICE.hint === undefined ? {} : { hint: DEVICE.hint };
-  return new WaybillError(DEVICE.code, `the ledger ${place} ${DEVICE.what}: ${what}`, { ids: { path: place }, ...hint });
+  return new WaybillError(DEVICE.code, `the ledger ${place} ${DEVICE.what}: ${what}`, {
+    ids: { path: place },
+    ...hint,
+  });
 }
 
 export function corrupt(place: string, what: string, ids: Readonly<Record<string, unknown>> = {}): WaybillError {

@@ -33,6 +33,8 @@ export interface DiskPlanOptions {
   readonly cut?: Cut;
   /** Of the calls that can end like that, the one of this number, 1-based; `short` writes half of what it was given. */
   readonly refuse?: { readonly at: number; readonly how: Refusal };
+  /** Told of every call that can end like that. */
+  readonly watch?: { readonly how: Refusal; tell(what: string): void };
   /** A disk that lies, or a program that leaves a sync out: the call returns and nothing is durable. For canaries. */
   readonly skip?: (kind: 'sync' | 'sync-folder', path: string) => boolean;
 }
@@ -91,20 +93,21 @@ export class DiskPlan {
 
   /** `short` when this write is to be cut short. Throws what the plan has in store for this call. */
   call(kind: CallKind, path: string): 'short' | undefined {
-    if (this.#ended !== undefined) throw refusal('EIO', kind, path, this.#ended);
+    if (this.#ended !== undefined) throw new DiskError('EIO', kind, path);
     this.#calls++;
     if (CHANGING.has(kind) && this.#isCut(`${kind} ${path}`)) {
       this.where = `${kind} ${path}`;
       this.end('the power is off');
-      throw refusal('EIO', kind, path, 'the power is off');
+      throw new DiskError('EIO', kind, path);
     }
-    const { refuse } = this.#options;
+    const { refuse, watch } = this.#options;
+    if (watch !== undefined && CAN_END[watch.how].has(kind)) watch.tell(`${kind} ${path}`);
     if (refuse === undefined || !CAN_END[refuse.how].has(kind)) return undefined;
     this.#refusable++;
     if (refuse.at !== this.#refusable) return undefined;
     this.where = `${kind} ${path}`;
     if (refuse.how === 'short') return 'short';
-    throw refusal(refuse.how, kind, path, 'as the plan says');
+    throw new DiskError(refuse.how, kind, path);
   }
 
   #isCut(what: string): boolean {
@@ -120,6 +123,13 @@ export class DiskPlan {
   }
 }
 
-function refusal(code: 'EIO' | 'ENOSPC', kind: CallKind, path: string, why: string): Error {
-  return Object.assign(new Error(`${code}: ${kind} '${path}': ${why}`), { code, syscall: kind, path });
+/** As Node has them: known by their `code`. */
+export class DiskError extends Error {
+  readonly code: string;
+
+  constructor(code: string, call: string, path: string) {
+    super(`${code}: ${call} '${path}'`);
+    this.name = 'DiskError';
+    this.code = code;
+  }
 }

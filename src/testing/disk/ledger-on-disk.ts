@@ -33,11 +33,7 @@ export interface LedgerOnDisk {
  * The ledger as it is, with its schema, verbs and questions, on a simulated disk. Questions share the writer's
  * connection, since that has the file for itself; a question never runs within a transaction of the writer.
  */
-export function openLedgerOn(
-  sqlite: WasmSqlite,
-  disk: SimDisk,
-  options: OpenOnDisk,
-): LedgerOnDisk {
+export function openLedgerOn(sqlite: WasmSqlite, disk: SimDisk, options: OpenOnDisk): LedgerOnDisk {
   const { path, ports } = options;
   const driver = wasmDriver(sqlite, disk, options.pragma);
   createFile(path, ports.id(), driver);

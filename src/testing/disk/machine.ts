@@ -5,8 +5,8 @@ import { MemoryTable } from '../../connectors/memory/store.ts';
 import type { Job, RunSummary } from '../../engine/engine.ts';
 import { runJob } from '../../engine/run.ts';
 import type { Disk } from '../../ledger/disk.ts';
-import { fileJournal } from '../../ledger/journal-file.ts';
 import type { Journal } from '../../ledger/journal.ts';
+import { fileJournal } from '../../ledger/journal-file.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import type { Staging } from '../../ledger/staging.ts';
 import { folderStaging } from '../../ledger/staging-folder.ts';
@@ -18,8 +18,8 @@ import { VirtualPorts } from '../virtual-ports.ts';
 import { NEVER } from './disk-plan.ts';
 import { type LedgerOnDisk, openLedgerOn } from './ledger-on-disk.ts';
 import type { Names, SimDisk } from './sim-disk.ts';
-import { asText, nameOf, Witness } from './witness.ts';
 import type { WasmSqlite } from './wasm-sqlite.ts';
+import { asText, nameOf, Witness } from './witness.ts';
 
 export interface MachineOptions {
   readonly names: Names;
@@ -52,7 +52,7 @@ export type Ended =
   | { readonly how: 'died' }
   | { readonly how: 'failed'; readonly error: unknown };
 
-const HOME = '/home/books';
+const HOME = '/data/books';
 const LEDGER = `${HOME}/ledger.db`;
 export const STAGING = `${HOME}/staging`;
 const MARK = `${STAGING}/ledger.mark`;

@@ -78,7 +78,14 @@ async function nextPower(
 }
 
 /** Most calls are writes to the log: half of the cuts are kept for the others. */
-const RARE = [/staging/, /\.journal/, /^(make|rename|remove|sync-folder)/, /^sync /, /ledger\.db$/, /db-journal/] as const;
+const RARE = [
+  /staging/,
+  /\.journal/,
+  /^(make|rename|remove|sync-folder)/,
+  /^sync /,
+  /ledger\.db$/,
+  /db-journal/,
+] as const;
 
 function cutOf(chance: Chance): Cut {
   if (chance.yes(0.5)) return { at: 1 + chance.below(240) };

@@ -1,7 +1,7 @@
 import { basename, dirname } from 'node:path';
 import type { Disk, DiskFile } from '../../ledger/disk.ts';
 import type { Chance } from './chance.ts';
-import { DiskPlan, NEVER } from './disk-plan.ts';
+import { DiskError, DiskPlan, NEVER } from './disk-plan.ts';
 import { type CutTemper, SimFile } from './sim-file.ts';
 import { type NameChange, SimFolder, type SimNode } from './sim-folder.ts';
 
@@ -103,8 +103,8 @@ export class SimDisk implements Disk {
     await this.#later(() => {
       this.plan.call('rename', from);
       const node = this.#find(from);
-      if (node === undefined) throw failed('ENOENT', 'rename', from);
-      if (dirname(from) !== dirname(to)) throw failed('EXDEV', 'rename', from);
+      if (node === undefined) throw new DiskError('ENOENT', 'rename', from);
+      if (dirname(from) !== dirname(to)) throw new DiskError('EXDEV', 'rename', from);
       this.#change(dirname(from), [basename(from), undefined], [basename(to), node]);
     });
   }
@@ -125,7 +125,7 @@ export class SimDisk implements Disk {
 
   makeFolderNow(path: string): void {
     this.plan.call('make', path);
-    if (this.#find(path) !== undefined) throw failed('EEXIST', 'mkdir', path);
+    if (this.#find(path) !== undefined) throw new DiskError('EEXIST', 'mkdir', path);
     this.#change(dirname(path), [basename(path), new SimFolder(this.#inodes++)]);
   }
 
@@ -183,8 +183,8 @@ export class SimDisk implements Disk {
       this.#change(dirname(path), [basename(path), file]);
       return file;
     }
-    if (how === 'new') throw failed('EEXIST', 'open', path);
-    if (!(there instanceof SimFile)) throw failed('EISDIR', 'open', path);
+    if (how === 'new') throw new DiskError('EEXIST', 'open', path);
+    if (!(there instanceof SimFile)) throw new DiskError('EISDIR', 'open', path);
     this.plan.call('open', path);
     return there;
   }
@@ -269,13 +269,13 @@ export class SimDisk implements Disk {
   #folder(path: string): SimFolder {
     const node = this.#find(path);
     if (node instanceof SimFolder) return node;
-    throw failed(node === undefined ? 'ENOENT' : 'ENOTDIR', 'open', path);
+    throw new DiskError(node === undefined ? 'ENOENT' : 'ENOTDIR', 'open', path);
   }
 
   #file(path: string): SimFile {
     const node = this.#find(path);
     if (node instanceof SimFile) return node;
-    throw failed(node === undefined ? 'ENOENT' : 'EISDIR', 'open', path);
+    throw new DiskError(node === undefined ? 'ENOENT' : 'EISDIR', 'open', path);
   }
 }
 
@@ -343,8 +343,3 @@ function survivor(node: SimNode, found: Map<SimNode, SimNode>, chance: Chance, t
   }
   return folder;
 }
-
-function failed(code: CallCode, call: string, path: string): Error {
-  return Object.assign(new Error(`${code}: ${call} '${path}'`), { code, syscall: call, path });
-}
-type CallCode = 'ENOENT' | 'EEXIST' | 'ENOTDIR' | 'EISDIR' | 'EXDEV';

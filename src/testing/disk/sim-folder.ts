@@ -1,4 +1,4 @@
-import { SimFile } from './sim-file.ts';
+import type { SimFile } from './sim-file.ts';
 
 export type SimNode = SimFile | SimFolder;
 

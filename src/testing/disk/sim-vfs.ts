@@ -163,7 +163,7 @@ export class SimVfs {
   }
 
   /** SQLite may go on asking for a file that could not be opened; it is told that the device has an error. */
-  #with(handle: number, code: number, work: (opened: Opened) => number | undefined | void): number {
+  #with(handle: number, code: number, work: (opened: Opened) => unknown): number {
     const opened = this.#open.get(handle);
     return opened === undefined ? code : this.#guarded(code, () => work(opened));
   }
@@ -176,13 +176,14 @@ export class SimVfs {
   }
 
   /** An error of the disk as SQLite's code for what it was about; any other is a fault of ours. */
-  #guarded(code: number, work: () => number | undefined | void): number {
+  #guarded(refused: number, work: () => unknown): number {
     try {
-      return work() ?? OK;
+      const code = work();
+      return typeof code === 'number' ? code : OK;
     } catch (error) {
       const { code: errno } = error as NodeJS.ErrnoException;
       if (errno === 'ENOSPC') return FULL;
-      if (typeof errno === 'string') return code;
+      if (typeof errno === 'string') return refused;
       throw error;
     }
   }

@@ -246,9 +246,7 @@ class WasmStatement implements Prepared<Value[], unknown> {
     if (type === CELL.integer || type === CELL.float) return module._sqlite3_column_double(pointer, column);
     if (type !== CELL.text && type !== CELL.blob) return null;
     const isText = type === CELL.text;
-    const from = isText
-      ? module._sqlite3_column_text(pointer, column)
-      : module._sqlite3_column_blob(pointer, column);
+    const from = isText ? module._sqlite3_column_text(pointer, column) : module._sqlite3_column_blob(pointer, column);
     const bytes = Buffer.from(module.HEAPU8.slice(from, from + module._sqlite3_column_bytes(pointer, column)));
     return isText ? bytes.toString('utf8') : bytes;
   }

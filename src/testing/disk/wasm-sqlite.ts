@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { pathToFileURL } from 'node:url';
 import type { SimDisk } from './sim-disk.ts';
 import { SimVfs } from './sim-vfs.ts';
 
@@ -63,11 +62,10 @@ export class WasmSqlite {
   }
 
   static async load(): Promise<WasmSqlite> {
-    // By its place: the package says nothing of the types of this file, and who does not test need not have it.
     const { resolve } = createRequire(import.meta.url);
-    const { default: factory } = (await import(pathToFileURL(resolve('wa-sqlite/dist/wa-sqlite.mjs')).href)) as {
-      default: (options: object) => Promise<SqliteModule>;
-    };
+    // @ts-expect-error the package says nothing of the types of this file
+    const loaded: unknown = await import('wa-sqlite/dist/wa-sqlite.mjs');
+    const { default: factory } = loaded as { default: (options: object) => Promise<SqliteModule> };
     const compiled = new WebAssembly.Module(readFileSync(resolve('wa-sqlite/dist/wa-sqlite.wasm')));
     const instantiateWasm = (imports: Imports, done: (instance: Instance, module: object) => void): object => {
       const instance = new WebAssembly.Instance(compiled, imports);
