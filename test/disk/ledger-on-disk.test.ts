@@ -6,28 +6,17 @@ import { everyAnswer, tellStory } from '../../src/testing/suites/ledger-story.ts
 
 describe('the ledger on a simulated disk', () => {
   it('tells a whole story and is the same when it is opened again', async () => {
-    const t = performance.now();
     const sqlite = await WasmSqlite.load();
-    console.log('load', performance.now() - t);
     let nowMs = Date.UTC(2026, 10, 19, 6);
     const ports = { wallMs: () => nowMs, monotonicMs: () => nowMs, id: () => '00000000-0000-4000-8000-000000000001' };
     const disk = new SimDisk({ names: 'strict' });
     const one = openLedgerOn(sqlite, disk, { path: '/w/ledger.db', ports });
-    console.log('open', performance.now() - t, disk.plan.calls, disk.plan.changes);
     await tellStory(one.ledger, (ms) => {
       nowMs += ms;
     });
-    console.log('story', performance.now() - t, disk.plan.calls, disk.plan.changes);
     const answers = await everyAnswer(one.ledger);
     expect(await one.ledger.read.verify()).toEqual([]);
     await one.ledger.close();
-    console.log(
-      'closed',
-      performance.now() - t,
-      disk.plan.calls,
-      disk.plan.changes,
-      [...disk.files()].map(([p, f]) => [p, f.size]),
-    );
     const again = openLedgerOn(sqlite, disk, { path: '/w/ledger.db', ports });
     expect(await everyAnswer(again.ledger)).toEqual(answers);
     expect(await again.ledger.read.verify()).toEqual([]);

@@ -3,7 +3,8 @@ import { type CaseResult, cutPower } from '../../src/testing/disk/power-cuts.ts'
 import { WasmSqlite } from '../../src/testing/disk/wasm-sqlite.ts';
 import { PLANTED } from './mistakes.ts';
 
-const CUTS = 200;
+/** The stage of CI cuts more often: `npm run powercuts`. */
+const CUTS = 100;
 const CASES_MAX = 120;
 let sqlite: WasmSqlite;
 

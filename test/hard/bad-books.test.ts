@@ -1,4 +1,4 @@
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -134,6 +134,27 @@ describe('a ledger that was changed behind its back', () => {
     const anew = await run();
     expect(anew.status, anew.stderr).toBe(0);
     expect(job.peer.received).toHaveLength(requests + 6);
+  });
+
+  it('by somebody who put an old backup in its place is found out: it would send again what it has forgotten', async () => {
+    const backup = readFileSync(ledger());
+    await run();
+    const requests = job.peer.received.length;
+    for (const side of ['-wal', '-shm']) rmSync(ledger() + side, { force: true });
+    const newest = readFileSync(ledger());
+    writeFileSync(ledger(), backup);
+    const said = expectError(await run(), 'LEDGER_OLDER', 1);
+    expect(said).toMatch(/ledger\.mark/);
+    // Without the mark, what is staged for a run that the ledger does not know tells, too.
+    rmSync(join(books(), 'staging', 'ledger.mark'));
+    mkdirSync(join(books(), 'staging', 'r2'));
+    expect(expectError(await run(), 'LEDGER_OLDER', 1)).toMatch(/\br2\b/);
+    expect(job.peer.received).toHaveLength(requests);
+    rmSync(join(books(), 'staging', 'r2'), { recursive: true });
+    writeFileSync(ledger(), newest);
+    const again = await run();
+    expect(again.status, again.stderr).toBe(4);
+    expect(job.peer.received).toHaveLength(requests);
   });
 
   it.each([

@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -14,8 +14,8 @@ const ports = {
   monotonicMs: () => 0,
   id: () => `00000000-0000-4000-8000-${String(++made).padStart(12, '0')}`,
 };
-const open = (name = 'ledger.db', thread: 'main' | 'worker' = 'main'): Promise<Ledger> =>
-  openSqliteLedger({ path: at(name), ports, thread, create: true, mark: at('mark') });
+const open = (name = 'ledger.db', thread: 'main' | 'worker' = 'main', mark = 'mark'): Promise<Ledger> =>
+  openSqliteLedger({ path: at(name), ports, thread, create: true, mark: at(mark) });
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'waybill-mark-'));
@@ -86,9 +86,15 @@ describe('a ledger beside the mark of how far it had come', () => {
     await (await open('another.db')).close();
   });
 
-  it('is written all the same where no mark can be', async () => {
-    mkdirSync(at('mark'));
-    await goneOn();
-    await (await open()).close();
+  it('works without one as long as the folder of the mark is missing', async () => {
+    const ledger = await open('ledger.db', 'main', 'no-folder/mark');
+    const { book, ids } = await Book.sealed(ledger, [2]);
+    await book.deliver(ids[0]!, delivered(2));
+    mkdirSync(at('no-folder'));
+    expect(existsSync(at('no-folder/mark'))).toBe(false);
+    await book.ledger.releaseRun(book.claim);
+    await Book.open(ledger, { window: '2026-11-20' });
+    expect(existsSync(at('no-folder/mark')), 'once its folder is there').toBe(true);
+    await ledger.close();
   });
 });

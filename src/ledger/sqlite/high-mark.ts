@@ -86,9 +86,10 @@ export class HighMark {
     let file: number;
     try {
       file = this.#disk.openNow(this.#path);
-    } catch {
-      // Not there yet, or not for this user to read: then there is nothing to compare with.
-      return 0;
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ENOENT' || code === 'ENOTDIR') return 0;
+      throw error;
     }
     try {
       return this.#disk.readNow(file, bytes, 0, bytes.length, 0);

@@ -17,11 +17,10 @@ const { values } = parseArgs({
 });
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
-const sqlite = await WasmSqlite.load();
-let wrong = 0;
 
-async function powerCuts(first: number, wanted: number): Promise<void> {
-  let [cuts, seed] = [0, first];
+/** Resolves with how many cases went wrong. */
+async function powerCuts(sqlite: WasmSqlite, first: number, wanted: number): Promise<number> {
+  let [cuts, seed, wrong] = [0, first, 0];
   for (; cuts < wanted; seed++) {
     const result = await cutPower(sqlite, { seed });
     cuts += result.cuts.length;
@@ -29,11 +28,12 @@ async function powerCuts(first: number, wanted: number): Promise<void> {
     wrong++;
     say(`seed ${seed}: ${JSON.stringify(result)}`);
   }
-  say(`${cuts} power cuts in ${seed - first} cases from seed ${first}`);
+  say(`${cuts} power cuts in ${seed - first} cases from seed ${first}: ${wrong} went wrong`);
+  return wrong;
 }
 
-async function refusals(few: number): Promise<void> {
-  let count = 0;
+async function refusals(sqlite: WasmSqlite, few: number): Promise<number> {
+  let [count, wrong] = [0, 0];
   const kinds: readonly Refusal[] = ['EIO', 'ENOSPC', 'short'];
   for (const [journalFirst, how] of [false, true].flatMap((first) => kinds.map((how) => [first, how] as const))) {
     for (const at of await callsToRefuse(sqlite, { how, journalFirst, few })) {
@@ -44,10 +44,11 @@ async function refusals(few: number): Promise<void> {
       say(`${how} at call ${at}: ${JSON.stringify(result)}`);
     }
   }
-  say(`${count} calls of the disk refused`);
+  say(`${count} calls of the disk refused: ${wrong} went wrong`);
+  return wrong;
 }
 
-await powerCuts(Number(values.seed), Number(values.cuts));
-await refusals(Number(values.refusals));
-say(`${wrong} went wrong`);
-process.exitCode = wrong > 0 ? 1 : 0;
+const sqlite = await WasmSqlite.load();
+const lost = await powerCuts(sqlite, Number(values.seed), Number(values.cuts));
+const unclear = await refusals(sqlite, Number(values.refusals));
+process.exitCode = lost + unclear > 0 ? 1 : 0;
