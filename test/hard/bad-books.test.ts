@@ -136,7 +136,7 @@ describe('a ledger that was changed behind its back', () => {
     expect(job.peer.received).toHaveLength(requests + 6);
   });
 
-  it('by somebody who put an old backup in its place is found out: it would send again what it has forgotten', async () => {
+  it('by an old backup in its place is found out: it would send again what it has forgotten', async () => {
     const backup = readFileSync(ledger());
     await run();
     const requests = job.peer.received.length;

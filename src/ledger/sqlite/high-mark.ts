@@ -3,6 +3,7 @@ import { crc32 } from 'node:zlib';
 import { WaybillError } from '../../model/errors.ts';
 import type { DiskNow } from '../disk.ts';
 import { realDisk } from '../real-disk.ts';
+import { ledgerError } from './failure.ts';
 import type { Store } from './store.ts';
 
 /** An event by its number and its hash in the chain of its run. */
@@ -53,9 +54,12 @@ export class HighMark {
     this.#file = undefined;
   }
 
-  /** Throws LEDGER_OLDER when the ledger is not, or no longer, the one that wrote the mark. */
+  /**
+   * Throws LEDGER_OLDER when the ledger is not, or no longer, the one that wrote the mark, and LEDGER_WRITE when the
+   * mark cannot be read.
+   */
   expectReached(store: Store): void {
-    const mark = this.#read();
+    const mark = this.#readable();
     if (mark === undefined) return;
     const [row] = store.plain(EVENT_AT, mark.seq);
     const hash = row?.[0];
@@ -66,6 +70,14 @@ export class HighMark {
       `the ledger ${store.place} ${what} ${this.#path} says: event ${mark.seq} of it was durable once`,
       { ids: { path: store.place, mark: this.#path, event: mark.seq } },
     );
+  }
+
+  #readable(): EventMark | undefined {
+    try {
+      return this.#read();
+    } catch (error) {
+      throw ledgerError(error, this.#path, 'reading how far the ledger has come');
+    }
   }
 
   #line({ seq, hash }: EventMark): Uint8Array {
