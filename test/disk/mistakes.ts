@@ -1,6 +1,7 @@
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { Disk, DiskFile } from '../../src/ledger/disk.ts';
 import type { Journal, JournalEntry } from '../../src/ledger/journal.ts';
+import { fileJournal } from '../../src/ledger/journal-file.ts';
 import type { Ledger, StagedAt } from '../../src/ledger/ledger.ts';
 import { headerEnd, parseHeader, unpackTrailer } from '../../src/ledger/segment.ts';
 import type { Staged, Staging } from '../../src/ledger/staging.ts';
@@ -51,22 +52,25 @@ export const PLANTED: readonly Planted[] = [
   },
   {
     name: 'the folders of staged bytes are not synced after a file is made',
-    mistake: { skip: (kind, path) => kind === 'sync-folder' && path.includes('/staging') },
+    mistake: { skip: (kind, path) => kind === 'sync-folder' && path.includes('/staging'), among: { names: 'strict' } },
     found: /cannot be read back/,
   },
   {
     name: "the folder above the ledger's is not synced after that is made",
-    mistake: { skip: (kind, path) => kind === 'sync-folder' && !path.includes('/books') },
+    mistake: { skip: (kind, path) => kind === 'sync-folder' && !path.includes('/books'), among: { names: 'strict' } },
     found: /acknowledged, but not there|knows of no intent/,
   },
   {
     name: 'the folder is not synced after the journal is made or renamed',
-    mistake: { disk: (disk) => ({ ...methods(disk), syncFolder: unlessOf(disk, dirname(JOURNAL)) }) },
+    mistake: {
+      among: { names: 'strict', journalFirst: true },
+      journal: (_, disk) => fileJournal(JOURNAL, { ...methods(disk), syncFolder: async () => undefined }),
+    },
     found: /written to the journal, but not there/,
   },
   {
     name: 'an answer counts as written to the journal before it is synced',
-    mistake: { skip: unsynced(/\.journal$/) },
+    mistake: { among: { journalFirst: true }, skip: unsynced(/\.journal$/) },
     found: /written to the journal, but not there/,
   },
   {
@@ -79,7 +83,7 @@ export const PLANTED: readonly Planted[] = [
   },
   {
     name: 'a torn line of the journal is taken for an answer',
-    mistake: { skip: unsynced(/\.journal$/), journal: believing },
+    mistake: { among: { journalFirst: true }, skip: unsynced(/\.journal$/), journal: believing },
     found: /never written like that/,
   },
   {
@@ -104,12 +108,6 @@ export const reopened = (disk: Disk, change: (file: DiskFile) => DiskFile): Disk
   ...methods(disk),
   open: async (path, how) => change(await disk.open(path, how)),
 });
-
-const unlessOf =
-  (disk: Disk, folder: string): Disk['syncFolder'] =>
-  async (path) => {
-    if (path !== folder) await disk.syncFolder(path);
-  };
 
 function syncFirst(file: DiskFile): DiskFile {
   const held: Uint8Array[] = [];

@@ -37,6 +37,8 @@ export interface MachineOptions {
 
 /** A planted mistake. */
 export interface Mistake {
+  /** Only machines like this can show it. */
+  readonly among?: Partial<Pick<MachineOptions, 'names' | 'journalFirst'>>;
   readonly skip?: (kind: 'sync' | 'sync-folder', path: string) => boolean;
   /** What staging and journal write through. */
   disk?(disk: Disk): Disk;

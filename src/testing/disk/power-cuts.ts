@@ -106,6 +106,6 @@ function optionsOf(chance: Chance, mistake: Mistake | undefined): MachineOptions
     journalFirst: chance.yes(0.4),
     checkpointPages: chance.of([4, 20, 4096]),
     segmentBytes: chance.of([700, 5_000, 64 * 1024 * 1024]),
-    ...(mistake === undefined ? {} : { mistake }),
+    ...(mistake === undefined ? {} : { mistake, ...mistake.among }),
   };
 }
