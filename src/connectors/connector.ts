@@ -131,6 +131,8 @@ export interface AbilityFacts {
   readonly key?: { readonly horizonMs: number; readonly storesErrors: boolean };
   /** `find`: how long a record may take to be seen after it was applied. */
   readonly visibilityLagMs?: number;
+  /** `find` sees records and not whose they are: one that another batch had sent is found as well. */
+  readonly findsOthers?: boolean;
   /** `appendAt`: where the sink stands now; the first `expected` of a lane. */
   tail?(): Promise<string>;
   /** A refused batch is refused as a whole: nothing of it was applied, and it may be taken apart. */

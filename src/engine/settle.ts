@@ -1,4 +1,5 @@
 import type { DoubtRow, Moved, SettleDecision, ShardClaim } from '../ledger/ledger.ts';
+import { KEY_BYTES } from '../model/chunk.ts';
 import { mask } from '../model/masking.ts';
 import { type Settlement, settleAfterMs } from '../strategies/strategy.ts';
 import { childrenOf } from './answers.ts';
@@ -41,6 +42,7 @@ async function askSink(doubt: DoubtRow, claim: ShardClaim, lane: LaneRuntime, ab
     {
       batch: doubt,
       payload: () => lane.payloads.load(doubt),
+      sentElsewhere: () => sentElsewhere(doubt, claim, lane),
       attempt: doubt.attempt.attempt,
       fence: claim.fence,
       notes: asNotes(doubt.attempt.notes),
@@ -49,6 +51,20 @@ async function askSink(doubt: DoubtRow, claim: ShardClaim, lane: LaneRuntime, ab
     },
     laneContext(lane, abort),
   );
+}
+
+/** By the ledger: in a batch that is not this one, nor one that it was made of. Attempts count, whatever they came to. */
+async function sentElsewhere(doubt: DoubtRow, claim: ShardClaim, lane: LaneRuntime): Promise<ReadonlySet<number>> {
+  const { flow } = await lane.ledger.read.run(claim.run);
+  const { keys } = await lane.payloads.load(doubt);
+  const places = new Set<number>();
+  for (let place = 0; place < doubt.records; place++) {
+    const key = keys.subarray(place * KEY_BYTES, (place + 1) * KEY_BYTES);
+    const traces = await lane.ledger.read.trace({ key, flow, lane: claim.lane });
+    const others = traces.filter(({ steps }) => steps.every(({ batch }) => batch.id !== doubt.id));
+    if (others.some(({ steps }) => steps.some(({ attempts }) => attempts.length > 0))) places.add(place);
+  }
+  return places;
 }
 
 async function decide(doubt: DoubtRow, settlement: Settlement, lane: LaneRuntime): Promise<SettleDecision | undefined> {

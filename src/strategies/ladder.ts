@@ -10,9 +10,17 @@ export function guarantee(rung: Rung, sink: Sink): Guarantee {
   return {
     rung,
     promise: fill(text.promise, sink),
-    assumptions: text.assumptions.map((assumption) => fill(assumption, sink)),
+    assumptions: [...text.assumptions, ...lookAssumptions(rung, sink)].map((assumption) => fill(assumption, sink)),
     crash: crashPoints(fill(text.lostAnswer, sink)),
   };
+}
+
+/** A look that finds records and not their batch takes those of others for ours. What the lane itself sent is known. */
+function lookAssumptions(rung: Rung, sink: Sink): readonly string[] {
+  const looks = rung === 'look' || rung === 'fence-then-look';
+  return looks && sink.facts.findsOthers
+    ? ['Only this lane sends records with these ids: what is found there was sent by it.']
+    : [];
 }
 
 interface RungText {

@@ -150,12 +150,23 @@ async function settleByKey(attempt: LostAttempt, lane: LaneContext): Promise<Set
 }
 
 async function settleByLook(attempt: LostAttempt, sink: Sink): Promise<Settlement> {
-  const found = await surely(sink.can.find)(attempt.batch, await attempt.payload());
-  assert(found.records.length === attempt.batch.records, 'find.one-finding-a-record');
+  const seen = await surely(sink.can.find)(attempt.batch, await attempt.payload());
+  assert(seen.records.length === attempt.batch.records, 'find.one-finding-a-record');
+  const found = sink.facts.findsOthers ? withoutOthers(seen, await attempt.sentElsewhere()) : seen;
   const kinds = new Set(found.records);
   if (kinds.size === 1 && kinds.has('absent')) return { kind: 'absent', evidence: found.evidence };
   if (kinds.size === 1 && kinds.has('unknown')) return { kind: 'undecided', evidence: found.evidence };
   return { kind: 'known', verdict: verdictOf(found), evidence: found.evidence };
+}
+
+/** What was sent before, in another batch, is found whether this one arrived or not: of it the look proves nothing. */
+function withoutOthers(found: Found, elsewhere: ReadonlySet<number>): Found {
+  const records = found.records.map((finding, index) =>
+    finding === 'applied' && elsewhere.has(index) ? 'unknown' : finding,
+  );
+  const unproved = records.filter((finding, index) => finding !== found.records[index]).length;
+  if (unproved === 0) return found;
+  return { records, evidence: `${found.evidence}; ${unproved} found had been sent before, which proves nothing` };
 }
 
 /** What was not found is as good as refused for now: it may be sent again, alone. */

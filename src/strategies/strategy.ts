@@ -65,6 +65,8 @@ export interface OpenAttempt {
 export interface LostAttempt {
   readonly batch: Batch;
   payload(): Promise<Payload>;
+  /** Places of records whose keys this lane has sent before in other batches, of this window or another. */
+  sentElsewhere(): Promise<ReadonlySet<number>>;
   readonly attempt: number;
   /** The fence of whoever settles: that of the lost attempt where its own process does, otherwise a higher one. */
   readonly fence: number;

@@ -95,6 +95,37 @@ describe('a batch whose answer was lost', () => {
     expect(counts(job.held()).size).toBe(250);
   });
 
+  it('U10: a look that finds what an earlier day had sent proves nothing: the batch stays in doubt', async () => {
+    await open({
+      behaviour: { faults: [{ when: { nth: [4] }, apply: 'none', answer: 'close' }], idAt: 'member_id' },
+      sink: {
+        ...one,
+        requestTimeout: '300ms',
+        lookup: '{ path: "/lookup", method: POST, recordId: member_id, results: results }',
+      },
+    });
+    await job.run();
+    job.change("update members set updated_on = '2026-11-20', name = 'renamed' where member_id <= 100");
+    const next = await job.run('2026-11-20');
+    expect(next.lanes[0]?.balance).toMatchObject({ delivered: 0, inDoubt: 100 });
+    const { read } = await (await job.waybill()).ledger();
+    const [doubt] = await read.doubts({});
+    expect(doubt!.records).toBe(100);
+    const settled = await job.cli([
+      'settle',
+      '--run',
+      'r2',
+      '--as',
+      'absent',
+      '--evidence',
+      'the API was asked',
+      '--yes',
+    ]);
+    expect(settled.status, settled.stderr).toBe(0);
+    expect((await job.run('2026-11-20')).run.state).toBe('complete');
+    expect(job.held().filter((id) => id === 7)).toHaveLength(2);
+  });
+
   it('U10: a sink that was only half-way through is asked of each record; only the missing ones are sent', async () => {
     await open({
       behaviour: { faults: [{ when: { nth: [2] }, apply: 'half', answer: 'close' }], idAt: 'member_id' },

@@ -36,6 +36,9 @@ export function openLookup(parts: Parts, config: LookupConfig): (batch: Batch, p
   };
 }
 
+/** Only an address that names the batch tells its records from others with the same ids. */
+export const asksForBatch = (config: LookupConfig): boolean => holdsName(config.path, 'batch.idempotencyKey');
+
 /** Which ids go into which request; one request without ids where the API is asked by the batch alone. */
 function groupsOf(ids: readonly string[], config: LookupConfig): readonly (readonly string[])[] {
   if (holdsName(config.path, 'id')) return ids.map((id) => [id]);

@@ -6,7 +6,7 @@ import { framingOf } from './body.ts';
 import { batchHeaders, Caller } from './caller.ts';
 import { openJob } from './job.ts';
 import { Judge, sentOf } from './judge.ts';
-import { openLookup } from './lookup.ts';
+import { asksForBatch, openLookup } from './lookup.ts';
 import { classOf } from './outcome.ts';
 import { nameOf, type Parts } from './parts.ts';
 import { at, identityOf } from './paths.ts';
@@ -35,7 +35,7 @@ export function openHttpSink(connection: ConnectionConfig, settings: SinkConfig,
       ...(idempotencyKey
         ? { key: { horizonMs: idempotencyKey.horizon, storesErrors: idempotencyKey.storesErrors } }
         : {}),
-      ...(lookup ? { visibilityLagMs: lookup.visibilityLag } : {}),
+      ...(lookup ? { visibilityLagMs: lookup.visibilityLag, findsOthers: !asksForBatch(lookup) } : {}),
     },
     requestTimeoutMs: settings.requestTimeout,
     ...(rate ? { rate: present(rate) } : {}),
