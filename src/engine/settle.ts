@@ -53,7 +53,7 @@ async function askSink(doubt: DoubtRow, claim: ShardClaim, lane: LaneRuntime, ab
   );
 }
 
-/** By the ledger: in a batch that is not this one, nor one that it was made of. Attempts count, whatever they came to. */
+/** By the ledger: in a batch that is not this one, nor one it was made of. Attempts count, whatever they came to. */
 async function sentElsewhere(doubt: DoubtRow, claim: ShardClaim, lane: LaneRuntime): Promise<ReadonlySet<number>> {
   const { flow } = await lane.ledger.read.run(claim.run);
   const { keys } = await lane.payloads.load(doubt);
