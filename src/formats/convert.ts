@@ -1,11 +1,17 @@
 import type { Chunk, DataRecord, Format, Reject } from '../model/chunk.ts';
+import { type Columns, sameColumns } from '../model/columns.ts';
 import { WaybillError } from '../model/errors.ts';
 import { jsonRow } from './csv-json.ts';
 import { splitRow } from './csv-row.ts';
-import { type CsvOptions, columnsOf, encodeEach } from './encode.ts';
+import { type CsvOptions, columnsOf, encodeCsvField } from './encode.ts';
+import { encodeEach, neededTypes } from './encode-records.ts';
 import type { Converted, Mapping } from './formats.ts';
 import { LineWriter } from './line-writer.ts';
-import { rowAt, textAt } from './rows.ts';
+import { CopyWriter } from './pgcopy/copy-writer.ts';
+import { copyColumns, copyFields, copyJson, isCopy, jsonHeads } from './pgcopy/fields.ts';
+import { fieldReader } from './pgcopy/to-copy.ts';
+import { textAt } from './record-text.ts';
+import { rowAt } from './rows.ts';
 
 export interface ConvertOptions extends CsvOptions {
   /**
@@ -13,6 +19,8 @@ export interface ConvertOptions extends CsvOptions {
    * CSV and nothing is mapped, else the fields of all its records in order of first appearance.
    */
   readonly columns?: readonly string[];
+  /** What the columns of COPY are to be. Without them: those of the chunk. */
+  readonly types?: Columns;
 }
 
 /** A mapping that can rewrite the text of a JSON object without reading its values. */
@@ -23,20 +31,36 @@ export interface TextMapping extends Mapping {
 
 /**
  * Records in another format, mapped on the way. Nothing to do: the chunk's own arrays, not copied. Values survive: see
- * `rows`. A record that cannot be mapped or encoded is in `failed` with its place; the others go on.
+ * `rows`, and `docs/reference/types.md` for those with a type. A record that cannot be mapped or encoded is in `failed`
+ * with its place; the others go on.
  */
 export function convert(chunk: Chunk, to: Format, mapping?: TextMapping, options: ConvertOptions = {}): Converted {
-  if (mapping === undefined && chunk.format === to && options.columns === undefined) return unchanged(chunk);
-  if (mapping?.applyText !== undefined && chunk.format === 'ndjson' && to === 'ndjson') {
-    return rewritten(chunk, mapping.applyText);
+  if (mapping !== undefined) {
+    const { applyText } = mapping;
+    const asText = applyText !== undefined && chunk.format === 'ndjson' && to === 'ndjson';
+    if (!asText) return throughObjects(chunk, to, mapping, options);
+    return rewritten(chunk, to, (index) => applyText(textAt(chunk, index)));
   }
-  if (mapping === undefined && chunk.format === 'csv' && to === 'ndjson') return rewritten(chunk, rowToJson(chunk));
-  return throughObjects(chunk, to, mapping, options);
+  if (chunk.format === to && fitsAlready(chunk, options)) return unchanged(chunk);
+  if (isCopy(to)) return intoCopy(chunk, to, neededTypes(to, options.types ?? chunk.types));
+  if (to === 'csv' && isCopy(chunk.format) && options.columns === undefined) return copyToCsv(chunk);
+  if (to === 'csv' || chunk.format === to) return throughObjects(chunk, to, mapping, options);
+  return rewritten(chunk, to, jsonReader(chunk));
+}
+
+function fitsAlready(chunk: Chunk, { columns, types }: ConvertOptions): boolean {
+  if (columns !== undefined) return false;
+  return types === undefined || !isCopy(chunk.format) || sameColumns(types, copyColumns(chunk));
 }
 
 function unchanged(chunk: Chunk): Converted {
-  const { format, bytes, spans, count, columns } = chunk;
-  return { format, bytes, spans, count, ...(columns === undefined ? {} : { columns }), dropped: [], failed: [] };
+  const { format, bytes, spans, count } = chunk;
+  return { format, bytes, spans, count, ...fieldsOf(chunk), dropped: [], failed: [] };
+}
+
+/** Names and types of the fields, where the chunk has them. */
+function fieldsOf({ columns, types }: Chunk): Pick<Converted, 'columns' | 'types'> {
+  return { ...(columns === undefined ? {} : { columns }), ...(types === undefined ? {} : { types }) };
 }
 
 function failure(at: number, error: unknown): Reject {
@@ -44,26 +68,48 @@ function failure(at: number, error: unknown): Reject {
   throw error;
 }
 
-function rewritten(chunk: Chunk, applyText: (text: string) => string): Converted {
+function rewritten(chunk: Chunk, to: Format, lineOf: (index: number) => string): Converted {
   const lines = new LineWriter();
+  const done = eachRecord(chunk, (index) => lines.write(lineOf(index)));
+  const { types } = chunk;
+  return { format: to, ...lines.finish(), ...done, ...(types === undefined ? {} : { types }), dropped: [] };
+}
+
+function intoCopy(chunk: Chunk, to: 'pgcopy' | 'pgcopy-text', types: Columns): Converted {
+  const rows = new CopyWriter(to, types);
+  const fields = fieldReader(chunk, types);
+  const done = eachRecord(chunk, (index) => rows.add(fields(chunk, index)));
+  return { format: to, ...rows.finish(), ...done, ...fieldsOfTypes(types), dropped: [] };
+}
+
+function fieldsOfTypes(types: Columns): Required<Pick<Converted, 'columns' | 'types'>> {
+  return { columns: types.map(({ name }) => name), types };
+}
+
+/** Does `work` for each record; those that fail are listed, and the rest goes on. */
+function eachRecord(chunk: Chunk, work: (index: number) => void): Pick<Converted, 'from' | 'failed'> {
   const from: number[] = [];
   const failed: Reject[] = [];
   for (let i = 0; i < chunk.count; i++) {
     try {
-      lines.write(applyText(textAt(chunk, i)));
+      work(i);
       from.push(i);
     } catch (error) {
       failed.push(failure(i, error));
     }
   }
-  return { format: 'ndjson', ...lines.finish(), ...places(from, chunk), dropped: [], failed };
+  return { ...places(from, chunk), failed };
 }
 
-/** A CSV row as JSON: without objects in between, which take several times as long. */
-function rowToJson(chunk: Chunk): (text: string) => string {
+/** A record as JSON, without objects in between, which take several times as long. */
+function jsonReader(chunk: Chunk): (index: number) => string {
+  if (isCopy(chunk.format)) {
+    const heads = jsonHeads(copyColumns(chunk));
+    return (index) => copyJson(chunk, index, heads);
+  }
   const encode = jsonRow(chunk.columns ?? []);
-  return (text) => {
-    const line = encode(splitRow(text));
+  return (index) => {
+    const line = encode(splitRow(textAt(chunk, index)));
     if (typeof line === 'string') return line;
     throw new WaybillError('CSV_INVALID', line.message);
   };
@@ -99,16 +145,32 @@ function mapAll(chunk: Chunk, mapping: Mapping | undefined): Mapped {
   return mapped;
 }
 
-function throughObjects(chunk: Chunk, to: Format, mapping: Mapping | undefined, options: ConvertOptions): Converted {
+/** The fields of COPY as CSV: no object in between would keep NaN or an infinity apart from its text. */
+function copyToCsv(chunk: Chunk): Converted {
+  const lines = new LineWriter();
+  const done = eachRecord(chunk, (index) => {
+    const line = copyFields(chunk, index).map((field) => encodeCsvField(field)).join(',');
+    lines.write(line === '' ? '""' : line);
+  });
+  return { format: 'csv', ...lines.finish(), ...done, ...fieldsOfTypes(copyColumns(chunk)), dropped: [] };
+}
+
+function throughObjects(
+  chunk: Chunk,
+  to: Format,
+  mapping: Mapping | undefined,
+  options: ConvertOptions,
+): Converted {
   const { records, from, dropped, failed } = mapAll(chunk, mapping);
   const own = mapping === undefined ? chunk.columns : undefined;
   const columns = to === 'csv' ? (options.columns ?? own ?? columnsOf(records)) : undefined;
-  const encoded = encodeEach(records, to, columns === undefined ? options : { ...options, columns });
+  const encoded = encodeEach(records, to, { ...options, ...(columns === undefined ? {} : { columns }) });
   for (const { at, error } of encoded.failed) failed.push(failure(from[at]!, error));
   return {
     format: to,
     ...encoded.lines,
     ...(columns === undefined ? {} : { columns }),
+    ...(isCopy(to) ? fieldsOfTypes(options.types ?? []) : {}),
     ...places(
       encoded.from.map((at) => from[at]!),
       chunk,

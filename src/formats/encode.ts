@@ -1,5 +1,5 @@
 import { isLosslessNumber } from 'lossless-json';
-import type { DataRecord, Format } from '../model/chunk.ts';
+import type { DataRecord } from '../model/chunk.ts';
 import { WaybillError } from '../model/errors.ts';
 import { type Lines, LineWriter } from './line-writer.ts';
 
@@ -114,35 +114,6 @@ export function columnsOf(records: Iterable<DataRecord>): readonly string[] {
     for (const name of Object.keys(record)) if (record[name] !== undefined) names.add(name);
   }
   return [...names];
-}
-
-export interface EncodedRecords {
-  readonly lines: Lines;
-  /** Places (0-based, in `records`) of the encoded ones. */
-  readonly from: readonly number[];
-  readonly failed: readonly { readonly at: number; readonly error: WaybillError }[];
-}
-
-/** Encodes one by one: a record that cannot be encoded is listed and the rest goes on. */
-export function encodeEach(
-  records: readonly DataRecord[],
-  format: Format,
-  options: CsvOptions & { readonly columns?: readonly string[] },
-): EncodedRecords {
-  const lines = new LineWriter();
-  const from: number[] = [];
-  const failed: { at: number; error: WaybillError }[] = [];
-  const columns = options.columns ?? [];
-  for (const [at, record] of records.entries()) {
-    try {
-      lines.write(format === 'csv' ? encodeCsvRow(record, columns, options) : encodeRecord(record));
-      from.push(at);
-    } catch (error) {
-      if (!(error instanceof WaybillError)) throw error;
-      failed.push({ at, error });
-    }
-  }
-  return { lines: lines.finish(), from, failed };
 }
 
 /** Lines that are there already. */

@@ -1,4 +1,5 @@
 import type { Chunk, DataRecord, Format, Identities, Reject } from '../model/chunk.ts';
+import type { Columns } from '../model/columns.ts';
 
 /**
  * What the engine and the connectors ask of the formats. Chunks go in, chunks come out; objects exist only where a
@@ -11,6 +12,11 @@ export interface IdentifyOptions {
   readonly seed: Uint8Array;
   /** Columns that do not count when two versions of a record are compared. */
   readonly exclude?: readonly string[];
+  /**
+   * Digests by column even where none is left out: the same for the same row in every format in which its types are
+   * known. Off: digests of the bytes, which cost less and tell two spellings apart.
+   */
+  readonly byColumn?: boolean;
 }
 export type Identify = (chunk: Chunk, options: IdentifyOptions) => Identities;
 
@@ -29,6 +35,8 @@ export interface Converted {
   readonly spans: Uint32Array;
   readonly count: number;
   readonly columns?: readonly string[];
+  /** Names and types of the fields, where they are known. */
+  readonly types?: Columns;
   /** Absent: all records, in order. */
   readonly from?: Uint32Array;
   /** Left out by the mapping. */

@@ -1,21 +1,26 @@
 import { assert } from '../model/assert.ts';
-import { type Chunk, DIGEST_BYTES, KEY_BYTES } from '../model/chunk.ts';
+import { type Chunk, type DataRecord, DIGEST_BYTES, KEY_BYTES } from '../model/chunk.ts';
 import { WaybillError } from '../model/errors.ts';
 import { encodeText } from './canonical.ts';
 import { rawFields } from './csv-row.ts';
 import type { Identify } from './formats.ts';
 import { rawMembers } from './json-members.ts';
-import { kernel, SCAN_STATE, type Scan } from './kernel.ts';
+import { COPY_KINDS, type IdentityWants, kernel, SCAN_STATE, type Scan } from './kernel.ts';
 import { packKey } from './keys.ts';
-import { rowAt, textAt } from './rows.ts';
+import { copyColumns, copyJson, copyPlaces, isCopy, jsonHeads } from './pgcopy/fields.ts';
+import { textAt } from './record-text.ts';
+import { parseObject, rowAt } from './rows.ts';
 
 /** How digests are made, kept in the ledger: digests of two recipes are never compared. */
 export const DIGEST_RECIPES = { raw: 'raw-1', columns: 'columns-1' } as const;
 export type DigestRecipe = (typeof DIGEST_RECIPES)[keyof typeof DIGEST_RECIPES];
 
-/** `raw-1`: of the record's bytes. `columns-1`: of its other columns, sorted by name, with their values as spelled. */
-export function digestRecipe(exclude: readonly string[] | undefined): DigestRecipe {
-  return exclude === undefined || exclude.length === 0 ? DIGEST_RECIPES.raw : DIGEST_RECIPES.columns;
+/**
+ * `raw-1`: of the record's bytes. `columns-1`: of its other columns, sorted by name, with their values as spelled; those
+ * of COPY as their JSON is, so that a row has the same digest in each format in which its types are known.
+ */
+export function digestRecipe(exclude: readonly string[] | undefined, byColumn = false): DigestRecipe {
+  return byColumn || (exclude !== undefined && exclude.length > 0) ? DIGEST_RECIPES.columns : DIGEST_RECIPES.raw;
 }
 
 /**
@@ -26,18 +31,31 @@ export const identify: Identify = (chunk, options) => {
   const { key, seed, exclude = [] } = options;
   assert(seed.length === 16, 'formats.seed-has-16-bytes', { length: seed.length });
   assert(key === null || key.length > 0, 'formats.key-has-columns');
-  const csv = chunk.format === 'csv';
+  const byColumn = digestRecipe(exclude, options.byColumn) === DIGEST_RECIPES.columns;
+  const named = chunk.format === 'ndjson';
   const scan = kernel().identify(chunk.bytes, spansOf(chunk), {
-    key: key === null ? null : csv ? { fields: fieldNumbers(chunk, key) } : { names: key },
-    // The columns of CSV have no names in the record, so the kernel cannot leave them out.
-    exclude: csv ? [] : exclude,
+    key: key === null ? null : keyPlaces(chunk, key),
+    // The columns of other formats have no names in the record, so the kernel cannot tell them apart.
+    exclude: byColumn && named ? exclude : null,
     seed,
   });
   const missing = key === null ? [] : finishKeys(chunk, scan.keys, key, seed);
-  const slow = csv && exclude.length > 0 ? allSlow(scan.digests) : scan.digests;
+  const slow = byColumn && !named ? allSlow(scan.digests) : scan.digests;
   if (slow.special > 0) digestSlowRows(chunk, slow, new Set(exclude), seed);
   return { keys: scan.keys.out, digests: scan.digests.out, missing };
 };
+
+/** What the kernel has to look at for the key. */
+function keyPlaces(chunk: Chunk, key: readonly string[]): NonNullable<IdentityWants['key']> {
+  if (chunk.format === 'ndjson') return { names: key };
+  if (!isCopy(chunk.format)) return { fields: fieldNumbers(chunk, key) };
+  const columns = copyColumns(chunk);
+  const copy = copyPlaces(columns, key).map((field) => {
+    const { kind, array } = columns[field]!.type;
+    return { field, kind: array === true ? 0 : (COPY_KINDS[kind] ?? 0) };
+  });
+  return { copy, binary: chunk.format === 'pgcopy' };
+}
 
 /** Works out the keys that the kernel left; answers which records have none. */
 function finishKeys(chunk: Chunk, scan: Scan, key: readonly string[], seed: Uint8Array): number[] {
@@ -66,11 +84,17 @@ export function missingKeys(chunk: Chunk, index: number, key: readonly string[])
 const NO_SEED = new Uint8Array(16);
 
 function keyOfRow(chunk: Chunk, index: number, key: readonly string[], seed: Uint8Array): Uint8Array | undefined {
-  const record = rowAt(chunk, index);
+  const record = isCopy(chunk.format) ? keyColumns(chunk, index, key) : rowAt(chunk, index);
   return packKey(
     key.map((name) => record[name]),
     seed,
   );
+}
+
+/** The key columns of a row of COPY, as a record of NDJSON would have them. */
+function keyColumns(chunk: Chunk, index: number, key: readonly string[]): DataRecord {
+  const columns = copyColumns(chunk);
+  return parseObject(copyJson(chunk, index, jsonHeads(columns), copyPlaces(columns, key)));
 }
 
 function fieldNumbers(chunk: Chunk, names: readonly string[]): number[] {
@@ -110,6 +134,7 @@ function digestSlowRows(chunk: Chunk, scan: Scan, exclude: ReadonlySet<string>, 
 }
 
 function membersOf(chunk: Chunk, index: number): Map<string, string> {
+  if (isCopy(chunk.format)) return rawMembers(copyJson(chunk, index, jsonHeads(copyColumns(chunk))));
   const text = textAt(chunk, index);
   if (chunk.format === 'ndjson') return rawMembers(text);
   const fields = rawFields(text);

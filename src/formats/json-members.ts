@@ -8,12 +8,19 @@ export function rawMembers(text: string): Map<string, string> {
   return new MemberScan(text).members();
 }
 
+/** The items of one JSON array as they are spelled. */
+export function rawItems(text: string): string[] {
+  return new MemberScan(text).items();
+}
+
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const COMMA = 0x2c;
 const COLON = 0x3a;
 const OPEN = 0x7b;
 const CLOSE = 0x7d;
+const OPEN_ARRAY = 0x5b;
+const CLOSE_ARRAY = 0x5d;
 const isOpening = (code: number) => code === 0x7b || code === 0x5b;
 const isClosing = (code: number) => code === 0x7d || code === 0x5d;
 
@@ -38,6 +45,20 @@ class MemberScan {
       // A later member of the same name wins, in the place of the first, as in JSON.parse.
       members.set(name, this.#text.slice(start, this.#at));
       if (this.#takes(CLOSE)) return members;
+      this.#expect(COMMA);
+    }
+  }
+
+  items(): string[] {
+    const items: string[] = [];
+    this.#expect(OPEN_ARRAY);
+    if (this.#takes(CLOSE_ARRAY)) return items;
+    for (;;) {
+      this.#space();
+      const start = this.#at;
+      this.#skipValue();
+      items.push(this.#text.slice(start, this.#at));
+      if (this.#takes(CLOSE_ARRAY)) return items;
       this.#expect(COMMA);
     }
   }

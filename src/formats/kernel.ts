@@ -16,6 +16,7 @@ export const FAULTS = [
   'after-quote',
   'field-count',
   'nul',
+  'field-length',
 ] as const;
 export type Fault = Exclude<(typeof FAULTS)[number], ''>;
 
@@ -37,6 +38,26 @@ export interface FramedLines {
   readonly open: boolean;
 }
 
+/** Rows of binary COPY. `fault`: of the row behind them, which has `found` fields. */
+export interface FramedCopy {
+  readonly spans: Uint32Array;
+  readonly consumed: number;
+  /** The trailer was there, and is consumed. */
+  readonly ended: boolean;
+  readonly fault: Fault | undefined;
+  readonly found: number;
+}
+
+/** How the kernel makes the text of a key column of COPY; 0: it leaves that to the caller. */
+export const COPY_KINDS: Readonly<Record<string, number>> = {
+  text: 1,
+  boolean: 2,
+  int16: 3,
+  int32: 4,
+  int64: 5,
+  uuid: 6,
+};
+
 /** The state of a record in `Scan.states`: done, without a key, or left to the caller. */
 export const SCAN_STATE = { complete: 0, missing: 1, slow: 2 } as const;
 
@@ -49,11 +70,17 @@ export interface Scan {
 }
 
 export interface IdentityWants {
-  /** Names of NDJSON members, 0-based numbers of CSV fields, or null for a hash of the whole record. */
-  readonly key: { readonly names: readonly string[] } | { readonly fields: readonly number[] } | null;
-  /** Names of the NDJSON members that digests leave out. None: digests of the raw bytes. */
-  readonly exclude: readonly string[];
+  /** Names of NDJSON members, 0-based numbers of fields, or null for a hash of the whole record. */
+  readonly key: { readonly names: readonly string[] } | { readonly fields: readonly number[] } | CopyKey | null;
+  /** Names of the NDJSON members that digests leave out; null: digests of the raw bytes. */
+  readonly exclude: readonly string[] | null;
   readonly seed: Uint8Array;
+}
+
+/** Fields of COPY by their numbers, each with its kind from COPY_KINDS. */
+export interface CopyKey {
+  readonly copy: readonly { readonly field: number; readonly kind: number }[];
+  readonly binary: boolean;
 }
 
 interface Memory {
@@ -66,6 +93,16 @@ declare const WebAssembly: {
   readonly Module: new (bytes: Uint8Array) => object;
   readonly Instance: new (module: object, imports: object) => { readonly exports: unknown };
 };
+
+type KeysByField = (
+  base: number,
+  spans: number,
+  count: number,
+  names: number,
+  last: number,
+  keys: number,
+  states: number,
+) => number;
 
 interface Exports {
   readonly memory: Memory;
@@ -99,16 +136,20 @@ interface Exports {
     faults: number,
     faultsMax: number,
   ): void;
-  keysOfLines(base: number, spans: number, count: number, names: number, keys: number, states: number): number;
-  keysOfRows(
-    base: number,
+  frameCopy(start: number, end: number, fields: number, spans: number, spansMax: number): void;
+  frameCopyText(
+    start: number,
+    end: number,
+    fields: number,
     spans: number,
-    count: number,
-    names: number,
-    last: number,
-    keys: number,
-    states: number,
-  ): number;
+    spansMax: number,
+    faults: number,
+    faultsMax: number,
+  ): void;
+  keysOfCopy: KeysByField;
+  keysOfCopyText: KeysByField;
+  keysOfRows: KeysByField;
+  keysOfLines(base: number, spans: number, count: number, names: number, keys: number, states: number): number;
   columnDigests(
     base: number,
     spans: number,
@@ -200,6 +241,28 @@ export class Kernel {
     return this.#framed(spans, faults);
   }
 
+  /** Cuts `bytes` into rows of binary COPY, up to the end, the trailer or what is no row. */
+  frameCopy(bytes: Uint8Array, fields: number): FramedCopy {
+    const [spans] = this.#place(bytes, [SPANS_MAX * 8]);
+    this.#wasm.frameCopy(PAGE, PAGE + bytes.length, fields, spans, SPANS_MAX);
+    const { buffer } = this.#wasm.memory;
+    const [count = 0, fault = 0, ended = 0, consumed = 0, found = 0] = new Uint32Array(buffer, RESULT, 5);
+    return {
+      spans: new Uint32Array(buffer, spans, count * 2).slice(),
+      consumed,
+      ended: ended === 1,
+      fault: fault === 0 ? undefined : (FAULTS[fault] as Fault),
+      found,
+    };
+  }
+
+  /** Cuts `bytes` into lines of text COPY of `fields` fields. The end of `bytes` ends the last line. */
+  frameCopyText(bytes: Uint8Array, fields: number): FramedLines {
+    const [spans, faults] = this.#place(bytes, [SPANS_MAX * 8, FAULTS_MAX * 16]);
+    this.#wasm.frameCopyText(PAGE, PAGE + bytes.length, fields, spans, SPANS_MAX, faults, FAULTS_MAX);
+    return this.#framed(spans, faults);
+  }
+
   /** Keys and digests of a chunk in one go. What is `slow` the caller has to work out itself. */
   identify(
     bytes: Uint8Array,
@@ -208,7 +271,7 @@ export class Kernel {
   ): { readonly keys: Scan; readonly digests: Scan } {
     const count = spans.length / 2;
     const tape = this.#tapes.get(spans);
-    const room = wants.exclude.length > 0 ? longest(spans) + MEMBER_ROOM : 0;
+    const room = wants.exclude !== null ? longest(spans) + MEMBER_ROOM : 0;
     const sizes = [spans.byteLength, tape?.byteLength ?? 0, count * 16, count, count * 8, count, room] as const;
     const [at, tapeAt, keys, keyStates, digests, digestStates, scratch] = this.#place(bytes, sizes, spans);
     if (tape !== undefined) new Uint32Array(this.#wasm.memory.buffer, tapeAt, tape.length).set(tape);
@@ -228,6 +291,7 @@ export class Kernel {
       this.#wasm.hashSpansWide(PAGE, at, count, out);
       return this.#allStates(states, count, SCAN_STATE.complete);
     }
+    if ('copy' in key) return this.#copyKeys(key, places, out, states);
     if ('fields' in key) {
       const { fields } = key;
       if (fields.length > NAMES_MAX) return this.#allStates(states, count, SCAN_STATE.slow);
@@ -240,8 +304,17 @@ export class Kernel {
     return this.#wasm.keysOfTape(PAGE, at, count, tapeAt, tapeEnd, length, out, states);
   }
 
-  #digests(exclude: readonly string[], { at, count }: Places, out: number, states: number, scratch: number): number {
-    if (exclude.length > 0) {
+  #copyKeys({ copy, binary }: CopyKey, { at, count }: Places, out: number, states: number): number {
+    if (copy.length > NAMES_MAX) return this.#allStates(states, count, SCAN_STATE.slow);
+    const list = copy.flatMap(({ field, kind }) => [field, kind]);
+    new Uint32Array(this.#wasm.memory.buffer, NAMES, list.length).set(list);
+    const last = Math.max(...copy.map(({ field }) => field));
+    const keysOf = binary ? this.#wasm.keysOfCopy : this.#wasm.keysOfCopyText;
+    return keysOf(PAGE, at, count, copy.length, last, out, states);
+  }
+
+  #digests(exclude: readonly string[] | null, { at, count }: Places, out: number, states: number, scratch: number): number {
+    if (exclude !== null) {
       if (!this.#writeNames(exclude)) return this.#allStates(states, count, SCAN_STATE.slow);
       return this.#wasm.columnDigests(PAGE, at, count, exclude.length, out, states, scratch);
     }

@@ -3,8 +3,11 @@ import type { Chunk, DataRecord, Format, Reject } from '../model/chunk.ts';
 import { WaybillError } from '../model/errors.ts';
 import { canonicalNumber } from './canonical.ts';
 import { splitRow } from './csv-row.ts';
-import { type CsvOptions, columnsOf, encodeEach } from './encode.ts';
+import { columnsOf } from './encode.ts';
+import { type EncodeOptions, encodeEach } from './encode-records.ts';
 import { kernel } from './kernel.ts';
+import { copyColumns, copyJson, isCopy, jsonHeads } from './pgcopy/fields.ts';
+import { textAt } from './record-text.ts';
 
 /**
  * Records as objects. Numbers survive: a whole number that a double cannot hold safely becomes a bigint, a decimal
@@ -17,16 +20,10 @@ export function* rows(chunk: Chunk): Generator<DataRecord> {
 
 /** The record at place `index` (0-based) of the chunk. Throws JSON_INVALID when the chunk does not hold one there. */
 export function rowAt(chunk: Chunk, index: number): DataRecord {
+  if (isCopy(chunk.format)) return parseObject(copyJson(chunk, index, jsonHeads(copyColumns(chunk))));
   const text = textAt(chunk, index);
   if (chunk.format === 'csv') return csvRecord(text, chunk.columns ?? []);
   return parseObject(text, kernel().hasPlainNumbers(chunk.spans));
-}
-
-/** The text of the record at place `index` (0-based), as it is encoded. */
-export function textAt(chunk: Chunk, index: number): string {
-  const { bytes, spans } = chunk;
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return buffer.toString('utf8', spans[index * 2]!, spans[index * 2 + 1]!);
 }
 
 function csvRecord(text: string, columns: readonly string[]): DataRecord {
@@ -83,7 +80,7 @@ export function exactNumber(text: string): number | bigint | LosslessNumber {
 export function encodeRows(
   records: readonly DataRecord[],
   format: Format,
-  options: CsvOptions & { readonly columns?: readonly string[]; readonly firstRow?: number } = {},
+  options: EncodeOptions & { readonly firstRow?: number } = {},
 ): Omit<Chunk, 'end'> {
   const columns = format === 'csv' ? (options.columns ?? columnsOf(records)) : undefined;
   const encoded = encodeEach(records, format, columns === undefined ? options : { ...options, columns });
@@ -98,6 +95,7 @@ export function encodeRows(
     ...encoded.lines,
     firstRow,
     ...(columns === undefined ? {} : { columns }),
+    ...(options.types === undefined ? {} : { types: options.types }),
     ...(rejects.length === 0 ? {} : { rejects }),
   };
 }

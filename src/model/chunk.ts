@@ -1,11 +1,13 @@
+import type { Columns } from './columns.ts';
 import type { Position } from './position.ts';
 
 /**
  * How bytes hold records.
  * `ndjson`: one JSON object a record, spans without the line end. `csv`: RFC 4180 rows without the header, whose
- * names stand in `columns`. Further formats join here with the room that needs them.
+ * names stand in `columns`. `pgcopy`: rows of PostgreSQL's COPY in its binary form, without header and trailer, and
+ * `pgcopy-text`: lines of its text form, without the line end; their names and types stand in `types`.
  */
-export type Format = 'ndjson' | 'csv';
+export type Format = 'ndjson' | 'csv' | 'pgcopy' | 'pgcopy-text';
 
 /** A record that the source holds but that cannot be read as one: a broken line, a row with too few fields. */
 export interface Reject {
@@ -35,6 +37,8 @@ export interface Chunk {
   readonly count: number;
   /** Names of the fields in order, for formats whose records do not carry them. */
   readonly columns?: readonly string[];
+  /** Names and types of the fields in order, where the source knows them; the formats of COPY cannot do without. */
+  readonly types?: Columns;
   /** 1-based number of the first record within its source object; for messages. */
   readonly firstRow: number;
   /** Where a record by its place in the chunk stands in its file; for messages, of sources that have files. */

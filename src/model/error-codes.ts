@@ -75,6 +75,11 @@ export const ERROR_CODES = {
     'A record of the source is not a JSON object.',
     'Correct the line that is named; the other records go on.',
   ),
+  VALUE_UNFIT: entry(
+    3,
+    'A value does not fit the type of its column: out of range, more digits than the type keeps, no date, a NUL in text.',
+    'Correct the value at its source, or give the column a wider type; the other records go on.',
+  ),
   CSV_INVALID: entry(
     3,
     'A row is not CSV as RFC 4180 has it, has more or fewer fields than the header, or a value of another type.',

@@ -1,0 +1,120 @@
+import { isUtf8 } from 'node:buffer';
+import { assert } from '../../model/assert.ts';
+import type { Chunk } from '../../model/chunk.ts';
+import type { Column, Columns } from '../../model/columns.ts';
+import { WaybillError } from '../../model/errors.ts';
+import { inColumn, unfit } from '../columns/unfit.ts';
+import { jsonOf } from '../columns/values.ts';
+import { binaryText } from './binary-values.ts';
+import { plainOfPg } from './text-values.ts';
+
+/** The formats of COPY: rows whose fields have a place and a type, and no name of their own. */
+export function isCopy(format: string): format is 'pgcopy' | 'pgcopy-text' {
+  return format === 'pgcopy' || format === 'pgcopy-text';
+}
+
+/** Names and types of a chunk of COPY. */
+export function copyColumns(chunk: Chunk): Columns {
+  assert(chunk.types !== undefined, 'formats.copy-has-types', { format: chunk.format });
+  return chunk.types;
+}
+
+/** Plain texts of the fields of one record; null is null. Throws VALUE_UNFIT with the column. */
+export function copyFields(chunk: Chunk, index: number): (string | null)[] {
+  const columns = copyColumns(chunk);
+  const start = chunk.spans[index * 2]!;
+  const end = chunk.spans[index * 2 + 1]!;
+  const bytes = Buffer.from(chunk.bytes.buffer, chunk.bytes.byteOffset, chunk.bytes.byteLength);
+  return chunk.format === 'pgcopy' ? binaryFields(bytes, start, columns) : textFields(bytes, start, end, columns);
+}
+
+function binaryFields(bytes: Buffer, start: number, columns: Columns): (string | null)[] {
+  const fields: (string | null)[] = [];
+  let at = start + 2;
+  for (const column of columns) {
+    const size = bytes.readInt32BE(at);
+    at += 4;
+    fields.push(size < 0 ? null : binaryField(column, bytes, at, at + size));
+    at += Math.max(size, 0);
+  }
+  return fields;
+}
+
+function binaryField(column: Column, bytes: Buffer, at: number, end: number): string {
+  try {
+    const size = SIZES[column.type.array === true ? 'array' : column.type.kind];
+    if (size !== undefined && end - at !== size) throw unfit(`takes ${end - at} bytes, not ${size}`);
+    const text = binaryText(column.type, bytes, at, end);
+    // What is not UTF-8 would be turned into this character without a word.
+    if (text.includes('\ufffd') && column.type.kind === 'text' && !isUtf8(bytes.subarray(at, end))) {
+      throw unfit('is not UTF-8 text');
+    }
+    return text;
+  } catch (error) {
+    if (error instanceof RangeError) throw inColumn(unfit('is cut off'), column);
+    throw inColumn(error, column);
+  }
+}
+
+/** Bytes of the types that always take as many: another number says that the column is of another type. */
+const SIZES: Readonly<Record<string, number>> = {
+  boolean: 1,
+  int16: 2,
+  int32: 4,
+  int64: 8,
+  float32: 4,
+  float64: 8,
+  date: 4,
+  time: 8,
+  timestamp: 8,
+  timestamptz: 8,
+  uuid: 16,
+};
+
+function textFields(bytes: Buffer, start: number, end: number, columns: Columns): (string | null)[] {
+  const fields = bytes.toString('utf8', start, end).split('\t');
+  return columns.map((column, at) => {
+    const field = fields[at] ?? '\\N';
+    if (field === '\\N') return null;
+    try {
+      return plainOfPg(column.type, field.includes('\\') ? unescaped(field) : field);
+    } catch (error) {
+      throw inColumn(error, column);
+    }
+  });
+}
+
+const LETTERS: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t', v: '\v' };
+
+/** A field of text COPY without its backslashes. */
+function unescaped(field: string): string {
+  return field.replaceAll(/\\([\s\S])/g, (_whole, letter: string) => LETTERS[letter] ?? letter);
+}
+
+/** One record as the text of a JSON object; `only` these places, where given. */
+export function copyJson(chunk: Chunk, index: number, heads: readonly string[], only?: readonly number[]): string {
+  const columns = copyColumns(chunk);
+  const fields = copyFields(chunk, index);
+  let line = '';
+  for (const at of only ?? fields.keys()) {
+    const field = fields[at] ?? null;
+    line += `${line === '' ? '{' : ','}${heads[at]!}${field === null ? 'null' : jsonOf(columns[at]!.type, field)}`;
+  }
+  return line === '' ? '{}' : `${line}}`;
+}
+
+/** The names of the members as JSON spells them, colon included: spelled once for many records. */
+export function jsonHeads(columns: Columns): readonly string[] {
+  return columns.map(({ name }) => `${JSON.stringify(name)}:`);
+}
+
+/** Places of the named columns. Throws SOURCE_INVALID for a name that there is none of. */
+export function copyPlaces(columns: Columns, names: readonly string[]): number[] {
+  return names.map((name) => {
+    const place = columns.findIndex((column) => column.name === name);
+    if (place >= 0) return place;
+    throw new WaybillError('SOURCE_INVALID', `the column ${JSON.stringify(name)} is not among those of the COPY`, {
+      hint: `Its columns are: ${columns.map((column) => column.name).join(', ')}.`,
+    });
+  });
+}

@@ -1,0 +1,82 @@
+import type { Chunk, DataRecord } from '../../model/chunk.ts';
+import type { Columns } from '../../model/columns.ts';
+import { WaybillError } from '../../model/errors.ts';
+import { splitRow } from '../csv-row.ts';
+import { inColumn } from '../columns/unfit.ts';
+import { readJsonValue, readText } from '../columns/values.ts';
+import { encodeJson } from '../encode.ts';
+import { rawMembers } from '../json-members.ts';
+import { textAt } from '../record-text.ts';
+import { copyFields, isCopy } from './fields.ts';
+
+/** The fields of record `index` as plain texts in the order of `columns`, which may be another than the chunk's own. */
+export type FieldReader = (chunk: Chunk, index: number) => (string | null)[];
+
+/** Throws VALUE_UNFIT with the column, or RECORD_INVALID for a field that is not among the columns. */
+export function fieldReader(chunk: Chunk, columns: Columns): FieldReader {
+  if (chunk.format === 'ndjson') return (one, index) => fieldsOfJson(textAt(one, index), columns);
+  const own = isCopy(chunk.format) ? (chunk.types ?? []).map(({ name }) => name) : (chunk.columns ?? []);
+  expectKnown(own, columns);
+  const places = columns.map(({ name }) => own.indexOf(name));
+  const fieldsAt: FieldReader = isCopy(chunk.format)
+    ? copyFields
+    : (one, index) => splitRow(textAt(one, index));
+  const csv = chunk.format === 'csv';
+  return (one, index) => {
+    const fields = fieldsAt(one, index);
+    return columns.map((column, nth) => {
+      const field = fields[places[nth]!] ?? null;
+      // In CSV nothing can be told from an empty text only where there is text.
+      if (field === null || (csv && field === '' && column.type.kind !== 'text')) return null;
+      return inside(column, () => readText(column.type, field));
+    });
+  };
+}
+
+/** The text of a JSON object as plain texts. Values are taken as they are spelled: no digit passes a double. */
+export function fieldsOfJson(text: string, columns: Columns): (string | null)[] {
+  const members = rawMembers(text);
+  const fields = columns.map((column) => {
+    const raw = members.get(column.name);
+    return raw === undefined ? null : inside(column, () => readJsonValue(column.type, raw));
+  });
+  const known = columns.reduce((count, { name }) => count + (members.has(name) ? 1 : 0), 0);
+  if (known < members.size) expectKnown(members.keys(), columns);
+  return fields;
+}
+
+/** An object, as a mapping gives it, as plain texts. */
+export function fieldsOfRecord(record: DataRecord, columns: Columns): (string | null)[] {
+  expectKnown(
+    Object.keys(record).filter((name) => record[name] !== undefined),
+    columns,
+  );
+  return columns.map((column) => {
+    const value = record[column.name];
+    if (value === null || value === undefined) return null;
+    return inside(column, () => readJsonValue(column.type, valueJson(value)));
+  });
+}
+
+function valueJson(value: unknown): string {
+  if (typeof value !== 'number' || Number.isFinite(value)) {
+    return Object.is(value, -0) ? '-0' : encodeJson(value);
+  }
+  return JSON.stringify(String(value));
+}
+
+function inside<T>(column: Columns[number], read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw inColumn(error, column);
+  }
+}
+
+/** Leaving a field out would lose it. */
+function expectKnown(names: Iterable<string>, columns: Columns): void {
+  for (const name of names) {
+    if (columns.some((column) => column.name === name)) continue;
+    throw new WaybillError('RECORD_INVALID', `the field ${JSON.stringify(name)} is not among the columns`);
+  }
+}
