@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import type { Reject } from '../model/chunk.ts';
+import type { Chunk, Reject } from '../model/chunk.ts';
 import { WaybillError } from '../model/errors.ts';
 import type { FramedChunk, Framer } from './formats.ts';
 import type { Fault, FramedLines } from './kernel.ts';
@@ -25,7 +25,9 @@ const LF = 0x0a;
 
 /** What differs between formats whose records are lines. */
 export interface LineFormat {
-  readonly shape: { readonly format: 'ndjson' | 'csv'; readonly columns?: readonly string[] };
+  readonly shape: Pick<Chunk, 'format' | 'columns' | 'types'>;
+  /** There is no byte order mark: what looks like one is the beginning of the first record. */
+  readonly unmarked?: true;
   /** Takes a header off the beginning: bytes taken, or undefined when more are needed to tell. */
   header?(bytes: Buffer, final: boolean): { readonly bytes: number; readonly lines: number } | undefined;
   /** Cuts whole lines; `bytes` ends with a line end unless it ends the source. */
@@ -104,7 +106,7 @@ export class LineFramer implements Framer {
   #begin(data: Buffer, final: boolean): Buffer | undefined {
     if (data.length < 3 && !final) return undefined;
     refuseUtf16(data);
-    const mark = data.length >= 3 && data.readUIntBE(0, 3) === 0xefbbbf ? 3 : 0;
+    const mark = this.#format.unmarked !== true && data.length >= 3 && data.readUIntBE(0, 3) === 0xefbbbf ? 3 : 0;
     const rest = data.subarray(mark);
     const header = this.#format.header?.(rest, final) ?? (this.#format.header === undefined ? NO_HEADER : undefined);
     if (header === undefined) return undefined;

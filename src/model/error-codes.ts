@@ -75,6 +75,11 @@ export const ERROR_CODES = {
     'A record of the source is not a JSON object.',
     'Correct the line that is named; the other records go on.',
   ),
+  COPY_INVALID: entry(
+    3,
+    'A line of the text form of COPY has more or fewer fields than there are columns.',
+    'Correct the line that is named, or name the columns that the COPY has; the other records go on.',
+  ),
   VALUE_UNFIT: entry(
     3,
     'A value does not fit the type of its column: out of range, more digits than the type keeps, no date, a NUL in text.',

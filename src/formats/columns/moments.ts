@@ -15,9 +15,9 @@ export type Endless = 'infinity' | '-infinity';
 export const DAY_MICROS = 86_400_000_000;
 /** 4714-11-24 BC and 5874897-12-31: the first and last day of PostgreSQL. */
 const DAYS_MIN = -2_440_588;
-const DAYS_MAX = 2_145_031_948;
+const DAYS_MAX = 2_145_042_905;
 /** The last day of a timestamp, 294276-12-31. */
-const MOMENT_DAYS_MAX = 106_751_990;
+const MOMENT_DAYS_MAX = 106_762_939;
 
 export function isEndless(text: string): text is Endless {
   return text === 'infinity' || text === '-infinity';

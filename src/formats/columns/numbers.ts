@@ -38,7 +38,8 @@ export function float64Text(value: number): string {
 /** The shortest text that is this number among the 32-bit ones. */
 export function float32Text(value: number): string {
   if (!Number.isFinite(value) || value === 0) return float64Text(value);
-  for (let digits = 6; digits < 9; digits++) {
+  // Six digits always survive; below this value numbers have fewer, down to one.
+  for (let digits = Math.abs(value) < 1.2e-38 ? 1 : 6; digits < 9; digits++) {
     const text = value.toPrecision(digits);
     if (Math.fround(Number(text)) === value) return String(Number(text));
   }
@@ -51,19 +52,17 @@ export function floatText(kind: 'float32' | 'float64', text: string): string {
   if (word !== undefined) return word;
   if (!NUMERAL.test(text)) throw unfit('is no number');
   const digits = canonicalNumber(text);
-  const value = Number(text);
+  const value = kind === 'float64' ? Number(text) : Math.fround(Number(text));
   if (!Number.isFinite(value)) throw unfit(`is out of the range of ${kind}`);
-  if (kind === 'float32') return shortFloat(value, digits);
-  if (canonicalNumber(String(value)) !== digits) throw unfit('has more digits than float64 holds');
-  return float64Text(value);
+  if (!isRounded(value, digits)) throw unfit(`has more digits than ${kind} holds`);
+  return kind === 'float64' ? float64Text(value) : float32Text(value);
 }
 
-function shortFloat(value: number, digits: string): string {
-  const rounded = Math.fround(value);
-  if (!Number.isFinite(rounded)) throw unfit('is out of the range of float32');
-  const text = float32Text(rounded);
-  if (rounded !== value && canonicalNumber(text) !== digits) throw unfit('has more digits than float32 holds');
-  return text;
+/** Whether these are the digits of the number itself, to as many places as there are. */
+function isRounded(value: number, digits: string): boolean {
+  if (value === 0) return digits === '0';
+  const mantissa = digits.replace(/e.*/, '').replace(/^-?[0.]*/, '').replace('.', '').replace(/0+$/, '');
+  return mantissa.length <= 100 && canonicalNumber(value.toPrecision(mantissa.length)) === digits;
 }
 
 const DECIMAL = /^([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,6}))?$/;

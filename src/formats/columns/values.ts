@@ -86,19 +86,19 @@ function readUuid(text: string): string {
   return match.slice(1).join('-').toLowerCase();
 }
 
-/** JSON on one line, each token as it was. */
+/** JSON as it was spelled, white space and all. */
 function readJson(text: string): string {
   try {
     JSON.parse(text);
+    return text;
   } catch (error) {
     if (error instanceof SyntaxError) throw unfit('is no JSON');
     throw error;
   }
-  return oneLine(text);
 }
 
-/** JSON that is known to be one: line ends can only stand between its tokens, where a blank means the same. */
-export function oneLine(text: string): string {
+/** On one line: the line ends of JSON can only stand between its tokens, where a blank means the same. */
+function oneLine(text: string): string {
   return /[\r\n]/.test(text) ? text.replaceAll(/[\r\n]/g, ' ') : text;
 }
 
@@ -121,9 +121,10 @@ export function jsonOf(type: ColumnType, plain: string): string {
     case 'int16':
     case 'int32':
     case 'int64':
+      return plain;
     case 'json':
     case 'jsonb':
-      return plain;
+      return oneLine(plain);
     case 'float32':
     case 'float64':
     case 'decimal':

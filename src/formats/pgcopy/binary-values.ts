@@ -1,5 +1,5 @@
 import type { ColumnType } from '../../model/columns.ts';
-import { type Items, itemsOf, itemType, jsonOfItems, oneLine, UTC } from '../columns/values.ts';
+import { type Items, itemsOf, itemType, jsonOfItems, UTC } from '../columns/values.ts';
 import {
   DAY_MICROS,
   type Moment,
@@ -43,10 +43,10 @@ export function binaryText(type: ColumnType, bytes: Buffer, at: number, end: num
     case 'bytes':
       return bytes.toString('base64', at, end);
     case 'json':
-      return oneLine(bytes.toString('utf8', at, end));
+      return bytes.toString('utf8', at, end);
     // A version stands before the text.
     case 'jsonb':
-      return oneLine(bytes.toString('utf8', at + 1, end));
+      return bytes.toString('utf8', at + 1, end);
     case 'uuid':
       return uuidText(bytes.toString('hex', at, at + 16));
     case 'date':

@@ -19,22 +19,27 @@ export function copyColumns(chunk: Chunk): Columns {
   return chunk.types;
 }
 
-/** Plain texts of the fields of one record; null is null. Throws VALUE_UNFIT with the column. */
-export function copyFields(chunk: Chunk, index: number): (string | null)[] {
+/**
+ * Plain texts of the fields of one record; null is null. With `only`, the others are null, too, and not looked at.
+ * Throws VALUE_UNFIT with the column.
+ */
+export function copyFields(chunk: Chunk, index: number, only?: readonly number[]): (string | null)[] {
   const columns = copyColumns(chunk);
   const start = chunk.spans[index * 2]!;
   const end = chunk.spans[index * 2 + 1]!;
   const bytes = Buffer.from(chunk.bytes.buffer, chunk.bytes.byteOffset, chunk.bytes.byteLength);
-  return chunk.format === 'pgcopy' ? binaryFields(bytes, start, columns) : textFields(bytes, start, end, columns);
+  if (chunk.format === 'pgcopy') return binaryFields(bytes, start, columns, only);
+  return textFields(bytes.toString('utf8', start, end).split('\t'), columns, only);
 }
 
-function binaryFields(bytes: Buffer, start: number, columns: Columns): (string | null)[] {
+function binaryFields(bytes: Buffer, start: number, columns: Columns, only?: readonly number[]): (string | null)[] {
   const fields: (string | null)[] = [];
   let at = start + 2;
-  for (const column of columns) {
+  for (const [nth, column] of columns.entries()) {
     const size = bytes.readInt32BE(at);
     at += 4;
-    fields.push(size < 0 ? null : binaryField(column, bytes, at, at + size));
+    const wanted = size >= 0 && only?.includes(nth) !== false;
+    fields.push(wanted ? binaryField(column, bytes, at, at + size) : null);
     at += Math.max(size, 0);
   }
   return fields;
@@ -71,11 +76,10 @@ const SIZES: Readonly<Record<string, number>> = {
   uuid: 16,
 };
 
-function textFields(bytes: Buffer, start: number, end: number, columns: Columns): (string | null)[] {
-  const fields = bytes.toString('utf8', start, end).split('\t');
-  return columns.map((column, at) => {
-    const field = fields[at] ?? '\\N';
-    if (field === '\\N') return null;
+function textFields(raw: readonly string[], columns: Columns, only?: readonly number[]): (string | null)[] {
+  return columns.map((column, nth) => {
+    const field = raw[nth] ?? '\\N';
+    if (field === '\\N' || only?.includes(nth) === false) return null;
     try {
       return plainOfPg(column.type, field.includes('\\') ? unescaped(field) : field);
     } catch (error) {
@@ -94,7 +98,7 @@ function unescaped(field: string): string {
 /** One record as the text of a JSON object; `only` these places, where given. */
 export function copyJson(chunk: Chunk, index: number, heads: readonly string[], only?: readonly number[]): string {
   const columns = copyColumns(chunk);
-  const fields = copyFields(chunk, index);
+  const fields = copyFields(chunk, index, only);
   let line = '';
   for (const at of only ?? fields.keys()) {
     const field = fields[at] ?? null;

@@ -1,5 +1,5 @@
 import type { ColumnType } from '../../model/columns.ts';
-import { type Items, itemsOf, itemType, jsonOfItems, oneLine, readText } from '../columns/values.ts';
+import { type Items, itemsOf, itemType, jsonOfItems, readText } from '../columns/values.ts';
 import { unfit } from '../columns/unfit.ts';
 import { lengthsOf, storable, storableJson } from './binary-values.ts';
 
@@ -11,7 +11,7 @@ import { lengthsOf, storable, storableJson } from './binary-values.ts';
 /** From PostgreSQL's spelling to plain text. Dates have to be ISO 8601 (`DateStyle`). Throws VALUE_UNFIT. */
 export function plainOfPg(type: ColumnType, text: string): string {
   if (type.array === true) return jsonOfItems(itemType(type), new ArrayText(itemType(type), text).items());
-  if (type.kind === 'json' || type.kind === 'jsonb') return oneLine(text);
+  if (type.kind === 'json' || type.kind === 'jsonb') return text;
   return readText(type, text);
 }
 

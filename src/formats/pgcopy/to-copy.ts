@@ -1,5 +1,5 @@
 import type { Chunk, DataRecord } from '../../model/chunk.ts';
-import type { Columns } from '../../model/columns.ts';
+import type { Columns, ColumnType } from '../../model/columns.ts';
 import { WaybillError } from '../../model/errors.ts';
 import { splitRow } from '../csv-row.ts';
 import { inColumn } from '../columns/unfit.ts';
@@ -26,12 +26,14 @@ export function fieldReader(chunk: Chunk, columns: Columns): FieldReader {
     const fields = fieldsAt(one, index);
     return columns.map((column, nth) => {
       const field = fields[places[nth]!] ?? null;
-      // In CSV nothing can be told from an empty text only where there is text.
-      if (field === null || (csv && field === '' && column.type.kind !== 'text')) return null;
+      // `""` is an empty value where the type has one; people also write it for nothing.
+      if (field === null || (csv && field === '' && !hasEmpty(column.type))) return null;
       return inside(column, () => readText(column.type, field));
     });
   };
 }
+
+const hasEmpty = ({ kind, array }: ColumnType): boolean => array !== true && (kind === 'text' || kind === 'bytes');
 
 /** The text of a JSON object as plain texts. Values are taken as they are spelled: no digit passes a double. */
 export function fieldsOfJson(text: string, columns: Columns): (string | null)[] {
