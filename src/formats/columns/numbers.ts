@@ -62,7 +62,15 @@ export function floatText(kind: 'float32' | 'float64', text: string): string {
 function isRounded(value: number, digits: string): boolean {
   if (value === 0) return digits === '0';
   const mantissa = digits.replace(/e.*/, '').replace(/^-?[0.]*/, '').replace('.', '').replace(/0+$/, '');
-  return mantissa.length <= 100 && canonicalNumber(value.toPrecision(mantissa.length)) === digits;
+  if (mantissa.length > 99) return false;
+  return canonicalNumber(value.toPrecision(mantissa.length)) === digits || isLowerHalf(value, digits, mantissa.length);
+}
+
+/** Right between two texts of this length JavaScript takes the larger one; others take the even one. */
+function isLowerHalf(value: number, digits: string, length: number): boolean {
+  const half = value.toPrecision(length + 1);
+  const exact = /5(?:e|$)/.test(half) && canonicalNumber(half) === canonicalNumber(value.toPrecision(100));
+  return exact && canonicalNumber(half.replace(/5(?=e|$)/, '0')) === digits;
 }
 
 const DECIMAL = /^([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,6}))?$/;

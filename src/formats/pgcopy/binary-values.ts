@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import type { ColumnType } from '../../model/columns.ts';
 import { type Items, itemsOf, itemType, jsonOfItems, UTC } from '../columns/values.ts';
 import {
@@ -39,7 +40,7 @@ export function binaryText(type: ColumnType, bytes: Buffer, at: number, end: num
     case 'decimal':
       return numericText(bytes, at);
     case 'text':
-      return bytes.toString('utf8', at, end);
+      return utf8(bytes, at, end);
     case 'bytes':
       return bytes.toString('base64', at, end);
     case 'json':
@@ -56,6 +57,13 @@ export function binaryText(type: ColumnType, bytes: Buffer, at: number, end: num
     default:
       return momentText(bytes, at, type.kind === 'timestamptz' ? UTC : '');
   }
+}
+
+function utf8(bytes: Buffer, at: number, end: number): string {
+  const text = bytes.toString('utf8', at, end);
+  // What is not UTF-8 would be turned into this character without a word.
+  if (text.includes('\ufffd') && !isUtf8(bytes.subarray(at, end))) throw unfit('is not UTF-8 text');
+  return text;
 }
 
 function longText(bytes: Buffer, at: number): string {

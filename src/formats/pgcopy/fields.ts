@@ -1,4 +1,3 @@
-import { isUtf8 } from 'node:buffer';
 import { assert } from '../../model/assert.ts';
 import type { Chunk } from '../../model/chunk.ts';
 import type { Column, Columns } from '../../model/columns.ts';
@@ -49,12 +48,7 @@ function binaryField(column: Column, bytes: Buffer, at: number, end: number): st
   try {
     const size = SIZES[column.type.array === true ? 'array' : column.type.kind];
     if (size !== undefined && end - at !== size) throw unfit(`takes ${end - at} bytes, not ${size}`);
-    const text = binaryText(column.type, bytes, at, end);
-    // What is not UTF-8 would be turned into this character without a word.
-    if (text.includes('\ufffd') && column.type.kind === 'text' && !isUtf8(bytes.subarray(at, end))) {
-      throw unfit('is not UTF-8 text');
-    }
-    return text;
+    return binaryText(column.type, bytes, at, end);
   } catch (error) {
     if (error instanceof RangeError) throw inColumn(unfit('is cut off'), column);
     throw inColumn(error, column);
