@@ -12,7 +12,10 @@ import { jsonFramer } from '../dist/formats/json.js';
 import { packKey } from '../dist/formats/keys.js';
 import { compileMapping } from '../dist/formats/mapping.js';
 import { ndjsonFramer } from '../dist/formats/ndjson.js';
+import { copyFramer } from '../dist/formats/pgcopy/binary-framer.js';
+import { copyTextFramer } from '../dist/formats/pgcopy/text-framer.js';
 import { rows as rowsOf } from '../dist/formats/rows.js';
+import { COLUMNS, readParquet, typedRow, writeCopyFiles, writeParquet } from './parts/typed-rows.js';
 
 const small = process.argv.includes('--small');
 const numbers = process.argv.slice(2).filter((word) => !word.startsWith('--'));
@@ -23,6 +26,8 @@ const seed = Uint8Array.from({ length: 16 }, (_, i) => i * 7 + 1);
 
 const folder = mkdtempSync(join(tmpdir(), 'waybill-bench-'));
 const files = { ndjson: join(folder, 'rows.ndjson'), csv: join(folder, 'rows.csv'), json: join(folder, 'rows.json') };
+const copies = { binary: join(folder, 'rows.copy'), text: join(folder, 'rows.txt') };
+const parquet = join(folder, 'rows.parquet');
 
 function record(i) {
   return {
@@ -101,6 +106,20 @@ const variants = {
   'csv frame + to ndjson': () => through(files.csv, csvFramer(), (chunk) => convert(chunk, 'ndjson')),
   'csv typed frame (to ndjson)': () => through(files.csv, csvFramer({ types: { id: 'integer', amount: 'number' } })),
   'json document frame': () => through(files.json, jsonFramer()),
+  'read pgcopy': () => eachBlock(copies.binary, () => {}),
+  'pgcopy frame': () => through(copies.binary, copyFramer(COLUMNS)),
+  'pgcopy frame + key + digest': () =>
+    through(copies.binary, copyFramer(COLUMNS), (chunk) => identify(chunk, { key: ['id'], seed })),
+  'pgcopy frame + key of a uuid + digest': () =>
+    through(copies.binary, copyFramer(COLUMNS), (chunk) => identify(chunk, { key: ['uuid'], seed })),
+  'pgcopy frame + to ndjson': () =>
+    through(copies.binary, copyFramer(COLUMNS), (chunk) => convert(chunk, 'ndjson')),
+  'pgcopy-text frame + key + digest': () =>
+    through(copies.text, copyTextFramer(COLUMNS), (chunk) => identify(chunk, { key: ['id'], seed })),
+  'pgcopy-text frame + to pgcopy': () =>
+    through(copies.text, copyTextFramer(COLUMNS), (chunk) => convert(chunk, 'pgcopy')),
+  'parquet write': () => writeParquet(parquet, rows),
+  'parquet read (to ndjson)': () => readParquet(parquet),
 };
 
 function parseLines() {
@@ -139,27 +158,52 @@ function verify() {
   }
 }
 
+/** Both forms of COPY: the key of each row against that of its plain text. */
+function verifyCopies() {
+  const formats = { binary: copyFramer(COLUMNS), text: copyTextFramer(COLUMNS) };
+  for (const [name, framer] of Object.entries(formats)) {
+    let i = 0;
+    through(copies[name], framer, (chunk) => {
+      const { keys, missing } = identify(chunk, { key: ['id', 'uuid'], seed });
+      if (missing.length > 0 || chunk.rejects !== undefined) throw new Error(`${name}: rows were left out`);
+      for (let place = 0; place < chunk.count; place++) {
+        const [id, uuid] = typedRow(i++);
+        const key = Buffer.from(keys.subarray(place * 16, (place + 1) * 16));
+        if (!key.equals(packKey([id, uuid], seed))) throw new Error(`${name}: row ${i} has another key`);
+      }
+    });
+    if (i !== rows) throw new Error(`${name}: ${i} rows instead of ${rows}`);
+  }
+}
+
 const median = (list) => list.toSorted((a, b) => a - b)[list.length >> 1];
 
-function run() {
+async function run() {
   writeFiles();
   verify();
+  writeCopyFiles(copies, rows);
+  verifyCopies();
   const times = Object.fromEntries(Object.keys(variants).map((name) => [name, []]));
   for (let round = 0; round <= rounds; round++) {
     for (const [name, work] of Object.entries(variants)) {
       const cpu = process.cpuUsage();
-      const count = work();
+      const count = await work();
       const { user, system } = process.cpuUsage(cpu);
       if (count !== undefined && count !== rows) throw new Error(`${name}: ${count} records instead of ${rows}`);
       if (round > 0) times[name].push((user + system) / rows);
     }
   }
-  const read = { ndjson: median(times['read ndjson']), csv: median(times['read csv']) };
-  const bytesPerRow = { ndjson: statSync(files.ndjson).size / rows, csv: statSync(files.csv).size / rows };
+  const read = {
+    ndjson: median(times['read ndjson']),
+    csv: median(times['read csv']),
+    pgcopy: median(times['read pgcopy']),
+  };
+  const sizes = { ...files, pgcopy: copies.binary, parquet };
+  const bytesPerRow = Object.fromEntries(Object.entries(sizes).map(([name, path]) => [name, statSync(path).size / rows]));
   process.stdout.write(`${JSON.stringify({ bench: 'formats', rows, rounds, bytesPerRow })}\n`);
   for (const [name, list] of Object.entries(times)) {
     const us = median(list);
-    const base = name.includes('csv') ? read.csv : read.ndjson;
+    const base = name.includes('pgcopy') ? read.pgcopy : name.includes('csv') ? read.csv : read.ndjson;
     const result = { bench: 'formats', name, usPerRow: +us.toFixed(3), min: +Math.min(...list).toFixed(3) };
     process.stdout.write(
       `${JSON.stringify({ ...result, timesRead: +(us / base).toFixed(1), rowsPerS: Math.round(1e6 / us) })}\n`,
@@ -168,7 +212,7 @@ function run() {
 }
 
 try {
-  run();
+  await run();
 } finally {
   rmSync(folder, { recursive: true });
 }
