@@ -8,15 +8,26 @@ const LIMITS = {
 } as const;
 export type IntegerKind = keyof typeof LIMITS;
 
+const PLAIN_INTEGER = /^(?:0|-?[1-9]\d{0,14})$/;
+const SMALL_LIMITS: Readonly<Record<IntegerKind, readonly [number, number]>> = {
+  int16: [-(2 ** 15), 2 ** 15 - 1],
+  int32: [-(2 ** 31), 2 ** 31 - 1],
+  int64: [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
+};
+
 /** Digits, a point, an exponent: what the canonical form can be asked of. */
 const NUMERAL = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,15})?$/;
 
 /** The digits of a whole number of this kind; `42.0` and `4.2e1` are whole, too. Throws VALUE_UNFIT. */
 export function integerText(kind: IntegerKind, text: string): string {
+  // Most are short and spelled as they are spelled here: no BigInt for them.
+  if (PLAIN_INTEGER.test(text)) {
+    const value = Number(text);
+    const [min, max] = SMALL_LIMITS[kind];
+    if (value >= min && value <= max) return text;
+  }
   const digits = NUMERAL.test(text) ? canonicalNumber(text) : '';
   if (!/^-?\d+$/.test(digits)) throw unfit('is no whole number');
-  // Up to 4 digits fit everywhere, and most numbers are short: no BigInt for them.
-  if (digits.length <= 4) return digits;
   if (digits.length > 20) throw unfit(`is out of the range of ${kind}`);
   const value = BigInt(digits);
   const [min, max] = LIMITS[kind];
@@ -48,6 +59,7 @@ export function float32Text(value: number): string {
 
 /** A floating point number as it is spelled here. Throws VALUE_UNFIT where digits would be lost. */
 export function floatText(kind: 'float32' | 'float64', text: string): string {
+  if (kind === 'float64' && float64Text(Number(text)) === text) return text;
   const word = special(text);
   if (word !== undefined) return word;
   if (!NUMERAL.test(text)) throw unfit('is no number');
@@ -83,6 +95,7 @@ const FRACTION_MAX = 16_383;
  * type has none. Throws VALUE_UNFIT where a digit would be lost.
  */
 export function decimalText(text: string, precision?: number, scale = 0): string {
+  if (isPlainDecimal(text, precision, scale)) return text;
   const word = special(text);
   if (word === 'NaN' || (word !== undefined && precision === undefined)) return word;
   const match = DECIMAL.exec(text);
@@ -92,6 +105,17 @@ export function decimalText(text: string, precision?: number, scale = 0): string
   if (whole.length > WHOLE_MAX || fraction.length > FRACTION_MAX) throw unfit('has more digits than a decimal can have');
   const digits = fraction === '' ? whole : `${whole}.${fraction}`;
   return match[1] === '-' && /[1-9]/.test(digits) ? `-${digits}` : digits;
+}
+
+const PLAIN_DECIMAL = /^-?(?:0|[1-9]\d*)(?:\.(\d+))?$/;
+
+/** Whether a decimal is spelled just as it is spelled here, and surely fits. */
+function isPlainDecimal(text: string, precision: number | undefined, scale: number): boolean {
+  // A zero may have a sign, which is not kept.
+  if (text.length > 1000 || text.startsWith('-0')) return false;
+  const match = PLAIN_DECIMAL.exec(text);
+  if (match === null || precision === undefined) return match !== null;
+  return (match[1]?.length ?? 0) === scale && text.length <= precision;
 }
 
 /** The digits before and behind the point once the exponent is carried out. */

@@ -1,5 +1,5 @@
 import type { Chunk, DataRecord } from '../../model/chunk.ts';
-import type { Columns, ColumnType } from '../../model/columns.ts';
+import { type Column, type Columns, type ColumnType, showColumnType } from '../../model/columns.ts';
 import { WaybillError } from '../../model/errors.ts';
 import { splitRow } from '../csv-row.ts';
 import { inColumn } from '../columns/unfit.ts';
@@ -22,16 +22,21 @@ export function fieldReader(chunk: Chunk, columns: Columns): FieldReader {
     ? copyFields
     : (one, index) => splitRow(textAt(one, index));
   const csv = chunk.format === 'csv';
+  const ready = columns.map(({ type }, nth) => isCopy(chunk.format) && isType(chunk.types?.[places[nth]!], type));
   return (one, index) => {
     const fields = fieldsAt(one, index);
     return columns.map((column, nth) => {
       const field = fields[places[nth]!] ?? null;
+      if (ready[nth] === true) return field;
       // `""` is an empty value where the type has one; people also write it for nothing.
       if (field === null || (csv && field === '' && !hasEmpty(column.type))) return null;
       return inside(column, () => readText(column.type, field));
     });
   };
 }
+
+const isType = (column: Column | undefined, type: ColumnType): boolean =>
+  column !== undefined && showColumnType(column.type) === showColumnType(type);
 
 const hasEmpty = ({ kind, array }: ColumnType): boolean => array !== true && (kind === 'text' || kind === 'bytes');
 
