@@ -1,17 +1,13 @@
 import { isUtf8 } from 'node:buffer';
 import type { Reject } from '../model/chunk.ts';
 import { WaybillError } from '../model/errors.ts';
-import { COLUMN_TYPES, type ColumnType, jsonRow } from './csv-json.ts';
+import { type CsvType, columnsOfCsv, jsonRow } from './csv-json.ts';
 import { type Dialect, RFC4180, splitRow } from './csv-row.ts';
 import { encodeCsvField } from './encode.ts';
 import type { Framer } from './formats.ts';
 import { type Fault, type FramedLines, kernel } from './kernel.ts';
 import { type FramerOptions, type LineFormat, LineFramer, type Stretch } from './line-framer.ts';
 import { LineWriter } from './line-writer.ts';
-
-/** What a column of a CSV file may be declared as. */
-export const CSV_TYPES = COLUMN_TYPES;
-export type CsvType = ColumnType;
 
 export interface CsvFramerOptions extends FramerOptions {
   /** One ASCII character. A comma. */
@@ -77,8 +73,13 @@ class CsvFormat implements LineFormat {
   }
 
   get shape(): LineFormat['shape'] {
-    if (this.#typed) return { format: 'ndjson' };
+    if (this.#typed) return { format: 'ndjson', ...this.#typesOfColumns() };
     return { format: 'csv', columns: this.#columns ?? [] };
+  }
+
+  #typesOfColumns(): Pick<LineFormat['shape'], 'types'> {
+    const types = columnsOfCsv(this.#columns ?? [], this.#options.types ?? {});
+    return types === undefined ? {} : { types };
   }
 
   get #typed(): boolean {

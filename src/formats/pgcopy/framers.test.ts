@@ -17,7 +17,7 @@ const ONE_TEXT: Columns = [{ name: 'text', type: { kind: 'text' }, nullable: tru
 
 type Row = readonly (string | null)[];
 const text = fc.string({ unit: 'binary' }).map((value) => value.replaceAll('\0', ''));
-const rows: fc.Arbitrary<Row[]> = fc.array(
+const rows = fc.array(
   fc.tuple(
     fc.option(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).map(String)),
     fc.option(fc.oneof(text, fc.constantFrom('\\N', '\\.', '', '\t', '\n', '\ufeff', '\\'))),

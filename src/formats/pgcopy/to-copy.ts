@@ -1,5 +1,6 @@
 import type { Chunk, DataRecord } from '../../model/chunk.ts';
 import { type Column, type Columns, type ColumnType, showColumnType } from '../../model/columns.ts';
+import type { ErrorCode } from '../../model/error-codes.ts';
 import { WaybillError } from '../../model/errors.ts';
 import { splitRow } from '../csv-row.ts';
 import { inColumn } from '../columns/unfit.ts';
@@ -12,11 +13,14 @@ import { copyFields, isCopy } from './fields.ts';
 /** The fields of record `index` as plain texts in the order of `columns`, which may be another than the chunk's own. */
 export type FieldReader = (chunk: Chunk, index: number) => (string | null)[];
 
-/** Throws VALUE_UNFIT with the column, or RECORD_INVALID for a field that is not among the columns. */
+/**
+ * The reader throws VALUE_UNFIT with the column, or RECORD_INVALID for a field that is not among the columns. Where all
+ * records have the same fields, one that is not among them is thrown at once as SOURCE_INVALID.
+ */
 export function fieldReader(chunk: Chunk, columns: Columns): FieldReader {
   if (chunk.format === 'ndjson') return (one, index) => fieldsOfJson(textAt(one, index), columns);
   const own = isCopy(chunk.format) ? (chunk.types ?? []).map(({ name }) => name) : (chunk.columns ?? []);
-  expectKnown(own, columns);
+  expectKnown(own, columns, 'SOURCE_INVALID');
   const places = columns.map(({ name }) => own.indexOf(name));
   const fieldsAt: FieldReader = isCopy(chunk.format)
     ? copyFields
@@ -81,9 +85,9 @@ function inside<T>(column: Columns[number], read: () => T): T {
 }
 
 /** Leaving a field out would lose it. */
-function expectKnown(names: Iterable<string>, columns: Columns): void {
+function expectKnown(names: Iterable<string>, columns: Columns, code: ErrorCode = 'RECORD_INVALID'): void {
   for (const name of names) {
     if (columns.some((column) => column.name === name)) continue;
-    throw new WaybillError('RECORD_INVALID', `the field ${JSON.stringify(name)} is not among the columns`);
+    throw new WaybillError(code, `the field ${JSON.stringify(name)} is not among the columns`);
   }
 }
