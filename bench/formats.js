@@ -112,8 +112,7 @@ const variants = {
     through(copies.binary, copyFramer(COLUMNS), (chunk) => identify(chunk, { key: ['id'], seed })),
   'pgcopy frame + key of a uuid + digest': () =>
     through(copies.binary, copyFramer(COLUMNS), (chunk) => identify(chunk, { key: ['uuid'], seed })),
-  'pgcopy frame + to ndjson': () =>
-    through(copies.binary, copyFramer(COLUMNS), (chunk) => convert(chunk, 'ndjson')),
+  'pgcopy frame + to ndjson': () => through(copies.binary, copyFramer(COLUMNS), (chunk) => convert(chunk, 'ndjson')),
   'pgcopy-text frame + key + digest': () =>
     through(copies.text, copyTextFramer(COLUMNS), (chunk) => identify(chunk, { key: ['id'], seed })),
   'pgcopy-text frame + to pgcopy': () =>
@@ -199,7 +198,9 @@ async function run() {
     pgcopy: median(times['read pgcopy']),
   };
   const sizes = { ...files, pgcopy: copies.binary, parquet };
-  const bytesPerRow = Object.fromEntries(Object.entries(sizes).map(([name, path]) => [name, statSync(path).size / rows]));
+  const bytesPerRow = Object.fromEntries(
+    Object.entries(sizes).map(([name, path]) => [name, statSync(path).size / rows]),
+  );
   process.stdout.write(`${JSON.stringify({ bench: 'formats', rows, rounds, bytesPerRow })}\n`);
   for (const [name, list] of Object.entries(times)) {
     const us = median(list);

@@ -149,18 +149,15 @@ function mapAll(chunk: Chunk, mapping: Mapping | undefined): Mapped {
 function copyToCsv(chunk: Chunk): Converted {
   const lines = new LineWriter();
   const done = eachRecord(chunk, (index) => {
-    const line = copyFields(chunk, index).map((field) => encodeCsvField(field)).join(',');
+    const line = copyFields(chunk, index)
+      .map((field) => encodeCsvField(field))
+      .join(',');
     lines.write(line === '' ? '""' : line);
   });
   return { format: 'csv', ...lines.finish(), ...done, ...fieldsOfTypes(copyColumns(chunk)), dropped: [] };
 }
 
-function throughObjects(
-  chunk: Chunk,
-  to: Format,
-  mapping: Mapping | undefined,
-  options: ConvertOptions,
-): Converted {
+function throughObjects(chunk: Chunk, to: Format, mapping: Mapping | undefined, options: ConvertOptions): Converted {
   const { records, from, dropped, failed } = mapAll(chunk, mapping);
   const own = mapping === undefined ? chunk.columns : undefined;
   const columns = to === 'csv' ? (options.columns ?? own ?? columnsOf(records)) : undefined;

@@ -21,11 +21,7 @@ export interface EncodeOptions extends CsvOptions {
 }
 
 /** Encodes one by one: a record that cannot be encoded is listed and the rest goes on. */
-export function encodeEach(
-  records: readonly DataRecord[],
-  format: Format,
-  options: EncodeOptions,
-): EncodedRecords {
+export function encodeEach(records: readonly DataRecord[], format: Format, options: EncodeOptions): EncodedRecords {
   const { write, finish } = recordWriter(format, options);
   const from: number[] = [];
   const failed: { at: number; error: WaybillError }[] = [];

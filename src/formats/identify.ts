@@ -16,8 +16,8 @@ export const DIGEST_RECIPES = { raw: 'raw-1', columns: 'columns-1' } as const;
 export type DigestRecipe = (typeof DIGEST_RECIPES)[keyof typeof DIGEST_RECIPES];
 
 /**
- * `raw-1`: of the record's bytes. `columns-1`: of its other columns, sorted by name, with their values as spelled; those
- * of COPY as their JSON is, so that a row has the same digest in each format in which its types are known.
+ * `raw-1`: of the record's bytes. `columns-1`: of its other columns, sorted by name, with their values as spelled; in
+ * COPY as their JSON is, so that a row has the same digest in each format in which its types are known.
  */
 export function digestRecipe(exclude: readonly string[] | undefined, byColumn = false): DigestRecipe {
   return byColumn || (exclude !== undefined && exclude.length > 0) ? DIGEST_RECIPES.columns : DIGEST_RECIPES.raw;

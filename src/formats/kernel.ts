@@ -313,7 +313,13 @@ export class Kernel {
     return keysOf(PAGE, at, count, copy.length, last, out, states);
   }
 
-  #digests(exclude: readonly string[] | null, { at, count }: Places, out: number, states: number, scratch: number): number {
+  #digests(
+    exclude: readonly string[] | null,
+    { at, count }: Places,
+    out: number,
+    states: number,
+    scratch: number,
+  ): number {
     if (exclude !== null) {
       if (!this.#writeNames(exclude)) return this.#allStates(states, count, SCAN_STATE.slow);
       return this.#wasm.columnDigests(PAGE, at, count, exclude.length, out, states, scratch);

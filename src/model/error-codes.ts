@@ -82,7 +82,7 @@ export const ERROR_CODES = {
   ),
   VALUE_UNFIT: entry(
     3,
-    'A value does not fit the type of its column: out of range, more digits than the type keeps, no date, a NUL in text.',
+    'A value does not fit the type of its column: out of range, too many digits, no date, a NUL in text.',
     'Correct the value at its source, or give the column a wider type; the other records go on.',
   ),
   CSV_INVALID: entry(

@@ -179,6 +179,9 @@ export const DRIVERS: Readonly<Record<string, { readonly in: RegExp; readonly la
   pg: { in: /^src\/(ledger|connectors)\/postgres\//, lazy: true },
   'pg-copy-streams': { in: /^src\/(ledger|connectors)\/postgres\//, lazy: true },
   'wa-sqlite': { in: /^src\/testing\/disk\//, lazy: true },
+  hyparquet: { in: /^src\/formats\/parquet\//, lazy: true },
+  'hyparquet-compressors': { in: /^src\/formats\/parquet\//, lazy: true },
+  'hyparquet-writer': { in: /^src\/formats\/parquet\//, lazy: true },
   undici: { in: /^src\/connectors\/http\// },
 };
 

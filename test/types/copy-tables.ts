@@ -3,10 +3,10 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Client } from 'pg';
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
+import type { Converted, FramedChunk } from '../../src/formats/formats.ts';
 import { COPY_HEADER, COPY_TRAILER, copyFramer } from '../../src/formats/pgcopy/binary-framer.ts';
 import { sqlType } from '../../src/formats/pgcopy/oids.ts';
 import { copyTextFramer } from '../../src/formats/pgcopy/text-framer.ts';
-import type { Converted, FramedChunk } from '../../src/formats/formats.ts';
 import type { Columns } from '../../src/model/columns.ts';
 
 export type CopyFormat = 'pgcopy' | 'pgcopy-text';
@@ -37,7 +37,9 @@ export async function copyOut(
 /** Rows into a table, header and trailer around them. */
 export async function copyIn(client: Client, table: string, rows: Converted): Promise<void> {
   const binary = rows.format === 'pgcopy';
-  const around = binary ? [COPY_HEADER, rows.bytes, COPY_TRAILER] : [rows.bytes, Buffer.from(rows.count > 0 ? '\n' : '')];
+  const around = binary
+    ? [COPY_HEADER, rows.bytes, COPY_TRAILER]
+    : [rows.bytes, Buffer.from(rows.count > 0 ? '\n' : '')];
   const stream = client.query(copyFrom(`copy ${table} from stdin (format ${how(rows.format as CopyFormat)})`));
   await pipeline(Readable.from([Buffer.concat(around)]), stream);
 }

@@ -1,17 +1,25 @@
 import fc from 'fast-check';
-import { COLUMN_KINDS, type ColumnKind, type ColumnType, type Columns } from '../../src/model/columns.ts';
+import { COLUMN_KINDS, type ColumnKind, type Columns, type ColumnType } from '../../src/model/columns.ts';
 
 /** Values of every type as PostgreSQL reads them: those at the edges, and any others. */
 const two = (n: number): string => String(n).padStart(2, '0');
 const date = fc
-  .tuple(fc.integer({ min: 1, max: 9999 }), fc.integer({ min: 1, max: 12 }), fc.integer({ min: 1, max: 28 }), fc.boolean())
+  .tuple(
+    fc.integer({ min: 1, max: 9999 }),
+    fc.integer({ min: 1, max: 12 }),
+    fc.integer({ min: 1, max: 28 }),
+    fc.boolean(),
+  )
   .map(([year, month, day, before]) => ({
     date: `${String(year).padStart(4, '0')}-${two(month)}-${two(day)}`,
     era: before && year < 4000 ? ' BC' : '',
   }));
 const time = fc
   .tuple(fc.integer({ min: 0, max: 86_399 }), fc.integer({ min: 0, max: 999_999 }))
-  .map(([s, us]) => `${two(Math.floor(s / 3600))}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}.${String(us).padStart(6, '0')}`);
+  .map(
+    ([s, us]) =>
+      `${two(Math.floor(s / 3600))}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}.${String(us).padStart(6, '0')}`,
+  );
 const moment = fc.tuple(date, time).map(([{ date: day, era }, clock]) => `${day} ${clock}${era}`);
 const zoned = fc
   .tuple(date, time, fc.integer({ min: -15, max: 15 }))
@@ -58,30 +66,94 @@ const VALUES: Readonly<Record<ColumnKind, fc.Arbitrary<string>>> = {
     fc.double({ noDefaultInfinity: true, noNaN: true }).map(String),
   ),
   decimal: any(
-    ['0', '0.000', '-0.5', '1.50', 'NaN', 'Infinity', '-Infinity', `${'9'.repeat(600)}.${'1234567890'.repeat(40)}`, `0.${'0'.repeat(399)}1`, `1${'0'.repeat(400)}`],
+    [
+      '0',
+      '0.000',
+      '-0.5',
+      '1.50',
+      'NaN',
+      'Infinity',
+      '-Infinity',
+      `${'9'.repeat(600)}.${'1234567890'.repeat(40)}`,
+      `0.${'0'.repeat(399)}1`,
+      `1${'0'.repeat(400)}`,
+    ],
     decimal,
   ),
   text: any(
-    ['', 'NULL', 'null', '\\N', '\\.', '\\', '"', '""', 'a\tb\nc\r\nd', '\ufeffmark', ' ', ',', "'", '😀 é e\u0301', '\u0001\u001f\u007f', '\ufffd', '{}', '=1+1', '\r'],
+    [
+      '',
+      'NULL',
+      'null',
+      '\\N',
+      '\\.',
+      '\\',
+      '"',
+      '""',
+      'a\tb\nc\r\nd',
+      '\ufeffmark',
+      ' ',
+      ',',
+      "'",
+      '😀 é e\u0301',
+      '\u0001\u001f\u007f',
+      '\ufffd',
+      '{}',
+      '=1+1',
+      '\r',
+    ],
     text,
   ),
-  bytes: any(['\\x', '\\x00', '\\x000102ff', '\\x5c4e'], fc.uint8Array().map((bytes) => `\\x${Buffer.from(bytes).toString('hex')}`)),
+  bytes: any(
+    ['\\x', '\\x00', '\\x000102ff', '\\x5c4e'],
+    fc.uint8Array().map((bytes) => `\\x${Buffer.from(bytes).toString('hex')}`),
+  ),
   date: any(
-    ['infinity', '-infinity', '4713-11-24 BC', '0001-12-31 BC', '0001-01-01', '2000-02-29', '1969-12-31', '5874897-12-31'],
+    [
+      'infinity',
+      '-infinity',
+      '4713-11-24 BC',
+      '0001-12-31 BC',
+      '0001-01-01',
+      '2000-02-29',
+      '1969-12-31',
+      '5874897-12-31',
+    ],
     date.map(({ date: day, era }) => day + era),
   ),
   time: any(['00:00:00', '24:00:00', '23:59:59.999999', '12:00:00.1'], time),
   timestamp: any(
-    ['infinity', '-infinity', '4713-11-24 00:00:00 BC', '294276-12-31 23:59:59.999999', '0044-03-15 12:00:00 BC', '1969-12-31 23:59:59.999999', '2000-01-01 00:00:00'],
+    [
+      'infinity',
+      '-infinity',
+      '4713-11-24 00:00:00 BC',
+      '294276-12-31 23:59:59.999999',
+      '0044-03-15 12:00:00 BC',
+      '1969-12-31 23:59:59.999999',
+      '2000-01-01 00:00:00',
+    ],
     moment,
   ),
   timestamptz: any(
-    ['infinity', '-infinity', '4713-11-25 00:00:00+00 BC', '294276-12-31 23:59:59.999999+00', '2026-03-29 02:30:00+05:45', '1883-11-18 12:03:57.5+00:19:32'],
+    [
+      'infinity',
+      '-infinity',
+      '4713-11-25 00:00:00+00 BC',
+      '294276-12-31 23:59:59.999999+00',
+      '2026-03-29 02:30:00+05:45',
+      '1883-11-18 12:03:57.5+00:19:32',
+    ],
     zoned,
   ),
   uuid: any(['00000000-0000-0000-0000-000000000000', 'FFFFFFFF-ffff-ffff-ffff-ffffffffffff'], fc.uuid()),
-  json: any(['{}', '[]', '""', '0', '[1, 1.0,  1e400, -0, 12345678901234567890]', '{"a":1,"a":{"a":2}}', '"\\u0000\\ud800"'], json),
-  jsonb: any(['{}', '[]', '""', '0', '[1, 1.0, 12345678901234567890.123]', '{"b":1,"a":2,"b":3}', '"😀"'], json.filter(withoutNul)),
+  json: any(
+    ['{}', '[]', '""', '0', '[1, 1.0,  1e400, -0, 12345678901234567890]', '{"a":1,"a":{"a":2}}', '"\\u0000\\ud800"'],
+    json,
+  ),
+  jsonb: any(
+    ['{}', '[]', '""', '0', '[1, 1.0, 12345678901234567890.123]', '{"b":1,"a":2,"b":3}', '"😀"'],
+    json.filter(withoutNul),
+  ),
 };
 
 const quoted = (value: string): string => `"${value.replaceAll(/["\\]/g, '\\$&')}"`;

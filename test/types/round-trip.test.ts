@@ -1,7 +1,7 @@
+import Database from 'better-sqlite3';
 import fc from 'fast-check';
 import type { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import Database from 'better-sqlite3';
 import { plainOfSqlite, type SqliteValue, sqliteType, sqliteValue } from '../../src/formats/columns/sqlite-values.ts';
 import { convert } from '../../src/formats/convert.ts';
 import { openParquet, type RandomAccess } from '../../src/formats/parquet/read.ts';
@@ -88,7 +88,9 @@ describe('a row of every type', () => {
   it('comes back from SQLite as it was, but for the sign of zero', async () => {
     await expectLossless(
       async (chunks) => chunks.map(throughSqlite),
-      rowsWith((value, type) => (type.kind.startsWith('float') ? value.map((text) => (text === '-0' ? '0' : text)) : value)),
+      rowsWith((value, type) =>
+        type.kind.startsWith('float') ? value.map((text) => (text === '-0' ? '0' : text)) : value,
+      ),
     );
   });
   it('comes back from Parquet as it was, with its types, where Parquet has the value', async () => {
@@ -108,9 +110,12 @@ function throughSqlite(chunk: Chunk): Chunk {
   try {
     database.defaultSafeIntegers(true);
     const names = EVERY_COLUMN.map(({ name }) => `"${name}"`);
-    database.exec(`create table t (${EVERY_COLUMN.map(({ type }, at) => `${names[at]} ${sqliteType(type)}`).join(', ')})`);
+    database.exec(
+      `create table t (${EVERY_COLUMN.map(({ type }, at) => `${names[at]} ${sqliteType(type)}`).join(', ')})`,
+    );
     const insert = database.prepare(`insert into t values (${names.map(() => '?').join(', ')})`);
-    for (const row of fieldsOf(chunk)) insert.run(...row.map((field, at) => sqliteValue(EVERY_COLUMN[at]!.type, field)));
+    for (const row of fieldsOf(chunk))
+      insert.run(...row.map((field, at) => sqliteValue(EVERY_COLUMN[at]!.type, field)));
     const rows = database.prepare<[], SqliteValue[]>('select * from t order by rowid').raw(true).all();
     const writer = new CopyWriter('pgcopy', EVERY_COLUMN);
     for (const row of rows) writer.add(row.map((value, at) => plainOfSqlite(EVERY_COLUMN[at]!.type, value)));

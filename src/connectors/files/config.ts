@@ -1,6 +1,10 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import type { Connector } from '../connector.ts';
+import { isCsvType } from '../../formats/csv-json.ts';
+import { type Columns, parseColumnType } from '../../model/columns.ts';
+import { WaybillError } from '../../model/errors.ts';
+import type { Connector, Sink } from '../connector.ts';
+import { parquetSink } from './parquet-sink.ts';
 import { placeholdersOf } from './paths.ts';
 import { FILE_FORMATS } from './record-format.ts';
 import { filesSink } from './sink.ts';
@@ -37,9 +41,12 @@ const sourceSettings = z.strictObject({
     .default(true)
     .describe('Nothing between two delimiters is null, and `""` is the empty text.'),
   types: z
-    .record(z.string(), z.enum(['text', 'integer', 'number', 'boolean', 'json']))
+    .record(
+      z.string(),
+      z.string().refine(isCsvType, 'a type such as `int64`, `decimal(12,2)`, `timestamptz` or `text[]`'),
+    )
     .optional()
-    .describe('Types of columns of CSV; text when absent.'),
+    .describe('Types of columns of CSV; text when absent. `integer` and `number` are numbers of any size.'),
   recordsAt: z.string().min(1).optional().describe('Where the array of records is in a JSON document: `data.items`.'),
   whenNone: z.enum(['fail', 'empty']).default('fail').describe('No file: an error, or nothing to read.'),
   inflatedBytesMax: z
@@ -49,37 +56,81 @@ const sourceSettings = z.strictObject({
     .describe('What one `.gz` may hold at most.'),
 });
 
-const SINK_VALUES = ['window', 'flow', 'lane'];
-const sinkSettings = z.strictObject({
-  path: below
-    .refine(
-      (path) => placeholdersOf(path).every((name) => SINK_VALUES.includes(name)),
-      `a path can hold ${SINK_VALUES.map((name) => `{{ ${name} }}`).join(', ')}`,
-    )
-    .refine(
-      (path) => placeholdersOf(path).length === 0 || placeholdersOf(path).includes('window'),
-      'a path with placeholders needs {{ window }}: it is one file a window',
-    )
-    .describe(
-      'The file; with `{{ window }}` one for each window, which may then also hold `{{ flow }}` and `{{ lane }}`.',
-    ),
-  format: z
-    .enum(['ndjson', 'csv'])
-    .optional()
-    .describe('By the ending of the name when absent; NDJSON if that says nothing.'),
-  header: z.boolean().default(true).describe('A first line with the names of the fields, in CSV.'),
-  recordsPerBatch: z.int().min(1).default(10_000),
-  bytesPerBatch: z
-    .int()
-    .min(1)
-    .default(8 * 1024 * 1024),
-});
+const SINK_VALUES = ['window', 'flow', 'lane', 'batch'];
+const sinkSettings = z
+  .strictObject({
+    path: below
+      .refine(
+        (path) => placeholdersOf(path).every((name) => SINK_VALUES.includes(name)),
+        `a path can hold ${SINK_VALUES.map((name) => `{{ ${name} }}`).join(', ')}`,
+      )
+      .refine(
+        (path) => placeholdersOf(path).length === 0 || /\{\{\s*(window|batch)\s*\}\}/.test(path),
+        'a path with placeholders needs {{ window }}: it is one file a window',
+      )
+      .describe(
+        'The file; with `{{ window }}` one for each window, which may then also hold `{{ flow }}` and `{{ lane }}`. ' +
+          'For Parquet it holds `{{ batch }}`: each batch is a file of its own.',
+      ),
+    format: z
+      .enum(['ndjson', 'csv', 'parquet'])
+      .optional()
+      .describe('By the ending of the name when absent; NDJSON if that says nothing.'),
+    columns: z
+      .record(
+        z.string().min(1),
+        z.string().refine((text) => parseColumnType(text) !== undefined, 'a type such as `int64`'),
+      )
+      .optional()
+      .describe('Names and types of the columns of Parquet: `int64`, `decimal(12,2)`, `timestamptz`, `text[]`.'),
+    header: z.boolean().default(true).describe('A first line with the names of the fields, in CSV.'),
+    recordsPerBatch: z.int().min(1).default(10_000),
+    bytesPerBatch: z
+      .int()
+      .min(1)
+      .default(8 * 1024 * 1024),
+  })
+  .superRefine((settings, context) => {
+    const parquet = sinkFormat(settings) === 'parquet';
+    const batches = placeholdersOf(settings.path).includes('batch');
+    const wrong = (path: string, message: string): void => context.addIssue({ code: 'custom', path: [path], message });
+    if (parquet && !batches)
+      wrong('path', 'a path of Parquet files needs {{ batch }}: nothing can be added to one that is there');
+    if (!parquet && batches)
+      wrong('path', '{{ batch }} is for Parquet: batches of other formats follow one another in one file');
+    if (parquet && Object.keys(settings.columns ?? {}).length === 0)
+      wrong('columns', 'Parquet needs the types of its columns');
+    if (!parquet && settings.columns !== undefined) wrong('columns', 'only Parquet has columns with types');
+  });
+
+type SinkSettings = z.output<typeof sinkSettings>;
+
+/** What a path or its ending says where `format` says nothing. */
+function sinkFormat({ format, path }: { readonly format?: SinkSettings['format'] | undefined; readonly path: string }) {
+  if (format !== undefined) return format;
+  if (/\.parquet$/i.test(path)) return 'parquet';
+  return /\.csv$/i.test(path) ? 'csv' : 'ndjson';
+}
+
+function openSink(root: string, { columns, ...settings }: SinkSettings): Sink {
+  const format = sinkFormat(settings);
+  if (format !== 'parquet') return filesSink({ ...settings, format, root });
+  return parquetSink({ ...settings, root, columns: columnsOf(columns ?? {}) });
+}
+
+function columnsOf(types: Readonly<Record<string, string>>): Columns {
+  return Object.entries(types).map(([name, text]) => {
+    const type = parseColumnType(text);
+    if (type === undefined) throw new WaybillError('CONFIG_INVALID', `there is no type ${JSON.stringify(text)}`);
+    return { name, type, nullable: true };
+  });
+}
 
 type Connection = z.output<typeof connection>;
 
-export const files: Connector<Connection, z.output<typeof sourceSettings>, z.output<typeof sinkSettings>> = {
+export const files: Connector<Connection, z.output<typeof sourceSettings>, SinkSettings> = {
   type: 'files',
-  summary: 'CSV, NDJSON and JSON files of this machine',
+  summary: 'CSV, NDJSON, JSON and Parquet files of this machine',
   connection,
   source: {
     settings: sourceSettings,
@@ -88,11 +139,6 @@ export const files: Connector<Connection, z.output<typeof sourceSettings>, z.out
   },
   sink: {
     settings: sinkSettings,
-    open: ({ root }, { format, ...settings }, { folder }) =>
-      filesSink({
-        ...settings,
-        format: format ?? (/\.csv$/i.test(settings.path) ? 'csv' : 'ndjson'),
-        root: resolve(folder, root),
-      }),
+    open: ({ root }, settings, { folder }) => openSink(resolve(folder, root), settings),
   },
 };

@@ -27,7 +27,7 @@ export async function* fileBytes(root: string, file: FoundFile, limits: ReadLimi
 }
 
 /** Opens what was found and nothing else: a name that was turned into a link since leads to no other file. */
-async function openConfined(root: string, file: FoundFile): Promise<FileHandle> {
+export async function openConfined(root: string, file: FoundFile): Promise<FileHandle> {
   const handle = await open(file.path, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
     const [opened, named] = [await handle.stat(), await stat(await confined(root, file.name))];

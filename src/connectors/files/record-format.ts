@@ -5,7 +5,7 @@ import { ndjsonFramer } from '../../formats/ndjson.ts';
 import type { Format } from '../../model/chunk.ts';
 import { WaybillError } from '../../model/errors.ts';
 
-export const FILE_FORMATS = ['csv', 'ndjson', 'json'] as const;
+export const FILE_FORMATS = ['csv', 'ndjson', 'json', 'parquet'] as const;
 export type FileFormat = (typeof FILE_FORMATS)[number];
 
 /** How the records stand in the files. */
@@ -36,6 +36,7 @@ const ENDINGS: Readonly<Record<string, FileFormat>> = {
   ndjson: 'ndjson',
   jsonl: 'ndjson',
   json: 'json',
+  parquet: 'parquet',
 };
 
 /** `x.csv.gz` holds CSV; `.tsv` has tabs unless told otherwise. */
@@ -44,7 +45,7 @@ export function formatOf(name: string, options: RecordFormat): FileFormat {
   const format = options.format ?? ENDINGS[ending];
   if (format !== undefined) return format;
   throw new WaybillError('SOURCE_INVALID', `nobody says how the records stand in ${name}`, {
-    hint: 'Set `format: csv`, `ndjson` or `json`.',
+    hint: 'Set `format: csv`, `ndjson`, `json` or `parquet`.',
   });
 }
 

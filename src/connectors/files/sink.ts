@@ -1,13 +1,14 @@
 import { Buffer } from 'node:buffer';
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, realpath, stat } from 'node:fs/promises';
-import { dirname, isAbsolute, join, relative } from 'node:path';
+import { type FileHandle, open, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { encodeCsvField } from '../../formats/encode.ts';
 import { type Batch, type Framing, LINES, type Payload } from '../../model/batch.ts';
 import { describeError, NotAppliedError, RefusedError, WaybillError } from '../../model/errors.ts';
 import { applied, type Verdict } from '../../model/verdict.ts';
 import type { Permit, Sink } from '../connector.ts';
 import { fillPath, placeholdersOf, segmentsOf } from './paths.ts';
+import { madeTarget, syncFolder } from './target.ts';
 
 export interface FilesSinkOptions {
   readonly root: string;
@@ -127,14 +128,8 @@ class FileWriter {
   async #open(batch: Batch): Promise<{ readonly file: FileHandle; readonly name: string }> {
     const { root, path } = this.#options;
     const name = fillPath(path, { window: batch.window, flow: batch.flow, lane: batch.lane });
-    const target = join(root, ...segmentsOf(name));
     try {
-      await mkdir(dirname(target), { recursive: true });
-      const folder = await realpath(dirname(target));
-      const way = relative(await realpath(root), folder);
-      if (way.startsWith('..') || isAbsolute(way)) {
-        throw new WaybillError('SINK_AWAY', `${name} lies behind a symbolic link that leads out of ${root}`);
-      }
+      const { target, folder } = await madeTarget(root, name);
       return { file: await openOrMake(target, folder), name };
     } catch (error) {
       throw away(name)(error);
@@ -150,16 +145,12 @@ async function openOrMake(target: string, folder: string): Promise<FileHandle> {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
   const file = await open(target, flags | constants.O_CREAT, 0o666);
-  // The name of a new file lies in its folder, and has to be durable before anything is said to be in the file.
-  const parent = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
-    await parent.sync();
+    await syncFolder(folder);
     return file;
   } catch (error) {
     await file.close();
     throw error;
-  } finally {
-    await parent.close();
   }
 }
 
@@ -210,7 +201,7 @@ async function readAt(file: FileHandle, at: number, size: number): Promise<Uint8
 }
 
 /** Before the first byte is written every error proves that nothing was applied. */
-function away(name: string): (error: unknown) => never {
+export function away(name: string): (error: unknown) => never {
   return (error) => {
     if (error instanceof NotAppliedError || error instanceof RefusedError) throw error;
     throw new NotAppliedError(`nothing was written to ${name}`, { cause: error, sinkAway: true });

@@ -6,6 +6,7 @@ import { WaybillError } from '../../model/errors.ts';
 import type { Estimate, Position } from '../../model/position.ts';
 import type { ReadRange, Source } from '../connector.ts';
 import { fileBytes, type ReadLimits } from './open-file.ts';
+import { parquetFile } from './parquet-source.ts';
 import { type FoundFile, fillPath, findFiles } from './paths.ts';
 import { emittedFormats, formatOf, framerOf, type RecordFormat, type Start } from './record-format.ts';
 
@@ -18,11 +19,13 @@ export interface FilesSourceOptions extends RecordFormat, ReadLimits {
 }
 
 export const FILE_POSITION = 'waybill/file-offset';
+/** Of Parquet, where rows are counted instead of bytes, and the checksum is that of the footer. */
+export const PARQUET_POSITION = 'waybill/parquet-row';
 
 /**
  * Reads the records of one file or of many, in order of their names. A position names a file, the bytes of it that are
  * done and their checksum: reading goes on there only if the file still begins with the same bytes, and then with the
- * files that come after it by name.
+ * files that come after it by name. In a Parquet file it counts rows, and reading goes on in their row group.
  */
 export function filesSource(options: FilesSourceOptions): Source {
   return {
@@ -48,12 +51,22 @@ class FilesReading {
     const from = placeOf(this.#range.from);
     for (const file of await filesLeft(this.#options, this.#range)) {
       this.#signal.throwIfAborted();
-      const passed = from?.name === file.name ? new PassedBytes(file, from, this.#options) : undefined;
+      const place = from?.name === file.name ? from : undefined;
       try {
-        yield* this.#file(file, passed);
+        if (formatOf(file.name, this.#options) === 'parquet') yield* this.#parquet(file, place);
+        else yield* this.#file(file, place === undefined ? undefined : new PassedBytes(file, place, this.#options));
       } catch (error) {
         throw readError(error, file);
       }
+    }
+  }
+
+  async *#parquet(file: FoundFile, from: Place | undefined): AsyncGenerator<Chunk> {
+    const start = from === undefined ? undefined : { rows: from.offset, footer: from.crc };
+    for await (const { chunk, place } of parquetFile(this.#options.root, file, start, this.#signal)) {
+      const rejects = chunk.rejects === undefined ? {} : { rejects: named(file, chunk.rejects) };
+      const done = { offset: place.rows, row: place.rows + 1, crc: place.footer, rows: true };
+      yield { ...chunk, ...rejects, end: positionOf({ name: file.name, ...done }, this.#options.pattern) };
     }
   }
 
@@ -177,23 +190,27 @@ interface Place {
   readonly offset: number;
   /** 1-based number of the next record. */
   readonly row: number;
-  /** CRC-32 of the bytes that are done. */
+  /** CRC-32 of the bytes that are done; of the footer in Parquet. */
   readonly crc: number;
+  /** What is counted: rows of Parquet, or bytes. */
+  readonly rows?: boolean;
 }
 
-function positionOf({ name, offset, row, crc }: Place, pattern: string): Position {
+function positionOf({ name, offset, row, crc, rows }: Place, pattern: string): Position {
   return {
     sourceName: pattern,
-    kind: FILE_POSITION,
+    kind: rows === true ? PARQUET_POSITION : FILE_POSITION,
     value: `${name}@${offset}@${row}@${crc.toString(16).padStart(8, '0')}`,
   };
 }
 
 function placeOf(from: Position | undefined): Place | undefined {
-  if (from?.kind !== FILE_POSITION) return undefined;
+  if (from?.kind !== FILE_POSITION && from?.kind !== PARQUET_POSITION) return undefined;
   const match = /^(.+)@([0-9]{1,15})@([0-9]{1,15})@([0-9a-f]{8})$/s.exec(from.value);
   if (match === null) return undefined;
-  return { name: match[1]!, offset: Number(match[2]), row: Number(match[3]), crc: Number.parseInt(match[4]!, 16) };
+  const [, name = '', offset, row, crc = ''] = match;
+  const rows = from.kind === PARQUET_POSITION;
+  return { name, offset: Number(offset), row: Number(row), crc: Number.parseInt(crc, 16), rows };
 }
 
 async function filesLeft(options: FilesSourceOptions, range: ReadRange): Promise<readonly FoundFile[]> {
@@ -231,8 +248,8 @@ function valuesOf({ window, parameters }: ReadRange): Readonly<Record<string, st
 
 async function remaining(options: FilesSourceOptions, range: ReadRange): Promise<Estimate> {
   const files = await filesLeft(options, range);
-  // How much a packed file holds is known when it has been read.
-  if (files.some(({ name }) => /\.gz$/i.test(name))) return {};
+  // How much a packed file holds is known when it has been read; in Parquet everything is packed.
+  if (files.some(({ name }) => /\.gz$/i.test(name) || formatOf(name, options) === 'parquet')) return {};
   const sizes = await Promise.all(files.map(async ({ path }) => (await stat(path)).size));
   return { bytes: sizes.reduce((sum, size) => sum + size, -(placeOf(range.from)?.offset ?? 0)) };
 }

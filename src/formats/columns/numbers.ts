@@ -73,7 +73,11 @@ export function floatText(kind: 'float32' | 'float64', text: string): string {
 /** Whether these are the digits of the number itself, to as many places as there are. */
 function isRounded(value: number, digits: string): boolean {
   if (value === 0) return digits === '0';
-  const mantissa = digits.replace(/e.*/, '').replace(/^-?[0.]*/, '').replace('.', '').replace(/0+$/, '');
+  const mantissa = digits
+    .replace(/e.*/, '')
+    .replace(/^-?[0.]*/, '')
+    .replace('.', '')
+    .replace(/0+$/, '');
   if (mantissa.length > 99) return false;
   return canonicalNumber(value.toPrecision(mantissa.length)) === digits || isLowerHalf(value, digits, mantissa.length);
 }
@@ -102,7 +106,8 @@ export function decimalText(text: string, precision?: number, scale = 0): string
   if (match === null || (match[2] === '' && (match[3] ?? '') === '')) throw unfit('is no decimal number');
   const [whole, written] = shifted(match[2]!, match[3] ?? '', Number(match[4] ?? 0));
   const fraction = precision === undefined ? written : fittedFraction(whole, written, precision, scale);
-  if (whole.length > WHOLE_MAX || fraction.length > FRACTION_MAX) throw unfit('has more digits than a decimal can have');
+  if (whole.length > WHOLE_MAX || fraction.length > FRACTION_MAX)
+    throw unfit('has more digits than a decimal can have');
   const digits = fraction === '' ? whole : `${whole}.${fraction}`;
   return match[1] === '-' && /[1-9]/.test(digits) ? `-${digits}` : digits;
 }

@@ -1,5 +1,5 @@
-import { WaybillError } from '../../model/errors.ts';
 import { type Column, showColumnType } from '../../model/columns.ts';
+import { WaybillError } from '../../model/errors.ts';
 
 /** A value that its column cannot hold. `what` completes "the value …" and quotes nothing of it. */
 export function unfit(what: string): WaybillError {

@@ -197,4 +197,3 @@ export function jsonOfItems(item: ColumnType, items: Items): string {
 function readArray(type: ColumnType, text: string): string {
   return jsonOfItems(itemType(type), itemsOf(type, text));
 }
-

@@ -23,8 +23,12 @@ const linesOf = (chunks: readonly ParquetChunk[]): string[] =>
     Array.from({ length: count }, (_, at) => Buffer.from(bytes).toString('utf8', spans[at * 2], spans[at * 2 + 1])),
   );
 
-/** A file as another program might write it: the elements of its schema after the root, and values as they lie there. */
-function foreign(elements: readonly SchemaElement[], data: Readonly<Record<string, unknown[]>>, rowGroupSize = 100): Uint8Array {
+/** A file as others might write it: the elements of its schema after the root, and values as they lie there. */
+function foreign(
+  elements: readonly SchemaElement[],
+  data: Readonly<Record<string, unknown[]>>,
+  rowGroupSize = 100,
+): Uint8Array {
   const writer = new ByteWriter();
   const root = { name: 'schema', num_children: Object.keys(data).length };
   const file = new ParquetWriter({ writer, schema: [root, ...elements] });
@@ -45,12 +49,25 @@ describe('a Parquet file of somebody else', () => {
   it('gives its values without loss: decimals, unsigned numbers, moments in other units, half floats', async () => {
     const bytes = foreign(
       [
-        { name: 'd', type: 'FIXED_LEN_BYTE_ARRAY', type_length: 9, converted_type: 'DECIMAL', precision: 20, scale: 2, ...optional },
+        {
+          name: 'd',
+          type: 'FIXED_LEN_BYTE_ARRAY',
+          type_length: 9,
+          converted_type: 'DECIMAL',
+          precision: 20,
+          scale: 2,
+          ...optional,
+        },
         { name: 'u64', type: 'INT64', converted_type: 'UINT_64', ...optional },
         { name: 'u32', type: 'INT32', converted_type: 'UINT_32', ...optional },
         { name: 'i8', type: 'INT32', converted_type: 'INT_8', ...optional },
         { name: 'ms', type: 'INT64', converted_type: 'TIMESTAMP_MILLIS', ...optional },
-        { name: 'ns', type: 'INT64', logical_type: { type: 'TIMESTAMP', isAdjustedToUTC: false, unit: 'NANOS' }, ...optional },
+        {
+          name: 'ns',
+          type: 'INT64',
+          logical_type: { type: 'TIMESTAMP', isAdjustedToUTC: false, unit: 'NANOS' },
+          ...optional,
+        },
         { name: 'half', type: 'FIXED_LEN_BYTE_ARRAY', type_length: 2, logical_type: { type: 'FLOAT16' }, ...optional },
         { name: 'time', type: 'INT32', converted_type: 'TIME_MILLIS', ...optional },
         { name: 'bare', type: 'BYTE_ARRAY', ...optional },
@@ -69,11 +86,21 @@ describe('a Parquet file of somebody else', () => {
     );
     const opened = await openParquet(access(bytes));
     expect(opened.columns.map(({ type }) => type.kind)).toEqual([
-      'decimal', 'decimal', 'int64', 'int16', 'timestamptz', 'timestamp', 'float32', 'time', 'bytes',
+      'decimal',
+      'decimal',
+      'int64',
+      'int16',
+      'timestamptz',
+      'timestamp',
+      'float32',
+      'time',
+      'bytes',
     ]);
     expect(linesOf(await read(bytes))).toEqual([
-      '{"d":-1234567890123456789.01,"u64":18446744073709551615,"u32":4294967295,"i8":-128,"ms":"1969-12-31T23:59:59.999+00:00","ns":"2017-07-14T02:40:00.000001","half":1.5,"time":"23:59:59.999","bare":"AP8="}',
-      '{"d":null,"u64":0,"u32":1,"i8":null,"ms":"1970-01-01T00:00:00+00:00","ns":null,"half":"-Infinity","time":"00:00:00","bare":null}',
+      '{"d":-1234567890123456789.01,"u64":18446744073709551615,"u32":4294967295,"i8":-128,' +
+        '"ms":"1969-12-31T23:59:59.999+00:00","ns":"2017-07-14T02:40:00.000001","half":1.5,"time":"23:59:59.999","bare":"AP8="}',
+      '{"d":null,"u64":0,"u32":1,"i8":null,' +
+        '"ms":"1970-01-01T00:00:00+00:00","ns":null,"half":"-Infinity","time":"00:00:00","bare":null}',
     ]);
   });
   it('gives nested values as JSON, and lists of values as arrays', async () => {
@@ -93,19 +120,29 @@ describe('a Parquet file of somebody else', () => {
       {
         list: [[9007199254740993n, null], [], null],
         point: [{ x: -(2n ** 63n), day: 20_776 }, { x: null, day: null }, null],
-        map: [{ 'a"': 'b', 'é': null }, {}, null],
+        map: [{ 'a"': 'b', é: null }, {}, null],
       },
     );
     const opened = await openParquet(access(bytes));
-    expect(opened.columns.map(({ type }) => type)).toEqual([{ kind: 'int64', array: true }, { kind: 'json' }, { kind: 'json' }]);
+    expect(opened.columns.map(({ type }) => type)).toEqual([
+      { kind: 'int64', array: true },
+      { kind: 'json' },
+      { kind: 'json' },
+    ]);
     expect(linesOf(await read(bytes))).toEqual([
-      '{"list":[9007199254740993,null],"point":{"x":-9223372036854775808,"day":"2026-11-19"},"map":{"a\\"":"b","é":null}}',
+      '{"list":[9007199254740993,null],"point":{"x":-9223372036854775808,"day":"2026-11-19"},' +
+        '"map":{"a\\"":"b","é":null}}',
       '{"list":[],"point":{"x":null,"day":null},"map":{}}',
       '{"list":null,"point":null,"map":null}',
     ]);
   });
   it('rejects a row that has no form here, and goes on', async () => {
-    const nanos: SchemaElement = { name: 'at', type: 'INT64', logical_type: { type: 'TIMESTAMP', isAdjustedToUTC: true, unit: 'NANOS' }, ...optional };
+    const nanos: SchemaElement = {
+      name: 'at',
+      type: 'INT64',
+      logical_type: { type: 'TIMESTAMP', isAdjustedToUTC: true, unit: 'NANOS' },
+      ...optional,
+    };
     const text: SchemaElement = { name: 't', type: 'BYTE_ARRAY', converted_type: 'UTF8', ...optional };
     const [chunk] = await read(foreign([nanos, text], { at: [1n, 1000n, 2000n], t: ['a', Uint8Array.of(0xff), 'c'] }));
     expect(linesOf([chunk!])).toEqual(['{"at":"1970-01-01T00:00:00.000002+00:00","t":"c"}']);
@@ -166,16 +203,33 @@ describe('a Parquet file of Waybill', () => {
     expect((await openParquet(access(bytes))).entries.get('flow')).toBe('daily');
   });
   it('says in the words of Parquet what its columns are, for readers that know nothing of Waybill', async () => {
-    expect(shapeOf(parseColumnType('decimal(38,10)')!)).toMatchObject({ type: 'FIXED_LEN_BYTE_ARRAY', precision: 38, scale: 10 });
+    expect(shapeOf(parseColumnType('decimal(38,10)')!)).toMatchObject({
+      type: 'FIXED_LEN_BYTE_ARRAY',
+      precision: 38,
+      scale: 10,
+    });
     expect(shapeOf(parseColumnType('decimal(39,10)')!)).toMatchObject({ converted_type: 'UTF8' });
-    expect(shapeOf(parseColumnType('timestamptz')!).logical_type).toEqual({ type: 'TIMESTAMP', isAdjustedToUTC: true, unit: 'MICROS' });
+    expect(shapeOf(parseColumnType('timestamptz')!).logical_type).toEqual({
+      type: 'TIMESTAMP',
+      isAdjustedToUTC: true,
+      unit: 'MICROS',
+    });
   });
   it('keeps decimals of every width to the last digit', async () => {
-    const values = { 'decimal(9,4)': '-99999.9999', 'decimal(18,0)': '999999999999999999', 'decimal(38,38)': `-0.${'9'.repeat(38)}`, 'decimal(60,2)': `${'9'.repeat(58)}.99` };
+    const values = {
+      'decimal(9,4)': '-99999.9999',
+      'decimal(18,0)': '999999999999999999',
+      'decimal(38,38)': `-0.${'9'.repeat(38)}`,
+      'decimal(60,2)': `${'9'.repeat(58)}.99`,
+    };
     const file = new ParquetFile(columnsOf(Object.fromEntries(Object.keys(values).map((type) => [type, type]))));
     file.add(Object.values(values));
     const [line] = linesOf(await read(await file.finish()));
-    expect(line).toBe(`{${Object.entries(values).map(([name, value]) => `"${name}":${value}`).join(',')}}`);
+    expect(line).toBe(
+      `{${Object.entries(values)
+        .map(([name, value]) => `"${name}":${value}`)
+        .join(',')}}`,
+    );
   });
   it('may hold no rows', async () => {
     const opened = await openParquet(access(await new ParquetFile(columnsOf({ a: 'uuid' })).finish()));

@@ -100,7 +100,9 @@ function withoutMeaning(metadata: FileMetaData): FileMetaData {
 
 function isMapKey(schema: readonly SchemaElement[], at: number): boolean {
   const isMap = (element: SchemaElement | undefined): boolean =>
-    element?.converted_type === 'MAP' || element?.converted_type === 'MAP_KEY_VALUE' || element?.logical_type?.type === 'MAP';
+    element?.converted_type === 'MAP' ||
+    element?.converted_type === 'MAP_KEY_VALUE' ||
+    element?.logical_type?.type === 'MAP';
   return schema[at - 1]?.num_children === 2 && isMap(schema[at - 2]);
 }
 
@@ -196,7 +198,11 @@ class ParquetReading {
   }
 }
 
-function joined(pieces: readonly { readonly at: number; readonly data: Values }[], rows: number, start: number): Values {
+function joined(
+  pieces: readonly { readonly at: number; readonly data: Values }[],
+  rows: number,
+  start: number,
+): Values {
   if (pieces.length === 1 && pieces[0]!.at === start && pieces[0]!.data.length === rows) return pieces[0]!.data;
   const all: unknown[] = new Array(rows);
   for (const { at, data } of pieces) for (let nth = 0; nth < data.length; nth++) all[at - start + nth] = data[nth];

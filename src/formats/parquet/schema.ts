@@ -23,7 +23,11 @@ export function shapeOf(type: ColumnType): Shape {
     case 'boolean':
       return { type: 'BOOLEAN' };
     case 'int16':
-      return { type: 'INT32', converted_type: 'INT_16', logical_type: { type: 'INTEGER', bitWidth: 16, isSigned: true } };
+      return {
+        type: 'INT32',
+        converted_type: 'INT_16',
+        logical_type: { type: 'INTEGER', bitWidth: 16, isSigned: true },
+      };
     case 'int32':
       return { type: 'INT32' };
     case 'int64':
@@ -63,7 +67,12 @@ export function isParquetDecimal({ precision, scale = 0 }: ColumnType): boolean 
 function decimalShape(type: ColumnType): Shape {
   if (!isParquetDecimal(type)) return TEXT;
   const [precision, scale] = [type.precision!, type.scale ?? 0];
-  const said = { converted_type: 'DECIMAL', precision, scale, logical_type: { type: 'DECIMAL', precision, scale } } as const;
+  const said = {
+    converted_type: 'DECIMAL',
+    precision,
+    scale,
+    logical_type: { type: 'DECIMAL', precision, scale },
+  } as const;
   if (precision <= 9) return { type: 'INT32', ...said };
   if (precision <= 18) return { type: 'INT64', ...said };
   return { type: 'FIXED_LEN_BYTE_ARRAY', type_length: DECIMAL_BYTES, ...said };
@@ -73,11 +82,13 @@ export function schemaOf(columns: Columns): SchemaElement[] {
   const root: SchemaElement = { name: 'root', num_children: columns.length };
   return [
     root,
-    ...columns.map(({ name, type, nullable }): SchemaElement => ({
-      name,
-      repetition_type: nullable ? 'OPTIONAL' : 'REQUIRED',
-      ...shapeOf(type),
-    })),
+    ...columns.map(
+      ({ name, type, nullable }): SchemaElement => ({
+        name,
+        repetition_type: nullable ? 'OPTIONAL' : 'REQUIRED',
+        ...shapeOf(type),
+      }),
+    ),
   ];
 }
 
@@ -173,7 +184,9 @@ function entriesOf(text: string): readonly (readonly [string, string])[] {
   try {
     const list = JSON.parse(text) as unknown;
     if (!Array.isArray(list)) return [];
-    return list.filter((pair): pair is [string, string] => Array.isArray(pair) && pair.every((one) => typeof one === 'string'));
+    return list.filter(
+      (pair): pair is [string, string] => Array.isArray(pair) && pair.every((one) => typeof one === 'string'),
+    );
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     throw new WaybillError('SOURCE_INVALID', `the entry ${COLUMNS_ENTRY} of a Parquet file is no JSON`);

@@ -2,8 +2,8 @@ import type { DecodedArray, KeyValue } from 'hyparquet';
 import type { Columns } from '../../model/columns.ts';
 import { WaybillError } from '../../model/errors.ts';
 import { inColumn, unfit } from '../columns/unfit.ts';
-import { loadWriter } from './package.ts';
 import { type Cell, cellOf } from './cells.ts';
+import { loadWriter } from './package.ts';
 import { COLUMNS_ENTRY, columnsEntry, expectDistinct, schemaOf } from './schema.ts';
 
 /** Rows of one row group. */

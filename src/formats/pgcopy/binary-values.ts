@@ -1,6 +1,5 @@
 import { isUtf8 } from 'node:buffer';
 import type { ColumnType } from '../../model/columns.ts';
-import { type Items, itemsOf, itemType, jsonOfItems, UTC } from '../columns/values.ts';
 import {
   DAY_MICROS,
   type Moment,
@@ -13,6 +12,7 @@ import {
 } from '../columns/moments.ts';
 import { float32Text, float64Text } from '../columns/numbers.ts';
 import { unfit } from '../columns/unfit.ts';
+import { type Items, itemsOf, itemType, jsonOfItems, UTC } from '../columns/values.ts';
 import { numericBytes, numericText } from './numeric.ts';
 import { OIDS } from './oids.ts';
 
@@ -256,4 +256,3 @@ function addItems(items: Items, item: ColumnType, pieces: Buffer[]): boolean {
   }
   return nulls;
 }
-

@@ -30,7 +30,8 @@ const framed = (framer: ReturnType<typeof ndjsonFramer>, text: string): Chunk[] 
 function written(type: string, json: string, to: Format = 'pgcopy'): string | null {
   const types = columnsOf({ c: type });
   const { failed, ...rows } = convert(ndjson(`{"c":${json}}`), to, undefined, { types });
-  if (failed.length > 0) return `${failed[0]!.code}: ${failed[0]!.message.replace(/^column "c" \([^:]*\): the value /, '')}`;
+  if (failed.length > 0)
+    return `${failed[0]!.code}: ${failed[0]!.message.replace(/^column "c" \([^:]*\): the value /, '')}`;
   return copyFields({ ...rows, firstRow: 1 }, 0)[0]!;
 }
 
@@ -124,7 +125,13 @@ describe('rows that become rows of COPY', () => {
   const types = columnsOf({ id: 'int64 not null', name: 'text', tags: 'text[]' });
 
   it('keeps the good ones and names the others by row and column', () => {
-    const chunk = ndjson('{"id":1,"name":"a"}', '{"id":"x"}', '{"name":"b","id":3,"tags":["c"]}', '{"id":4,"more":1}', '{"name":"d"}');
+    const chunk = ndjson(
+      '{"id":1,"name":"a"}',
+      '{"id":"x"}',
+      '{"name":"b","id":3,"tags":["c"]}',
+      '{"id":4,"more":1}',
+      '{"name":"d"}',
+    );
     const { failed, from, ...rows } = convert(chunk, 'pgcopy', undefined, { types });
     expect(failed).toEqual([
       { row: 1, code: 'VALUE_UNFIT', message: 'column "id" (int64): the value is no whole number' },
@@ -173,8 +180,12 @@ describe('rows that become rows of COPY', () => {
     const writer = new CopyWriter('pgcopy', types);
     writer.add(['1', 'a', null]);
     const chunk: Chunk = { format: 'pgcopy', ...writer.finish(), types, firstRow: 1 };
-    expect(convert(chunk, 'pgcopy', undefined, { types: columnsOf({ id: 'int64', name: 'text', tags: 'text[]' }) }).bytes).toBe(chunk.bytes);
-    const { bytes, ...other } = convert(chunk, 'pgcopy', undefined, { types: columnsOf({ name: 'text', id: 'int16', tags: 'text[]' }) });
+    expect(
+      convert(chunk, 'pgcopy', undefined, { types: columnsOf({ id: 'int64', name: 'text', tags: 'text[]' }) }).bytes,
+    ).toBe(chunk.bytes);
+    const { bytes, ...other } = convert(chunk, 'pgcopy', undefined, {
+      types: columnsOf({ name: 'text', id: 'int16', tags: 'text[]' }),
+    });
     expect(copyFields({ bytes, ...other, firstRow: 1 }, 0)).toEqual(['a', '1', null]);
     const fewer = { types: columnsOf({ id: 'int64' }) };
     expect(() => convert(chunk, 'pgcopy', undefined, fewer)).toThrow('the field "name" is not among the columns');
@@ -202,7 +213,9 @@ describe('rows of COPY', () => {
     expect(Buffer.from(convert(chunk, 'ndjson').bytes).toString()).toBe(
       '{"id":9223372036854775807,"amount":1.50,"ratio":"NaN","doc":{"a":1, "a":2},"raw":"AP8="}',
     );
-    expect(Buffer.from(convert(chunk, 'csv').bytes).toString()).toBe('9223372036854775807,1.50,NaN,"{""a"":1,\n""a"":2}",AP8=');
+    expect(Buffer.from(convert(chunk, 'csv').bytes).toString()).toBe(
+      '9223372036854775807,1.50,NaN,"{""a"":1,\n""a"":2}",AP8=',
+    );
   });
 });
 

@@ -82,7 +82,11 @@ describe('frames of COPY', () => {
       const chunks = framed(make(COLUMNS, { minBytes: 60 }), bytes, [50]);
       expect(chunks.length).toBeGreaterThan(3);
       for (const { endOffset, firstRow, count } of chunks) {
-        const rest = framed(make(COLUMNS, { startOffset: endOffset, startRow: firstRow + count }), bytes.subarray(endOffset), [33]);
+        const rest = framed(
+          make(COLUMNS, { startOffset: endOffset, startRow: firstRow + count }),
+          bytes.subarray(endOffset),
+          [33],
+        );
         expect(fieldsOf(rest)).toEqual(list.slice(firstRow + count - 1));
       }
     }
@@ -103,7 +107,11 @@ describe('frames of COPY', () => {
     ['is empty', Buffer.alloc(0), 'without its trailer'],
     ['goes on behind the trailer', Buffer.concat([whole, Buffer.from('x')]), 'goes on behind its trailer'],
     ['is none', Buffer.from('id,text,bytes\n1,one,\n2,two,\n'), 'does not begin as one'],
-    ['has flags that nobody knows', Buffer.concat([COPY_HEADER.subarray(0, 11), Buffer.from([0, 1, 0, 0, 0, 0, 0, 0]), whole.subarray(19)]), 'is of a kind'],
+    [
+      'has flags that nobody knows',
+      Buffer.concat([COPY_HEADER.subarray(0, 11), Buffer.from([0, 1, 0, 0, 0, 0, 0, 0]), whole.subarray(19)]),
+      'is of a kind',
+    ],
   ])('refuses a binary COPY that %s', (_how, bytes, message) => {
     expect(refusal(() => framed(copyFramer(COLUMNS), bytes, [1000]))).toContain(message);
   });
@@ -113,21 +121,36 @@ describe('frames of COPY', () => {
     expect(refusal(() => framed(copyFramer(ONE_TEXT), wrong, [1000]))).toContain('has a field whose length is none');
   });
   it('passes over an extension of the header', () => {
-    const extended = Buffer.concat([COPY_HEADER.subarray(0, 15), Buffer.from([0, 0, 0, 3, 1, 2, 3]), whole.subarray(19)]);
+    const extended = Buffer.concat([
+      COPY_HEADER.subarray(0, 15),
+      Buffer.from([0, 0, 0, 3, 1, 2, 3]),
+      whole.subarray(19),
+    ]);
     for (const length of [1, 5, 100]) {
       expect(fieldsOf(framed(copyFramer(COLUMNS, { minBytes: 1 }), extended, [length]))).toEqual([['1', 'one', null]]);
     }
   });
   it('carries a row that is longer than a chunk', () => {
     const long = 'ü'.repeat(1_500_000);
-    const chunks = framed(copyFramer(COLUMNS), written('pgcopy', [['1', 'a', null], ['2', long, null], ['3', 'b', null]]), [65_536]);
+    const chunks = framed(
+      copyFramer(COLUMNS),
+      written('pgcopy', [
+        ['1', 'a', null],
+        ['2', long, null],
+        ['3', 'b', null],
+      ]),
+      [65_536],
+    );
     expect(fieldsOf(chunks).map((row) => row[1]?.length)).toEqual([1, 1_500_000, 1]);
   });
 });
 
 function firstRows(chunks: readonly FramedChunk[]): number[] {
   let next = 1;
-  return chunks.map(({ count }) => (next += count) - count);
+  return chunks.map(({ count }) => {
+    next += count;
+    return next - count;
+  });
 }
 
 function refusal(work: () => unknown): string {

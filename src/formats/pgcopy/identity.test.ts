@@ -11,16 +11,39 @@ import { CopyWriter } from './copy-writer.ts';
 
 const seed = Uint8Array.from({ length: 16 }, (_, i) => i * 11 + 3);
 const COLUMNS: Columns = (
-  ['int16', 'int32', 'int64', 'boolean', 'uuid', 'text', 'float64', 'decimal', 'date', 'timestamptz', 'bytes', 'json'] as const
+  [
+    'int16',
+    'int32',
+    'int64',
+    'boolean',
+    'uuid',
+    'text',
+    'float64',
+    'decimal',
+    'date',
+    'timestamptz',
+    'bytes',
+    'json',
+  ] as const
 ).map((kind) => ({ name: kind, type: { kind }, nullable: true }));
 
 const row = fc.tuple(
   fc.option(fc.integer({ min: -32_768, max: 32_767 }).map(String)),
   fc.option(fc.integer().map(String)),
-  fc.option(fc.oneof(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).map(String), fc.constantFrom('0', '42', '-9223372036854775808'))),
+  fc.option(
+    fc.oneof(
+      fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).map(String),
+      fc.constantFrom('0', '42', '-9223372036854775808'),
+    ),
+  ),
   fc.option(fc.constantFrom('true', 'false')),
   fc.option(fc.uuid()),
-  fc.option(fc.oneof(fc.constantFrom('', 'a\tb', '\\N', 'x'.repeat(15), 'x'.repeat(16), 'é"\\'), fc.string({ unit: 'grapheme' }).map((value) => value.replaceAll('\0', '')))),
+  fc.option(
+    fc.oneof(
+      fc.constantFrom('', 'a\tb', '\\N', 'x'.repeat(15), 'x'.repeat(16), 'é"\\'),
+      fc.string({ unit: 'grapheme' }).map((value) => value.replaceAll('\0', '')),
+    ),
+  ),
   fc.option(fc.constantFrom('0', '-0', '1.5', '1e+21', 'NaN', '0.1')),
   fc.option(fc.constantFrom('0', '1.50', '-0.001', '12345678901234567890.10', 'NaN')),
   fc.option(fc.constantFrom('2026-11-19', 'infinity', '0044-03-15 BC')),
@@ -49,7 +72,10 @@ describe('the identity of a row', () => {
     fc.assert(
       fc.property(
         fc.array(row, { minLength: 1, maxLength: 8 }),
-        fc.subarray(COLUMNS.map(({ name }) => name), { minLength: 1, maxLength: 3 }),
+        fc.subarray(
+          COLUMNS.map(({ name }) => name),
+          { minLength: 1, maxLength: 3 },
+        ),
         (rows, key) => {
           const { binary, text, ndjson } = inAllFormats(rows);
           const wanted = identify(ndjson!, { key, seed });
@@ -70,7 +96,9 @@ describe('the identity of a row', () => {
         fc.subarray(COLUMNS.map(({ name }) => name)),
         (rows, exclude) => {
           const options = { key: null, seed, exclude, byColumn: true };
-          const digests = Object.values(inAllFormats(rows)).map((chunk) => Buffer.from(identify(chunk, options).digests));
+          const digests = Object.values(inAllFormats(rows)).map((chunk) =>
+            Buffer.from(identify(chunk, options).digests),
+          );
           expect(digests[1]).toEqual(digests[0]);
           expect(digests[2]).toEqual(digests[0]);
         },
@@ -78,7 +106,15 @@ describe('the identity of a row', () => {
     );
   });
   it('is the key that CSV has for a number, a truth, a UUID or a text', () => {
-    const fields = ['-7', '70000', '42', 'true', '3f2b8c1e-0000-4d5a-9b7e-000000000001', 'a,b "c"', ...Array.from({ length: 6 }, () => null)];
+    const fields = [
+      '-7',
+      '70000',
+      '42',
+      'true',
+      '3f2b8c1e-0000-4d5a-9b7e-000000000001',
+      'a,b "c"',
+      ...Array.from({ length: 6 }, () => null),
+    ];
     const { binary } = inAllFormats([fields]);
     const framer = csvFramer({ header: COLUMNS.map(({ name }) => name) });
     framer.push(convert(binary!, 'csv').bytes);
@@ -96,6 +132,8 @@ describe('the identity of a row', () => {
     expect(identify(chunk, { key: ['int16', 'int32'], seed }).missing).toEqual([0]);
   });
   it('says which column there is none of', () => {
-    expect(() => identify(copied('pgcopy', []), { key: ['id'], seed })).toThrow('the column "id" is not among those of the COPY');
+    expect(() => identify(copied('pgcopy', []), { key: ['id'], seed })).toThrow(
+      'the column "id" is not among those of the COPY',
+    );
   });
 });

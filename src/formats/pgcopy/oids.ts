@@ -1,4 +1,4 @@
-import type { ColumnKind, ColumnType } from '../../model/columns.ts';
+import { COLUMN_KINDS, type ColumnKind, type ColumnType } from '../../model/columns.ts';
 
 /** How PostgreSQL numbers its types: the type itself and the array of it. The numbers are part of its protocol. */
 export const OIDS: Readonly<Record<ColumnKind, readonly [own: number, array: number]>> = {
@@ -43,11 +43,12 @@ export const SQL_NAMES: Readonly<Record<ColumnKind, string>> = {
 /** Types that are sent as the bytes of their text: name, character(n), character varying, xml. */
 const TEXT_LIKE = new Set([19, 1042, 1043, 142]);
 
-const BY_OID = new Map<number, ColumnType>();
-for (const [kind, [own, array]] of Object.entries(OIDS) as [ColumnKind, readonly [number, number]][]) {
-  BY_OID.set(own, { kind });
-  BY_OID.set(array, { kind, array: true });
-}
+const BY_OID: ReadonlyMap<number, ColumnType> = new Map(
+  COLUMN_KINDS.flatMap((kind): [number, ColumnType][] => [
+    [OIDS[kind][0], { kind }],
+    [OIDS[kind][1], { kind, array: true }],
+  ]),
+);
 
 /**
  * The type of a column of a query, by the numbers that PostgreSQL describes it with. Undefined: a type that is not

@@ -1,6 +1,6 @@
 import type { ColumnType } from '../../model/columns.ts';
-import { type Items, itemsOf, itemType, jsonOfItems, readText } from '../columns/values.ts';
 import { unfit } from '../columns/unfit.ts';
+import { type Items, itemsOf, itemType, jsonOfItems, readText } from '../columns/values.ts';
 import { lengthsOf, storable, storableJson } from './binary-values.ts';
 
 /**
@@ -35,8 +35,11 @@ export function pgOfPlain(type: ColumnType, plain: string): string {
 function arrayText(item: ColumnType, type: ColumnType, plain: string): string {
   const items = itemsOf(type, plain);
   if (items.length > 0) lengthsOf(items);
-  const braces = (list: Items): string =>
-    `{${list.map((one) => (one === undefined ? 'NULL' : typeof one === 'string' ? quoted(pgOfPlain(item, one)) : braces(one))).join(',')}}`;
+  const one = (value: Items[number]): string => {
+    if (value === undefined) return 'NULL';
+    return typeof value === 'string' ? quoted(pgOfPlain(item, value)) : braces(value);
+  };
+  const braces = (list: Items): string => `{${list.map(one).join(',')}}`;
   return braces(items);
 }
 

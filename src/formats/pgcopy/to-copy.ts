@@ -2,9 +2,9 @@ import type { Chunk, DataRecord } from '../../model/chunk.ts';
 import { type Column, type Columns, type ColumnType, showColumnType } from '../../model/columns.ts';
 import type { ErrorCode } from '../../model/error-codes.ts';
 import { WaybillError } from '../../model/errors.ts';
-import { splitRow } from '../csv-row.ts';
 import { inColumn } from '../columns/unfit.ts';
 import { readJsonValue, readText } from '../columns/values.ts';
+import { splitRow } from '../csv-row.ts';
 import { encodeJson } from '../encode.ts';
 import { rawMembers } from '../json-members.ts';
 import { textAt } from '../record-text.ts';
@@ -22,9 +22,7 @@ export function fieldReader(chunk: Chunk, columns: Columns): FieldReader {
   const own = isCopy(chunk.format) ? (chunk.types ?? []).map(({ name }) => name) : (chunk.columns ?? []);
   expectKnown(own, columns, 'SOURCE_INVALID');
   const places = columns.map(({ name }) => own.indexOf(name));
-  const fieldsAt: FieldReader = isCopy(chunk.format)
-    ? copyFields
-    : (one, index) => splitRow(textAt(one, index));
+  const fieldsAt: FieldReader = isCopy(chunk.format) ? copyFields : (one, index) => splitRow(textAt(one, index));
   const csv = chunk.format === 'csv';
   const ready = columns.map(({ type }, nth) => isCopy(chunk.format) && isType(chunk.types?.[places[nth]!], type));
   return (one, index) => {

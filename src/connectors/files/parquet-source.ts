@@ -1,0 +1,62 @@
+import type { FileHandle } from 'node:fs/promises';
+import { openParquet, type ParquetChunk, type RandomAccess } from '../../formats/parquet/read.ts';
+import { WaybillError } from '../../model/errors.ts';
+import { openConfined } from './open-file.ts';
+import type { FoundFile } from './paths.ts';
+
+/** What of a Parquet file has been handed over: rows, and the CRC-32 of the footer that they were read by. */
+export interface ParquetPlace {
+  readonly rows: number;
+  readonly footer: number;
+}
+
+export interface ParquetFileChunk {
+  readonly chunk: Omit<ParquetChunk, 'nextRow'>;
+  readonly place: ParquetPlace;
+}
+
+/** The rows of one file behind `from`, row group by row group. */
+export async function* parquetFile(
+  root: string,
+  file: FoundFile,
+  from: ParquetPlace | undefined,
+  signal: AbortSignal,
+): AsyncGenerator<ParquetFileChunk> {
+  if (/\.gz$/i.test(file.name)) {
+    throw new WaybillError('SOURCE_INVALID', `${file.name} is packed, and Parquet is read from its end`, {
+      hint: 'Unpack it; the columns of Parquet are packed already.',
+      ids: { path: file.name },
+    });
+  }
+  const handle = await openConfined(root, file);
+  try {
+    const { columns: _, ...opened } = await openParquet(await accessOf(handle));
+    if (from !== undefined && from.footer !== opened.footer) {
+      throw new WaybillError('SOURCE_FAILED', `${file.name} is another file than the one that was read`, {
+        hint: 'Put the file back as it was, or read the window again from the top with `waybill run FLOW --refresh`.',
+        ids: { path: file.name },
+      });
+    }
+    for await (const { nextRow, ...chunk } of opened.chunks(from?.rows ?? 0, signal)) {
+      yield { chunk, place: { rows: nextRow, footer: opened.footer } };
+    }
+  } finally {
+    await handle.close();
+  }
+}
+
+export async function accessOf(handle: FileHandle): Promise<RandomAccess> {
+  const { size } = await handle.stat();
+  return { size, read: (start, end) => readPart(handle, start, end) };
+}
+
+async function readPart(handle: FileHandle, start: number, end: number): Promise<ArrayBuffer> {
+  const bytes = new Uint8Array(Math.max(0, end - start));
+  let done = 0;
+  while (done < bytes.length) {
+    const { bytesRead } = await handle.read(bytes, done, bytes.length - done, start + done);
+    if (bytesRead === 0) throw new WaybillError('SOURCE_FAILED', 'the file has become shorter while it was read');
+    done += bytesRead;
+  }
+  return bytes.buffer;
+}
