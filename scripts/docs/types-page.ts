@@ -164,10 +164,9 @@ column, and the rest goes on.
 const TAIL = `## What to know
 
 - **Numbers.** No number passes through a double on its way. One with more digits than its column holds is refused,
-  not rounded: \`9007199254740993\` for \`float64\`, \`1.005\` for \`decimal(5,2)\`. \`42.0\` and \`4.2e1\` are
-  whole.
-- **Decimals.** \`decimal\` without digits keeps what was written, zeros at the end as well. In Parquet, one without digits
-  or with more than 38 of them is text.
+  not rounded: \`9007199254740993\` for \`float64\`, \`1.005\` for \`decimal(5,2)\`. \`42.0\` is whole.
+- **Decimals.** \`decimal\` without digits keeps what was written, zeros at the end as well. In Parquet, one without
+  digits or with more than 38 of them is text.
 - **JSON** keeps each token as it is spelled: large numbers, members that come twice. Inside a record of NDJSON, and
   inside an array, its line ends become blanks and the space around it goes; the JSON value \`null\` is no value there.
 - **jsonb** is what PostgreSQL made of it when it was stored; others keep it as they get it.

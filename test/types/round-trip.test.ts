@@ -102,7 +102,7 @@ describe('a row of every type', () => {
 });
 
 describe('the JSON of a row', () => {
-  it('is what PostgreSQL itself writes, but for bytes, which are base64, and floats, which are spelled as in JavaScript', async () => {
+  it('is what PostgreSQL itself writes, but for bytes in base64 and floats as JavaScript spells them', async () => {
     const columns = EVERY_COLUMN.filter(({ type }) => !/^(float|bytes)/.test(type.kind));
     const list = columns.map(({ name }) => `"${name}"`).join(', ');
     await fc.assert(
