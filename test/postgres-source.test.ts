@@ -4,7 +4,7 @@ import type { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { OpenContext, ReadRange } from '../src/connectors/connector.ts';
 import { postgres } from '../src/connectors/postgres/config.ts';
-import type { Chunk } from '../src/model/chunk.ts';
+import type { Chunk, Format } from '../src/model/chunk.ts';
 import { describeError, WaybillError } from '../src/model/errors.ts';
 import { ALL, type Parameters } from '../src/model/window.ts';
 import { readAll, type SourceSubject, sourceSuite, textsOf } from '../src/testing/suites/source-suite.ts';
@@ -56,6 +56,58 @@ for (const mode of MODES) {
   };
   register({ describe, it }, sourceSuite(subject));
 }
+
+sourceSuite('a PostgreSQL query whose rows are handed on', () => ({
+  source: open({ query: 'select id, name from items order by id;', count: true }),
+  range: { ...rangeOf(), takes: ['pgcopy'] },
+  expected: Array.from({ length: 12_000 }, (_, at) => ({ id: at + 1, name: `item "${at + 1}"\n ü` })),
+}));
+
+describe('the PostgreSQL source', () => {
+  const formatsOf = async (query: string, takes: readonly Format[], mode = 'copy'): Promise<readonly string[]> => {
+    const chunks = await readAll(open({ query, mode }), { ...rangeOf(), takes });
+    return [...new Set(chunks.map(({ format }) => format))];
+  };
+  it('hands rows on where every lane takes them, with the types of their columns', async () => {
+    const [chunk] = await readAll(
+      open({
+        query: 'select id, price::numeric(12,2), array[name] as names, null::varchar(3) as v from items limit 3',
+      }),
+      { ...rangeOf(), takes: ['ndjson', 'pgcopy'] },
+    );
+    expect(chunk!.format).toBe('pgcopy');
+    expect(chunk!.types).toEqual([
+      { name: 'id', type: { kind: 'int64' }, nullable: true },
+      { name: 'price', type: { kind: 'decimal', precision: 12, scale: 2 }, nullable: true },
+      { name: 'names', type: { kind: 'text', array: true }, nullable: true },
+      { name: 'v', type: { kind: 'text' }, nullable: true },
+    ]);
+  });
+  it('gives JSON to lanes that do not, for types that only PostgreSQL knows, and by a cursor', async () => {
+    expect(await formatsOf('select id from items', ['ndjson'])).toEqual(['ndjson']);
+    expect(await formatsOf("select id, interval '1 day' as i from items", ['pgcopy'])).toEqual(['ndjson']);
+    expect(await formatsOf('select id, array[name::varchar] as v from items', ['pgcopy'])).toEqual(['ndjson']);
+    expect(await formatsOf('select id from items', ['pgcopy'], 'cursor')).toEqual(['ndjson']);
+    expect(open({ table: 'items', mode: 'cursor' }).emits).toEqual(['ndjson']);
+  });
+  it('gives the same rows either way, those that are longer than a block as well', async () => {
+    const query =
+      'select id, repeat(name, case when id % 4000 = 7 then 60000 else 1 end) as name from items order by id';
+    const [rows, json] = await Promise.all(
+      [['pgcopy'] as const, undefined].map((takes) =>
+        readAll(open({ query }), { ...rangeOf(), ...(takes === undefined ? {} : { takes }) }),
+      ),
+    );
+    expect(rows!.every(({ format }) => format === 'pgcopy')).toBe(true);
+    expect(textsOf(rows!)).toEqual(textsOf(json!));
+  });
+  it('says that the server failed in the middle of the rows', async () => {
+    const query = 'select id, 1 / (id - 9000) as x from items order by id';
+    const reading = readAll(open({ query }), { ...rangeOf(), takes: ['pgcopy'] });
+    await expect(reading).rejects.toMatchObject({ code: 'SOURCE_FAILED' });
+    await expect(reading).rejects.toThrow('22012');
+  });
+});
 
 describe.each(MODES)('the PostgreSQL source by %s', (mode) => {
   it('U01: binds parameters as values, whatever they hold', async () => {

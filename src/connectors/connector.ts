@@ -45,6 +45,11 @@ export interface ReadRange {
   readonly window: Window;
   /** Values for the parameters of a query: those of the flow file and those of the window. */
   readonly parameters: Parameters;
+  /**
+   * Formats that every lane takes as they are. A source that can give one of them does; without it, or where it cannot,
+   * it gives the last of what it emits, which everybody can convert.
+   */
+  readonly takes?: readonly Format[];
   /** Read strictly after this. A kind or value that the source does not understand is ignored, with a notice. */
   readonly from?: Position;
 }

@@ -1,9 +1,12 @@
 import { Buffer } from 'node:buffer';
 import type * as Pg from 'pg';
+import { columnTypeOfOid } from '../../formats/pgcopy/oids.ts';
 import type { Chunk } from '../../model/chunk.ts';
+import type { Column, Columns } from '../../model/columns.ts';
 import { WaybillError } from '../../model/errors.ts';
 import type { ReadRange, Source } from '../connector.ts';
 import { breakOf, connect, type PostgresConnection, quoteName, sqlState } from './connection.ts';
+import { JsonCollector, RowCollector } from './copy-collectors.ts';
 import { CopyOut } from './copy-out.ts';
 import { LinePacker } from './line-packer.ts';
 import { type BoundQuery, bindQuery } from './parameters.ts';
@@ -22,13 +25,14 @@ export interface PostgresSourceOptions {
 const FETCH_ROWS = 2000;
 
 /**
- * Reads a query or a table in one read-only transaction that sees one state of the database. The server writes each
+ * Reads a query or a table in one read-only transaction that sees one state of the database. Where every lane takes
+ * rows of COPY, and each column is of a type that is known, they are handed on as they come. Else the server writes each
  * row as JSON (`row_to_json`), so a numeric keeps its digits, a bigint all of its 64 bits, bytea is `\x…` in hex,
  * arrays and composites are JSON, timestamps are ISO 8601; NaN and infinities, which JSON does not have, are texts.
  */
 export function postgresSource(connection: () => PostgresConnection, options: PostgresSourceOptions): Source {
   return {
-    emits: ['ndjson'],
+    emits: options.mode === 'copy' ? ['pgcopy', 'ndjson'] : ['ndjson'],
     resumable: false,
     read: (range, signal) => read(connection, options, range, signal),
     ...(options.count
@@ -51,8 +55,13 @@ async function* read(
   const query = boundQuery(options, range, by);
   const session = await begin(connection, options, signal);
   try {
-    const select = await asJson(session.client, query, by);
-    const chunks = options.mode === 'copy' ? byCopy(session.client, select) : byCursor(session.client, select);
+    const fields = await fieldsOf(session.client, query, by);
+    const columns = range.takes?.includes('pgcopy') === true ? columnsOf(fields) : undefined;
+    const select = asJson(query, by, fields);
+    const chunks =
+      options.mode === 'cursor'
+        ? byCursor(session.client, select)
+        : session.client.query(copyOf(query, select, columns)).chunks();
     for await (const chunk of chunks) {
       signal.throwIfAborted();
       yield chunk;
@@ -112,29 +121,49 @@ function boundQuery(
   return bindQuery(text.replace(/[;\s]*$/, ''), range.parameters, by);
 }
 
-/** The query with each of its rows as one JSON object. Asks the server for its columns first, and reads no row. */
-async function asJson(client: Pg.Client, query: BoundQuery, by: 'placeholders' | 'settings'): Promise<BoundQuery> {
+/** The columns of the query. Asks the server for them first, and reads no row. */
+async function fieldsOf(
+  client: Pg.Client,
+  query: BoundQuery,
+  by: 'placeholders' | 'settings',
+): Promise<readonly Pg.FieldDef[]> {
   for (const [at, value] of query.values.entries()) {
     if (by === 'settings') await client.query('select set_config($1, $2, true)', [`waybill.p${at + 1}`, value]);
   }
   const values = by === 'settings' ? [] : query.values;
-  const probe = await client.query(`select * from (\n${query.text}\n) as waybill_row limit 0`, [...values]);
-  const names = probe.fields.map((field) => field.name);
+  const { fields } = await client.query(`select * from (\n${query.text}\n) as waybill_row limit 0`, [...values]);
+  const names = fields.map((field) => field.name);
   const twice = names.find((name, at) => names.indexOf(name) !== at);
-  if (twice !== undefined) {
-    throw new WaybillError(
-      'SOURCE_INVALID',
-      `the query gives two columns the name ${JSON.stringify(twice)}: rename one with \`as\``,
-    );
-  }
-  // A column of the same name would be taken for the row.
-  let row = 'waybill_row';
-  while (names.includes(row)) row += '_';
-  return { text: `select row_to_json(${row})::text from (\n${query.text}\n) as ${row}`, values };
+  if (twice === undefined) return fields;
+  throw new WaybillError(
+    'SOURCE_INVALID',
+    `the query gives two columns the name ${JSON.stringify(twice)}: rename one with \`as\``,
+  );
 }
 
-async function* byCopy(client: Pg.Client, select: BoundQuery): AsyncGenerator<Chunk> {
-  yield* client.query(new CopyOut(select.text)).chunks();
+/** Undefined where a column is of a type that only PostgreSQL knows. */
+function columnsOf(fields: readonly Pg.FieldDef[]): Columns | undefined {
+  const columns: Column[] = [];
+  for (const { name, dataTypeID, dataTypeModifier } of fields) {
+    const type = columnTypeOfOid(dataTypeID, dataTypeModifier);
+    if (type === undefined) return undefined;
+    columns.push({ name, type, nullable: true });
+  }
+  return columns.length === 0 ? undefined : columns;
+}
+
+/** The query with each of its rows as one JSON object. */
+function asJson(query: BoundQuery, by: 'placeholders' | 'settings', fields: readonly Pg.FieldDef[]): BoundQuery {
+  // A column of the same name would be taken for the row.
+  let row = 'waybill_row';
+  while (fields.some(({ name }) => name === row)) row += '_';
+  const text = `select row_to_json(${row})::text from (\n${query.text}\n) as ${row}`;
+  return { text, values: by === 'settings' ? [] : query.values };
+}
+
+function copyOf(query: BoundQuery, json: BoundQuery, columns: Columns | undefined): CopyOut {
+  if (columns === undefined) return new CopyOut(json.text, new JsonCollector());
+  return new CopyOut(`select * from (\n${query.text}\n) as waybill_row`, new RowCollector(columns));
 }
 
 /** For servers and poolers that do not let COPY through. */

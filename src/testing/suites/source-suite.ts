@@ -234,7 +234,10 @@ function expectWellFormed(chunk: Chunk, source: Source): void {
   expect(source.emits, 'the formats that the source says it emits').toContain(chunk.format);
   expect(chunk.spans.length, 'a start and an end for each record').toBe(chunk.count * 2);
   expect(chunk.firstRow, 'the number of the first record').toBeGreaterThan(0);
-  expect(chunk.columns !== undefined, 'CSV names its columns, NDJSON has none').toBe(chunk.format === 'csv');
+  const named = chunk.columns !== undefined;
+  expect(named, 'NDJSON names its columns itself, others say them').toBe(chunk.format !== 'ndjson');
+  const types = chunk.types?.map(({ name }) => name);
+  if (chunk.format.startsWith('pgcopy')) expect(types, 'rows of COPY have types').toEqual(chunk.columns);
   expect(misplaced(chunk), 'records that are empty, out of order or out of bounds').toEqual([]);
   const broken = chunk.format === 'ndjson' ? recordsOf(chunk).filter((text) => /[\r\n]/.test(text)) : [];
   expect(broken, 'records with a line end within').toEqual([]);

@@ -1,0 +1,90 @@
+import { Buffer } from 'node:buffer';
+import type { FramedChunk, Framer } from '../../formats/formats.ts';
+import { COPY_SIGNATURE, copyFramer } from '../../formats/pgcopy/binary-framer.ts';
+import type { Chunk } from '../../model/chunk.ts';
+import type { Columns } from '../../model/columns.ts';
+import { WaybillError } from '../../model/errors.ts';
+import type { CopyCollector } from './copy-out.ts';
+import { LinePacker } from './line-packer.ts';
+
+const BLOCK_BYTES = 256 * 1024;
+
+/**
+ * Rows as they travel. The bytes are put one after the other until a block is full, and then framed at once: `pg` calls
+ * for every row, and nothing is parsed for any of them.
+ */
+export class RowCollector implements CopyCollector {
+  readonly #framer: Framer;
+  #block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+  #size = 0;
+
+  constructor(columns: Columns) {
+    this.#framer = copyFramer(columns);
+  }
+
+  add(bytes: Buffer): readonly Chunk[] {
+    if (bytes.length > BLOCK_BYTES) return placed([...this.#flushed(), ...this.#framer.push(Buffer.from(bytes))]);
+    const chunks = this.#size + bytes.length > BLOCK_BYTES ? this.#flushed() : [];
+    this.#block.set(bytes, this.#size);
+    this.#size += bytes.length;
+    return placed(chunks);
+  }
+
+  end(): readonly Chunk[] {
+    return placed([...this.#flushed(), ...this.#framer.end()]);
+  }
+
+  #flushed(): readonly FramedChunk[] {
+    const full = this.#block.subarray(0, this.#size);
+    this.#block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+    this.#size = 0;
+    return this.#framer.push(full);
+  }
+}
+
+/** A query has no place to go on from: the same one may give other rows the next time. */
+const placed = (chunks: readonly FramedChunk[]): readonly Chunk[] => chunks.map(({ endOffset: _, ...chunk }) => chunk);
+
+/** The texts of one column, one after the other: the server has written each record as JSON already. */
+export class JsonCollector implements CopyCollector {
+  readonly #packer = new LinePacker();
+  #rest: Buffer | undefined;
+  #begun = false;
+
+  /** Usually one row a message; the protocol does not promise it, so a row that goes on is kept. */
+  add(bytes: Buffer): readonly Chunk[] {
+    const data = this.#rest === undefined ? bytes : Buffer.concat([this.#rest, bytes]);
+    const chunks: Chunk[] = [];
+    let at = this.#begun ? 0 : this.#header(data);
+    for (;;) {
+      if (data.length - at < 2) break;
+      const fields = data.readInt16BE(at);
+      if (fields === -1) return chunks;
+      if (data.length - at < 6) break;
+      const size = data.readInt32BE(at + 2);
+      if (fields !== 1 || size < 0) throw broken();
+      if (data.length - at - 6 < size) break;
+      const full = this.#packer.add(data, at + 6, at + 6 + size);
+      if (full !== undefined) chunks.push(full);
+      at += 6 + size;
+    }
+    this.#rest = at < data.length ? Buffer.from(data.subarray(at)) : undefined;
+    return chunks;
+  }
+
+  end(): readonly Chunk[] {
+    const last = this.#packer.flush();
+    return last === undefined ? [] : [last];
+  }
+
+  #header(data: Buffer): number {
+    const size = COPY_SIGNATURE.length + 8;
+    if (data.length < size) return 0;
+    if (!data.subarray(0, COPY_SIGNATURE.length).equals(COPY_SIGNATURE)) throw broken();
+    this.#begun = true;
+    return size + data.readInt32BE(COPY_SIGNATURE.length + 4);
+  }
+}
+
+const broken = (): WaybillError =>
+  new WaybillError('SOURCE_FAILED', 'the server sent something that is no binary COPY');
