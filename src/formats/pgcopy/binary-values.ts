@@ -53,7 +53,7 @@ export function binaryText(type: ColumnType, bytes: Buffer, at: number, end: num
     case 'date':
       return dateText(bytes.readInt32BE(at));
     case 'time':
-      return showTime(Number(bytes.readBigInt64BE(at)));
+      return showTime(smallLong(bytes, at) ?? Number(bytes.readBigInt64BE(at)));
     default:
       return momentText(bytes, at, type.kind === 'timestamptz' ? UTC : '');
   }
@@ -67,10 +67,7 @@ function utf8(bytes: Buffer, at: number, end: number): string {
 }
 
 function longText(bytes: Buffer, at: number): string {
-  const high = bytes.readInt32BE(at);
-  // BigInt is several times as slow, and few numbers need it.
-  if (high >= -0x200000 && high < 0x200000) return String(high * 0x1_0000_0000 + bytes.readUInt32BE(at + 4));
-  return String(bytes.readBigInt64BE(at));
+  return String(smallLong(bytes, at) ?? bytes.readBigInt64BE(at));
 }
 
 export function uuidText(hex: string): string {
@@ -82,7 +79,18 @@ function dateText(days: number): string {
   return days === DATE_BEGIN ? '-infinity' : showDate(days + EPOCH_DAYS);
 }
 
+/** A whole number of 64 bits, where a double holds it: BigInt is several times as slow, and few need it. */
+function smallLong(bytes: Buffer, at: number): number | undefined {
+  const high = bytes.readInt32BE(at);
+  return high >= -0x200000 && high < 0x200000 ? high * 0x1_0000_0000 + bytes.readUInt32BE(at + 4) : undefined;
+}
+
 function momentText(bytes: Buffer, at: number, zone: string): string {
+  const small = smallLong(bytes, at);
+  if (small !== undefined) {
+    const days = Math.floor(small / DAY_MICROS);
+    return showMoment({ days: days + EPOCH_DAYS, micros: small - days * DAY_MICROS }, zone);
+  }
   const value = bytes.readBigInt64BE(at);
   if (value === MOMENT_END) return 'infinity';
   if (value === MOMENT_BEGIN) return '-infinity';
