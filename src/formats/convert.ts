@@ -8,7 +8,7 @@ import { encodeEach, neededTypes } from './encode-records.ts';
 import type { Converted, Mapping } from './formats.ts';
 import { LineWriter } from './line-writer.ts';
 import { CopyWriter } from './pgcopy/copy-writer.ts';
-import { copyColumns, copyFields, copyJson, isCopy, jsonHeads } from './pgcopy/fields.ts';
+import { copyColumns, copyJson, isCopy, jsonHeads } from './pgcopy/fields.ts';
 import { fieldReader } from './pgcopy/to-copy.ts';
 import { textAt } from './record-text.ts';
 import { rowAt } from './rows.ts';
@@ -39,11 +39,13 @@ export function convert(chunk: Chunk, to: Format, mapping?: TextMapping, options
     const { applyText } = mapping;
     const asText = applyText !== undefined && chunk.format === 'ndjson' && to === 'ndjson';
     if (!asText) return throughObjects(chunk, to, mapping, options);
-    return rewritten(chunk, to, (index) => applyText(textAt(chunk, index)));
+    // The types are those of the fields that were there before.
+    const { types: _, ...mapped } = rewritten(chunk, to, (index) => applyText(textAt(chunk, index)));
+    return mapped;
   }
   if (chunk.format === to && fitsAlready(chunk, options)) return unchanged(chunk);
   if (isCopy(to)) return intoCopy(chunk, to, neededTypes(to, options.types ?? chunk.types));
-  if (to === 'csv' && isCopy(chunk.format) && options.columns === undefined) return copyToCsv(chunk);
+  if (to === 'csv' && chunk.types !== undefined && options.columns === undefined) return typedCsv(chunk, chunk.types);
   if (to === 'csv' || chunk.format === to) return throughObjects(chunk, to, mapping, options);
   return rewritten(chunk, to, jsonReader(chunk));
 }
@@ -145,16 +147,17 @@ function mapAll(chunk: Chunk, mapping: Mapping | undefined): Mapped {
   return mapped;
 }
 
-/** The fields of COPY as CSV: no object in between would keep NaN or an infinity apart from its text. */
-function copyToCsv(chunk: Chunk): Converted {
+/** Fields with types as CSV: objects in between would lose zeros behind the point, and the sign of zero. */
+function typedCsv(chunk: Chunk, types: Columns): Converted {
   const lines = new LineWriter();
+  const fields = fieldReader(chunk, types);
   const done = eachRecord(chunk, (index) => {
-    const line = copyFields(chunk, index)
+    const line = fields(chunk, index)
       .map((field) => encodeCsvField(field))
       .join(',');
     lines.write(line === '' ? '""' : line);
   });
-  return { format: 'csv', ...lines.finish(), ...done, ...fieldsOfTypes(copyColumns(chunk)), dropped: [] };
+  return { format: 'csv', ...lines.finish(), ...done, ...fieldsOfTypes(types), dropped: [] };
 }
 
 function throughObjects(chunk: Chunk, to: Format, mapping: Mapping | undefined, options: ConvertOptions): Converted {

@@ -84,7 +84,11 @@ async function encoded(columns: Columns, batch: Batch, payload: Payload, name: s
       throw new RefusedError(message, { reason: error.code, cause: error });
     }
   }
-  return file.finish().catch(away(name));
+  return file.finish().catch((error: unknown) => {
+    const hint = error instanceof WaybillError ? { hint: error.hint } : {};
+    const message = `nothing was written to ${name}: ${describeError(error)}`;
+    throw new NotAppliedError(message, { cause: error, sinkAway: true, ...hint });
+  });
 }
 
 /** A whole file under a name that nobody reads. What a crash left there is passed over. */

@@ -3,6 +3,7 @@ import type { Chunk, Format } from '../../model/chunk.ts';
 import { type Columns, parseColumnType, sameColumns, showColumnType } from '../../model/columns.ts';
 import { convert } from '../convert.ts';
 import { csvFramer } from '../csv.ts';
+import { identify } from '../identify.ts';
 import { compileMapping } from '../mapping.ts';
 import { ndjsonFramer } from '../ndjson.ts';
 import { rowAt } from '../rows.ts';
@@ -216,6 +217,58 @@ describe('rows of COPY', () => {
     expect(Buffer.from(convert(chunk, 'csv').bytes).toString()).toBe(
       '9223372036854775807,1.50,NaN,"{""a"":1,\n""a"":2}",AP8=',
     );
+  });
+});
+
+describe('records with types', () => {
+  const types = columnsOf({ id: 'int64', price: 'decimal', ratio: 'float64' });
+  const typed = { ...ndjson('{"id":1,"price":1.50,"ratio":-0}'), types };
+
+  it('become CSV with every digit as it was', () => {
+    const { bytes, columns } = convert(typed, 'csv');
+    expect([Buffer.from(bytes).toString(), columns]).toEqual(['1,1.50,-0', ['id', 'price', 'ratio']]);
+  });
+  it('have other types once a mapping has made other fields of them', () => {
+    expect(convert(typed, 'ndjson').types).toBe(types);
+    expect(convert(typed, 'ndjson', compileMapping({ rename: { id: 'key' } })).types).toBeUndefined();
+    expect(() => convert(typed, 'pgcopy', compileMapping({ rename: { id: 'key' } }))).toThrow('types are known');
+  });
+});
+
+describe('CSV with types', () => {
+  const framedCsv = (text: string, types: Readonly<Record<string, string>>): Chunk =>
+    framed(csvFramer({ types }), text)[0]!;
+
+  it('has the keys and digests that the same rows have in COPY', () => {
+    const types = columnsOf({ id: 'int64', price: 'decimal(5,2)', at: 'timestamptz', raw: 'bytes', tags: 'text[]' });
+    const csv = framedCsv('id,price,at,raw,tags\n007,1.5,2026-11-19 09:30+01,\\x00ff,"[""a"", null]"\n', {
+      id: 'int64',
+      price: 'decimal(5,2)',
+      at: 'timestamptz',
+      raw: 'bytes',
+      tags: 'text[]',
+    });
+    expect(csv.types).toEqual(types);
+    const writer = new CopyWriter('pgcopy', types);
+    writer.add(['7', '1.50', '2026-11-19T08:30:00+00:00', 'AP8=', '["a",null]']);
+    const copy: Chunk = { format: 'pgcopy', ...writer.finish(), types, firstRow: 1 };
+    for (const { name } of types) {
+      const options = { key: [name], seed: new Uint8Array(16), byColumn: true };
+      expect(identify(csv, options)).toEqual(identify(copy, options));
+    }
+  });
+  it('rejects what is not of the type, and tells an empty field from empty bytes', () => {
+    const types = { id: 'int16', raw: 'bytes', day: 'date' };
+    const csv = framedCsv('id,raw,day\n70000,,\n1,"",\n2,,""\n3,x,2026-02-30\n', types);
+    expect(Buffer.from(csv.bytes).toString()).toBe('{"id":1,"raw":"","day":null}\n{"id":2,"raw":null,"day":null}');
+    expect(csv.rejects).toEqual([
+      { row: 1, line: 2, code: 'CSV_INVALID', message: 'the field "id" is not of type int16' },
+      { row: 4, line: 5, code: 'CSV_INVALID', message: 'the field "raw" is not of type bytes' },
+    ]);
+  });
+  it('does not know the types of all its columns where one is only a number', () => {
+    expect(framedCsv('id,n\n1,2\n', { id: 'int64', n: 'number' }).types).toBeUndefined();
+    expect(framedCsv('id,n\n1,2\n', { id: 'int64' }).types).toEqual(columnsOf({ id: 'int64', n: 'text' }));
   });
 });
 
