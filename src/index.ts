@@ -28,6 +28,7 @@ export { encodeRows, parseObject } from './formats/rows.ts';
 export type { BatchRow, DoubtRow, LedgerReader, Moved, RecordRow, RunRow, Trace } from './ledger/ledger.ts';
 export { type Batch, type Framing, LINES, type Limits, type Payload } from './model/batch.ts';
 export type { Chunk, DataRecord, Format, Reject } from './model/chunk.ts';
+export type { Column, ColumnKind, Columns, ColumnType } from './model/columns.ts';
 export type { ErrorCode } from './model/error-codes.ts';
 export { ERROR_CODES } from './model/error-codes.ts';
 export { NotAppliedError, RefusedError, WaybillError } from './model/errors.ts';

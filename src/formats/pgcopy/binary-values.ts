@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
-import type { ColumnType } from '../../model/columns.ts';
+import type { ColumnKind, ColumnType } from '../../model/columns.ts';
+import type { WaybillError } from '../../model/errors.ts';
 import {
   DAY_MICROS,
   type Moment,
@@ -21,9 +22,28 @@ const EPOCH_DAYS = 10_957;
 const [DATE_END, DATE_BEGIN] = [0x7fffffff, -0x80000000];
 const [MOMENT_END, MOMENT_BEGIN] = [2n ** 63n - 1n, -(2n ** 63n)];
 
+/** Bytes of the types that always take as many: another number says that the column is of another type. */
+const SIZES: Readonly<Partial<Record<ColumnKind, number>>> = {
+  boolean: 1,
+  int16: 2,
+  int32: 4,
+  int64: 8,
+  float32: 4,
+  float64: 8,
+  date: 4,
+  time: 8,
+  timestamp: 8,
+  timestamptz: 8,
+  uuid: 16,
+};
+/** PostgreSQL's arrays have six dimensions at most. */
+const DIMENSIONS_MAX = 6;
+
 /** The plain text of the value in `bytes` from `at` to `end`, as binary COPY has it. */
 export function binaryText(type: ColumnType, bytes: Buffer, at: number, end: number): string {
-  if (type.array === true) return arrayText(itemType(type), bytes, at);
+  if (type.array === true) return arrayText(itemType(type), bytes, at, end);
+  const size = SIZES[type.kind];
+  if (size !== undefined && end - at !== size) throw unfit(`takes ${end - at} bytes, not ${size}`);
   switch (type.kind) {
     case 'boolean':
       return bytes[at] === 0 ? 'false' : 'true';
@@ -38,6 +58,7 @@ export function binaryText(type: ColumnType, bytes: Buffer, at: number, end: num
     case 'float64':
       return float64Text(bytes.readDoubleBE(at));
     case 'decimal':
+      if (end - at < 8 || end - at !== 8 + bytes.readUInt16BE(at) * 2) throw malformed();
       return numericText(bytes, at);
     case 'text':
       return utf8(bytes, at, end);
@@ -45,8 +66,9 @@ export function binaryText(type: ColumnType, bytes: Buffer, at: number, end: num
       return bytes.toString('base64', at, end);
     case 'json':
       return bytes.toString('utf8', at, end);
-    // A version stands before the text.
     case 'jsonb':
+      // A version stands before the text.
+      if (bytes[at] !== 1 || end === at) throw malformed();
       return bytes.toString('utf8', at + 1, end);
     case 'uuid':
       return uuidText(bytes.toString('hex', at, at + 16));
@@ -99,9 +121,12 @@ function momentText(bytes: Buffer, at: number, zone: string): string {
   return showMoment({ days: Number((value - BigInt(micros)) / day) + EPOCH_DAYS, micros }, zone);
 }
 
-function arrayText(item: ColumnType, bytes: Buffer, at: number): string {
+function arrayText(item: ColumnType, bytes: Buffer, at: number, end: number): string {
   const dimensions = bytes.readInt32BE(at);
   if (dimensions === 0) return '[]';
+  const first = at + 12 + dimensions * 8;
+  if (dimensions < 0 || dimensions > DIMENSIONS_MAX || first > end) throw malformed();
+  if (bytes.readInt32BE(at + 8) !== OIDS[item.kind][0]) throw unfit('is an array of another type');
   if (dimensions > 1 && (item.kind === 'json' || item.kind === 'jsonb')) {
     throw unfit('is an array of JSON of several dimensions, which no other form can tell from one');
   }
@@ -110,18 +135,27 @@ function arrayText(item: ColumnType, bytes: Buffer, at: number): string {
     lengths.push(bytes.readInt32BE(at + 12 + nth * 8));
     if (bytes.readInt32BE(at + 16 + nth * 8) !== 1) throw unfit('is an array that does not begin at 1');
   }
-  return jsonOfItems(item, new ArrayReading(item, bytes, at + 12 + dimensions * 8).items(lengths));
+  // Every item takes four bytes at least: no room is made for more than can be there.
+  const count = lengths.reduce((product, length) => product * length, 1);
+  if (lengths.some((length) => length < 1) || count * 4 > end - first) throw malformed();
+  const reading = new ArrayReading(item, bytes, first, end);
+  return jsonOfItems(item, reading.items(lengths));
 }
+
+/** Bytes that no value of the type is sent as. */
+const malformed = (): WaybillError => unfit('is not in the form that its type is sent in');
 
 class ArrayReading {
   readonly #item: ColumnType;
   readonly #bytes: Buffer;
+  readonly #end: number;
   #at: number;
 
-  constructor(item: ColumnType, bytes: Buffer, at: number) {
+  constructor(item: ColumnType, bytes: Buffer, at: number, end: number) {
     this.#item = item;
     this.#bytes = bytes;
     this.#at = at;
+    this.#end = end;
   }
 
   items([length = 0, ...inner]: readonly number[]): Items {
@@ -130,8 +164,10 @@ class ArrayReading {
 
   #one(): string | undefined {
     const start = this.#at + 4;
+    if (start > this.#end) throw malformed();
     const size = this.#bytes.readInt32BE(this.#at);
     this.#at = start + Math.max(size, 0);
+    if (this.#at > this.#end) throw malformed();
     return size < 0 ? undefined : binaryText(this.#item, this.#bytes, start, this.#at);
   }
 }
@@ -238,9 +274,6 @@ function arrayBytes(type: ColumnType, plain: string): Buffer {
   }
   return Buffer.concat([head, ...pieces]);
 }
-
-/** PostgreSQL's arrays have six dimensions at most. */
-const DIMENSIONS_MAX = 6;
 
 export function lengthsOf(items: Items): number[] {
   const lengths: number[] = [];

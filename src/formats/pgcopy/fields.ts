@@ -46,29 +46,12 @@ function binaryFields(bytes: Buffer, start: number, columns: Columns, only?: rea
 
 function binaryField(column: Column, bytes: Buffer, at: number, end: number): string {
   try {
-    const size = SIZES[column.type.array === true ? 'array' : column.type.kind];
-    if (size !== undefined && end - at !== size) throw unfit(`takes ${end - at} bytes, not ${size}`);
     return binaryText(column.type, bytes, at, end);
   } catch (error) {
     if (error instanceof RangeError) throw inColumn(unfit('is cut off'), column);
     throw inColumn(error, column);
   }
 }
-
-/** Bytes of the types that always take as many: another number says that the column is of another type. */
-const SIZES: Readonly<Record<string, number>> = {
-  boolean: 1,
-  int16: 2,
-  int32: 4,
-  int64: 8,
-  float32: 4,
-  float64: 8,
-  date: 4,
-  time: 8,
-  timestamp: 8,
-  timestamptz: 8,
-  uuid: 16,
-};
 
 function textFields(raw: readonly string[], columns: Columns, only?: readonly number[]): (string | null)[] {
   return columns.map((column, nth) => {

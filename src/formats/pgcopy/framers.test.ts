@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Columns } from '../../model/columns.ts';
+import { COLUMN_KINDS, type Columns } from '../../model/columns.ts';
 import { WaybillError } from '../../model/errors.ts';
 import type { FramedChunk, Framer } from '../formats.ts';
 import { COPY_HEADER, COPY_TRAILER, copyFramer } from './binary-framer.ts';
@@ -129,6 +129,43 @@ describe('frames of COPY', () => {
     for (const length of [1, 5, 100]) {
       expect(fieldsOf(framed(copyFramer(COLUMNS, { minBytes: 1 }), extended, [length]))).toEqual([['1', 'one', null]]);
     }
+  });
+  it('tells bytes that are no value of their type, whatever they are', () => {
+    const kinds = COLUMN_KINDS.flatMap((kind) => [{ kind }, { kind, array: true as const }]);
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...kinds),
+        fc.uint8Array({ maxLength: 60 }),
+        fc.boolean(),
+        (type, noise, arrayHead) => {
+          const dimension = Buffer.from([0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 20, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 1]);
+          const field = arrayHead ? Buffer.concat([dimension, noise]) : noise;
+          const bytes = Buffer.concat([Buffer.from([0, 1, 0, 0, 0, field.length]), field]);
+          const spans = Uint32Array.of(0, bytes.length);
+          const types = [{ name: 'c', type, nullable: true }];
+          const chunk = { format: 'pgcopy' as const, bytes, spans, count: 1, types, firstRow: 1 };
+          try {
+            copyFields(chunk, 0);
+          } catch (error) {
+            expect(error).toBeInstanceOf(WaybillError);
+            expect((error as WaybillError).code).toBe('VALUE_UNFIT');
+          }
+        },
+      ),
+      { numRuns: 3000 },
+    );
+  });
+  it('takes any bytes for text COPY, and accounts for every line', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (noise) => {
+        const bytes = Buffer.from(noise).filter((byte) => byte !== 0x5c);
+        const chunks = framed(copyTextFramer(ONE_TEXT), bytes, [13]);
+        const seen = chunks.reduce((sum, { count, rejects = [] }) => sum + count + rejects.length, 0);
+        const lines = Buffer.from(bytes).toString('latin1').split('\n');
+        expect(seen).toBe(lines.length - (lines.at(-1) === '' ? 1 : 0));
+        for (const row of fieldsOf(chunks)) expect(row).toHaveLength(1);
+      }),
+    );
   });
   it('carries a row that is longer than a chunk', () => {
     const long = 'ü'.repeat(1_500_000);
