@@ -19,7 +19,7 @@ export interface CopyCollector {
 }
 
 /**
- * One `COPY (…) TO STDOUT (FORMAT binary)`, whose bytes are handed over as they come. It is its own small reader because
+ * One `COPY (…) TO STDOUT (FORMAT binary)`, whose bytes are handed over as they come. Its own small reader, because
  * `pg` can be asked for that; the socket is paused while chunks wait, so a slow sink slows the server down instead of
  * filling the memory.
  */

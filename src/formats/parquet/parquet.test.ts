@@ -152,6 +152,25 @@ describe('a Parquet file of somebody else', () => {
       { row: 2, code: 'VALUE_UNFIT', message: 'column "t" (text): the value is not UTF-8 text' },
     ]);
   });
+  it('is read where a packed page holds nothing', async () => {
+    const writer = new ByteWriter();
+    // LZ4 of up to 14 bytes: their number in the upper half of the first byte, and the bytes. Of nothing: a zero.
+    const lz4 = (input: Uint8Array): Uint8Array => Uint8Array.of(input.length << 4, ...input);
+    const schema: SchemaElement[] = [
+      { name: 'schema', num_children: 2 },
+      { name: 'n', type: 'INT32', ...optional },
+      { name: 'none', type: 'INT32', ...optional },
+    ];
+    const file = new ParquetWriter({ writer, schema, codec: 'LZ4_RAW', compressors: { LZ4_RAW: lz4 } });
+    await file.write({
+      columnData: [
+        { name: 'n', data: [1, 2] },
+        { name: 'none', data: [null, null] },
+      ],
+    });
+    await file.finish();
+    expect(linesOf(await read(writer.getBytes()))).toEqual(['{"n":1,"none":null}', '{"n":2,"none":null}']);
+  });
   it('is read row group by row group, from any row on', async () => {
     const n = Array.from({ length: 7001 }, (_, at) => at);
     const bytes = foreign([{ name: 'n', type: 'INT32', repetition_type: 'REQUIRED' }], { n }, 3000);
@@ -209,6 +228,8 @@ describe('a Parquet file of Waybill', () => {
       precision: 38,
       scale: 10,
     });
+    // With the logical type INTEGER as the writer spells it, Arrow refuses the whole file.
+    expect(shapeOf(parseColumnType('int16')!)).toEqual({ type: 'INT32', converted_type: 'INT_16' });
     expect(shapeOf(parseColumnType('decimal(39,10)')!)).toMatchObject({ converted_type: 'UTF8' });
     expect(shapeOf(parseColumnType('timestamptz')!).logical_type).toEqual({
       type: 'TIMESTAMP',

@@ -23,11 +23,8 @@ export function shapeOf(type: ColumnType): Shape {
     case 'boolean':
       return { type: 'BOOLEAN' };
     case 'int16':
-      return {
-        type: 'INT32',
-        converted_type: 'INT_16',
-        logical_type: { type: 'INTEGER', bitWidth: 16, isSigned: true },
-      };
+      // Not as a logical type: the writer gives the width more bits than others read.
+      return { type: 'INT32', converted_type: 'INT_16' };
     case 'int32':
       return { type: 'INT32' };
     case 'int64':
