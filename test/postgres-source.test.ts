@@ -46,22 +46,16 @@ async function raw(query: string, mode: string): Promise<readonly string[]> {
   );
 }
 
-for (const mode of MODES) {
+for (const [mode, takes] of [...MODES.map((one) => [one, []] as const), ['copy', ['pgcopy']] as const]) {
   const opened = () => open({ query: 'select id, name from items order by id;', mode, count: true });
   const expected = Array.from({ length: 12_000 }, (_, at) => ({ id: at + 1, name: `item "${at + 1}"\n ü` }));
   const subject: SourceSubject = {
-    name: `a PostgreSQL query by ${mode}`,
+    name: `a PostgreSQL query by ${mode}${takes.length > 0 ? ', whose rows are handed on,' : ''}`,
     abilities: ['remaining'],
-    open: () => ({ source: opened(), another: opened, range: rangeOf(), expected }),
+    open: () => ({ source: opened(), another: opened, range: { ...rangeOf(), takes }, expected }),
   };
   register({ describe, it }, sourceSuite(subject));
 }
-
-sourceSuite('a PostgreSQL query whose rows are handed on', () => ({
-  source: open({ query: 'select id, name from items order by id;', count: true }),
-  range: { ...rangeOf(), takes: ['pgcopy'] },
-  expected: Array.from({ length: 12_000 }, (_, at) => ({ id: at + 1, name: `item "${at + 1}"\n ü` })),
-}));
 
 describe('the PostgreSQL source', () => {
   const formatsOf = async (query: string, takes: readonly Format[], mode = 'copy'): Promise<readonly string[]> => {

@@ -3,6 +3,7 @@ import type { SourceSubject } from '../../src/testing/suites/source-suite.ts';
 import { filesSinks, filesSources } from './files.ts';
 import { httpSinks } from './http.ts';
 import { memorySinks, memorySources } from './memory.ts';
+import { parquetSinks, parquetSources } from './parquet.ts';
 import { sqliteSinks, sqliteSources } from './sqlite.ts';
 import { stdioSinks } from './stdio.ts';
 
@@ -16,7 +17,7 @@ interface Subjects {
 /** By type of connector, what the suites are run on: in the tests, and for the page that says what they found. */
 export const SUBJECTS: Readonly<Record<string, Subjects>> = {
   http: { sources: [], sinks: httpSinks },
-  files: { sources: filesSources, sinks: filesSinks },
+  files: { sources: [...filesSources, ...parquetSources], sinks: [...filesSinks, ...parquetSinks] },
   sqlite: { sources: sqliteSources, sinks: sqliteSinks },
   postgres: {
     sources: [],

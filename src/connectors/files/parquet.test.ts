@@ -9,8 +9,7 @@ import { type Columns, parseColumnType } from '../../model/columns.ts';
 import { NotAppliedError, RefusedError } from '../../model/errors.ts';
 import { ALL } from '../../model/window.ts';
 import { testPermit } from '../../testing/permit.ts';
-import { sinkSuite } from '../../testing/suites/sink-suite.ts';
-import { readAll, sourceSuite, textsOf } from '../../testing/suites/source-suite.ts';
+import { readAll, textsOf } from '../../testing/suites/source-suite.ts';
 import type { OpenContext, ReadRange, Sink, Source } from '../connector.ts';
 import { files } from './config.ts';
 
@@ -41,9 +40,6 @@ async function put(name: string, from: number, count: number): Promise<void> {
   for (let n = from; n < from + count; n++) file.add(rowOf(n));
   writeFileSync(join(root, name), await file.finish());
 }
-const records = (from: number, count: number) =>
-  Array.from({ length: count }, (_, at) => ({ id: from + at, price: from + at + 0.5, at: rowOf(0)[2] }));
-
 describe('Parquet files', () => {
   it('are read with their types, in order of their names, to the last digit', async () => {
     await put('b.parquet', 5, 1);
@@ -83,12 +79,6 @@ describe('Parquet files', () => {
   });
 });
 
-sourceSuite('a folder of Parquet files', async () => {
-  await put('a.parquet', 0, 4500);
-  await put('b.parquet', 4500, 800);
-  return { source: source({ path: '*.parquet' }), range, expected: records(0, 5300) };
-});
-
 const sinkColumns = { n: 'int64', version: 'int32' };
 const path = 'out/{{ window }}/{{ batch }}.parquet';
 
@@ -111,12 +101,6 @@ async function held(): Promise<string[]> {
   );
   return rows.flat().map(({ n, version }) => (version === 0 ? `${n}` : `${n}v${version}`));
 }
-
-sinkSuite('a folder of Parquet files', () => ({
-  sink: sink({ path, columns: sinkColumns }),
-  record: (n, version = 0) => ({ n, version }),
-  held,
-}));
 
 describe('a folder of Parquet files', () => {
   const commit = (one: Sink, list: readonly object[], more: object = {}) =>

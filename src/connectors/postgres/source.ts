@@ -27,8 +27,8 @@ const FETCH_ROWS = 2000;
 /**
  * Reads a query or a table in one read-only transaction that sees one state of the database. Where every lane takes
  * rows of COPY, and the type of each column is known, they are handed on as they come. Else the server writes each row
- * as JSON (`row_to_json`), so a numeric keeps its digits, a bigint all of its 64 bits, bytea is `\x…` in hex, arrays and
- * composites are JSON, timestamps are ISO 8601; NaN and infinities, which JSON does not have, are texts.
+ * as JSON (`row_to_json`), so a numeric keeps its digits, a bigint all of its 64 bits, bytea is `\x…` in hex, arrays
+ * and composites are JSON, timestamps are ISO 8601; NaN and infinities, which JSON does not have, are texts.
  */
 export function postgresSource(connection: () => PostgresConnection, options: PostgresSourceOptions): Source {
   return {
