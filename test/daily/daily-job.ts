@@ -33,6 +33,8 @@ export interface DailyJobOptions {
   readonly sink?: Lines;
   readonly source?: Lines;
   readonly flow?: Lines;
+  /** Whole connections, by name. */
+  readonly connections?: Lines;
   readonly top?: string;
 }
 
@@ -58,7 +60,7 @@ export class DailyJob {
   }
 
   /** Writes the flow file again, with these lines changed. */
-  configure(more: Pick<DailyJobOptions, 'sink' | 'source' | 'flow' | 'top'>): void {
+  configure(more: Pick<DailyJobOptions, 'sink' | 'source' | 'flow' | 'connections' | 'top'>): void {
     const sink = {
       connection: 'roket',
       path: '/v1/events',
@@ -85,14 +87,19 @@ export class DailyJob {
       ...this.#options.flow,
       ...more.flow,
     };
+    const connections = {
+      warehouse: '{ type: sqlite, file: members.db }',
+      roket: `{ type: http, url: "${this.peer.url}", auth: { bearer: "\${ROKET_TOKEN}" } }`,
+      ...this.#options.connections,
+      ...more.connections,
+    };
     const lines = (block: object, indent: string) =>
       Object.entries(block).flatMap(([key, value]) => (value === undefined ? [] : [`${indent}${key}: ${value}`]));
     const text = [
       'version: 1',
       ...[more.top ?? this.#options.top ?? []].flat(),
       'connections:',
-      '  warehouse: { type: sqlite, file: members.db }',
-      `  roket: { type: http, url: "${this.peer.url}", auth: { bearer: "\${ROKET_TOKEN}" } }`,
+      ...lines(connections, '  '),
       'flows:',
       '  roket-daily:',
       '    source:',
