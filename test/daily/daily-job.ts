@@ -124,7 +124,7 @@ export class DailyJob {
     return await this.waybill();
   }
 
-  readonly env = { ...process.env, ROKET_TOKEN: 'canary-token-4711', NO_COLOR: '1' };
+  readonly env = { ...process.env, ROKET_TOKEN: 'canary-token-4711', WAREHOUSE: 'test-password', NO_COLOR: '1' };
 
   async run(window = DAY, options: Partial<RunOptions> = {}): Promise<RunSummary> {
     const waybill = await this.reopen();

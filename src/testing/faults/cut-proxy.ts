@@ -29,8 +29,10 @@ export interface Cut {
     readonly request?: readonly number[];
     /** Every so many of the requests that fit the rest. */
     readonly every?: number;
-    /** A text in the first bytes of the request that arrive together: its head, or its query. */
-    readonly holds?: string;
+    /** Which of them is the first one, 1-based; `every` when absent. */
+    readonly first?: number;
+    /** Texts in the first bytes of the request that arrive together: in its head, or its query. */
+    readonly holds?: string | readonly string[];
   };
   readonly side: Side;
   readonly at: Place;
@@ -71,12 +73,12 @@ export interface CutProxyOptions {
  * which request is met is decided by numbers and texts only, so the same traffic is cut in the same places.
  */
 export async function openCutProxy(options: CutProxyOptions): Promise<CutProxy> {
-  const proxy = new Proxy(options);
+  const proxy = new TcpProxy(options);
   await proxy.listen();
   return proxy;
 }
 
-class Proxy implements CutProxy {
+class TcpProxy implements CutProxy {
   readonly #target: CutProxyOptions['target'];
   readonly #framing: Framing;
   readonly #server: Server;
@@ -147,8 +149,8 @@ class Proxy implements CutProxy {
     for (const [nth, cut] of this.#cuts.entries()) {
       if (!fits(cut.when, connection, request, first)) continue;
       this.#fitted[nth] = this.#fitted[nth]! + 1;
-      const due = this.#fitted[nth]! % (cut.when?.every ?? 1) === 0;
-      if (chosen !== undefined || !due || this.#chosen[nth]! >= (cut.times ?? Number.POSITIVE_INFINITY)) continue;
+      const left = this.#chosen[nth]! < (cut.times ?? Number.POSITIVE_INFINITY);
+      if (chosen !== undefined || !left || !isDue(cut.when, this.#fitted[nth]!)) continue;
       this.#chosen[nth] = this.#chosen[nth]! + 1;
       chosen = cut;
     }
@@ -159,7 +161,13 @@ class Proxy implements CutProxy {
 function fits(when: Cut['when'], connection: number, request: number, first: Buffer): boolean {
   if (when?.connection !== undefined && !when.connection.includes(connection)) return false;
   if (when?.request !== undefined && !when.request.includes(request)) return false;
-  return when?.holds === undefined || first.includes(when.holds, 0, 'latin1');
+  return [when?.holds ?? []].flat().every((text) => first.includes(text, 0, 'latin1'));
+}
+
+function isDue(when: Cut['when'], nth: number): boolean {
+  const every = when?.every ?? 1;
+  const from = when?.first ?? every;
+  return nth >= from && (nth - from) % every === 0;
 }
 
 function expectPossible(cut: Cut, framing: Framing): void {
@@ -259,7 +267,10 @@ class Line {
     }
     const due = this.#due;
     const place = due?.cut.side === side ? message.placeOf(due.cut.at) : undefined;
-    if (due === undefined || place === undefined) return this.#write(side, part);
+    if (due === undefined || place === undefined) {
+      this.#write(side, part);
+      return;
+    }
     this.#due = undefined;
     this.#world.made(due);
     this.#act(due.cut.act, side, [part.subarray(0, place), part.subarray(place)], message);
@@ -267,7 +278,10 @@ class Line {
 
   #act(act: Act, side: Side, [before, after]: readonly [Buffer, Buffer], message: Message): void {
     if (before.length > 0) this.#write(side, before);
-    if (act === 'close' || act === 'reset') return this.#cut(act, side);
+    if (act === 'close' || act === 'reset') {
+      this.#cut(act, side);
+      return;
+    }
     this.#state = act === 'hold' ? 'held' : 'late';
     this.#held = after.length === 0 ? [] : [{ side, bytes: after }];
     if (act === 'late' && message.ended) this.#leaveClient();
