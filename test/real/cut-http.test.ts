@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { type Cut, type CutProxy, openCutProxy } from '../../src/testing/faults/cut-proxy.ts';
+import type { Cut } from '../../src/testing/faults/cut.ts';
+import { type CutProxy, openCutProxy } from '../../src/testing/faults/cut-proxy.ts';
 import { DailyJob, type DailyJobOptions, members } from '../daily/daily-job.ts';
 import { expectExact, heldBy } from './account.ts';
 

@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { RunSummary } from '../../src/engine/engine.ts';
 import { WaybillError } from '../../src/model/errors.ts';
-import { type Cut, type CutProxy, openCutProxy } from '../../src/testing/faults/cut-proxy.ts';
+import type { Cut } from '../../src/testing/faults/cut.ts';
+import { type CutProxy, openCutProxy } from '../../src/testing/faults/cut-proxy.ts';
 import { DailyJob, type DailyJobOptions } from '../daily/daily-job.ts';
 import { startPostgres, type TestPostgres } from '../postgres.ts';
 import { expectExact } from './account.ts';

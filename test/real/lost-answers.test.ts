@@ -1,5 +1,6 @@
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import { type Cut, type CutProxy, openCutProxy } from '../../src/testing/faults/cut-proxy.ts';
+import type { Cut } from '../../src/testing/faults/cut.ts';
+import { type CutProxy, openCutProxy } from '../../src/testing/faults/cut-proxy.ts';
 import { DailyJob, type DailyJobOptions, members } from '../daily/daily-job.ts';
 import { expectExact } from './account.ts';
 
@@ -39,8 +40,9 @@ const JOB =
   'receipt: { shape: counts, applied: data.attributes.completed_count, refused: data.attributes.failed_count } } }';
 
 /** The rung of the ladder that the sink's settings come to, with an API that is so. */
-const CLASSES: readonly (readonly [string, DailyJobOptions, string?])[] = [
-  ['none', {}],
+const EVENTS = '/v1/events HTTP/1.1';
+const CLASSES: readonly (readonly [string, DailyJobOptions, string])[] = [
+  ['none', {}, EVENTS],
   [
     'look',
     {
@@ -50,6 +52,7 @@ const CLASSES: readonly (readonly [string, DailyJobOptions, string?])[] = [
       },
       behaviour: { idAt: 'member_id' },
     },
+    EVENTS,
   ],
   [
     'key',
@@ -57,15 +60,16 @@ const CLASSES: readonly (readonly [string, DailyJobOptions, string?])[] = [
       sink: { idempotencyKey: '{ horizon: 24h }' },
       behaviour: { idempotency: { header: 'idempotency-key', horizonMs: 86_400_000, storesErrors: false } },
     },
+    EVENTS,
   ],
-  ['put', { sink: { upsert: 'true' }, flow: { strategy: 'keyed' }, behaviour: { upsertKey: 'member_id' } }],
+  ['put', { sink: { upsert: 'true' }, flow: { strategy: 'keyed' }, behaviour: { upsertKey: 'member_id' } }, EVENTS],
   ['job', { sink: { receipt: undefined, job: JOB } }, '/data HTTP/1.1'],
 ];
 
 describe(`${LOST} lost answers`, () => {
   it.each(CLASSES)(
     'of an API of class "%s": every record is applied once, or in doubt',
-    async (rung, options, path = '/v1/events HTTP/1.1') => {
+    async (rung, options, path) => {
       job = await DailyJob.open({ members: source, ...options });
       proxy = await openCutProxy({
         target: { port: Number(new URL(job.peer.url).port) },

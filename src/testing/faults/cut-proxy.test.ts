@@ -1,7 +1,8 @@
 import { createServer, type Server } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type Cut, type CutProxy, openCutProxy } from './cut-proxy.ts';
+import type { Cut } from './cut.ts';
+import { type CutProxy, openCutProxy } from './cut-proxy.ts';
 import { Message } from './message.ts';
 
 let server: Server;

@@ -1,9 +1,8 @@
 import { Buffer } from 'node:buffer';
+import type { Place, Side } from './cut.ts';
 
 /** How the end of a message is known: by HTTP/1.1, or not at all. */
 export type Framing = 'http' | 'none';
-
-type Place = number | 'end' | { readonly after: string };
 
 const HEAD_END = '\r\n\r\n';
 const LAST_CHUNK = '\r\n0\r\n\r\n';
@@ -14,20 +13,20 @@ const LAST_CHUNK = '\r\n0\r\n\r\n';
  */
 export class Message {
   readonly #framing: Framing;
-  readonly #side: 'request' | 'answer';
+  readonly #side: Side;
   /** The head as far as it has come, until it is complete. */
-  #head = Buffer.alloc(0);
+  #head: Buffer = Buffer.alloc(0);
   /** Bytes of the whole message, once they are known. */
   #length: number | undefined;
   #chunked = false;
   /** Bytes before the part that was taken last. */
   #before = 0;
-  #part = Buffer.alloc(0);
+  #part: Buffer = Buffer.alloc(0);
   /** The last bytes before that part: a text that is looked for may begin in them. */
-  #tail = Buffer.alloc(0);
+  #tail: Buffer = Buffer.alloc(0);
   ended = false;
 
-  constructor(framing: Framing, side: 'request' | 'answer') {
+  constructor(framing: Framing, side: Side) {
     this.#framing = framing;
     this.#side = side;
   }
@@ -58,7 +57,10 @@ export class Message {
 
   #frame(bytes: Buffer): void {
     if (this.#length !== undefined) return;
-    if (this.#chunked) return this.#lookForLastChunk(bytes);
+    if (this.#chunked) {
+      this.#lookForLastChunk(bytes);
+      return;
+    }
     this.#head = Buffer.concat([this.#head, bytes]);
     const end = this.#head.indexOf(HEAD_END);
     if (end === -1) return;
