@@ -117,6 +117,7 @@ export class LedgerHome {
     const [ledger, journal] = [this.#ledger, this.#journal];
     this.#ledger = undefined;
     this.#journal = undefined;
+    await this.#staging?.close?.();
     await journal?.close();
     await (await ledger)?.close();
   }

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -42,6 +42,19 @@ flows:
     schedule: "0 6 * * *"
 ${more}`;
 
+/** Files below a folder that this process has open. A descriptor of the listing itself is gone by the time it is read. */
+const openBelow = (place: string): string[] =>
+  readdirSync('/proc/self/fd')
+    .map((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
+        throw error;
+      }
+    })
+    .filter((path) => path.startsWith(place));
+
 async function open(text?: string, ledger?: string): Promise<Waybill> {
   if (text !== undefined) writeFileSync(join(folder, 'waybill.yaml'), text);
   const waybill = await openWaybill({ cwd: folder, env: {}, ...(ledger === undefined ? {} : { ledger }) });
@@ -67,6 +80,18 @@ describe('one flow file and one ledger', () => {
     expect(Buffer.from(payload.bytes).toString()).toBe('{"id":1,"x":"a"}\n{"id":2,"x":"b"}\n');
     expect(batch.records).toBe(2);
   });
+
+  it.skipIf(process.platform !== 'linux')(
+    'holds no file open once it is closed, however much it has read',
+    async () => {
+      const waybill = await open(FLOWS());
+      await waybill.run('daily', DAY, OPTIONS);
+      expect(await waybill.verify()).toEqual([]);
+      expect(openBelow(folder)).not.toEqual([]);
+      await waybill.close();
+      expect(openBelow(folder)).toEqual([]);
+    },
+  );
 
   it('U08: says that nothing is left when a window is run again, in another process too', async () => {
     const first = await open(FLOWS());

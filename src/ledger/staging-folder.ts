@@ -125,6 +125,11 @@ class FolderStaging implements Staging {
     return removed;
   }
 
+  async close(): Promise<void> {
+    this.#files.forgetAll();
+    this.#ahead = undefined;
+  }
+
   /**
    * Like `#pread`, a good piece at a time: batches are sent in the order in which they lie, so the next ones come with
    * this one. What was handed out once is read from the disk again.
@@ -200,6 +205,10 @@ class OpenFiles {
     if (fd === undefined) return;
     this.#open.delete(segment);
     this.#disk.closeNow(fd);
+  }
+
+  forgetAll(): void {
+    for (const segment of [...this.#open.keys()]) this.forget(segment);
   }
 }
 

@@ -16,6 +16,8 @@ export interface Staging {
   digests(at: StagedAt): Promise<{ readonly source: Uint8Array; readonly payload: Uint8Array }>;
   /** Removes what no sealed batch refers to: `kept` holds every segment that the ledger knows. */
   sweep(run: RunId, kept: ReadonlySet<string>): Promise<number>;
+  /** Lets go of what reading holds open; absent where that is nothing. What is read afterwards opens it again. */
+  close?(): Promise<void>;
 }
 
 export interface StagingWriter {
