@@ -9,6 +9,8 @@ import { makeMembers, warehouse } from './warehouse.ts';
 
 const RECORDS = 1_500;
 const BATCH = 50;
+/** So many windows lie in one ledger; then another one is begun, since each window is followed by a look at all. */
+const ROUNDS_OF_A_LEDGER = 12;
 const ANY_MOMENT = 'at any moment';
 /** About as long as a process of this job takes. */
 const LIFE_MS = 1_200;
@@ -48,33 +50,48 @@ export interface Campaign {
  */
 export async function runKills(server: TestPostgres, options: { kills: number; seed: number }): Promise<Campaign> {
   const roll = chances(options.seed);
-  const worlds = {} as Record<Class, World>;
-  for (const name of Object.keys(CLASSES) as Class[]) worlds[name] = await World.open(name, server);
   const names = Object.keys(CLASSES) as Class[];
+  const accounts: Record<Class, Account> = { none: NOTHING, key: NOTHING, look: NOTHING };
   const byPoint = new Map<string, number>();
   const violations: string[] = [];
+  const worlds: Partial<Record<Class, World>> = {};
   let [kills, rounds] = [0, 0];
   try {
     // A process may end before it gets to its point; so the rounds are bounded, too.
     while (kills < options.kills && rounds < options.kills * 3 + 10) {
-      const world = worlds[names[rounds % names.length]!]!;
-      const killed = await world.round(++rounds, Math.min(roll(1, 4), options.kills - kills), roll);
-      for (const point of killed.points) byPoint.set(point, (byPoint.get(point) ?? 0) + 1);
-      kills += killed.points.length;
-      if (killed.violation !== undefined) violations.push(killed.violation);
+      const name = names[rounds % names.length]!;
+      const world = worlds[name] ?? (await World.open(name, server));
+      worlds[name] = world;
+      const round = await world.round(++rounds, Math.min(roll(1, 4), options.kills - kills), roll);
+      for (const point of round.points) byPoint.set(point, (byPoint.get(point) ?? 0) + 1);
+      kills += round.points.length;
+      if (round.account !== undefined) accounts[name] = sumOf(accounts[name], round.account);
+      if (round.violation !== undefined) violations.push(round.violation);
+      if (world.rounds < ROUNDS_OF_A_LEDGER) continue;
+      delete worlds[name];
+      await world.close();
     }
   } finally {
     for (const world of Object.values(worlds)) await world.close();
   }
-  const accounts = { none: worlds.none.sum, key: worlds.key.sum, look: worlds.look.sum };
   return { kills, rounds, records: rounds * RECORDS, byPoint, accounts, violations };
 }
 
 interface Round {
   /** Where the process was killed, kill by kill. */
   readonly points: readonly string[];
+  readonly account?: Account;
   readonly violation?: string;
 }
+
+const NOTHING: Account = { delivered: 0, inDoubt: 0, inDoubtHeld: 0, pending: 0, refused: 0 };
+const sumOf = (a: Account, b: Account): Account => ({
+  delivered: a.delivered + b.delivered,
+  inDoubt: a.inDoubt + b.inDoubt,
+  inDoubtHeld: a.inDoubtHeld + b.inDoubtHeld,
+  pending: a.pending + b.pending,
+  refused: a.refused + b.refused,
+});
 
 /** One class of sink with its ledger, in which round after round is a window of its own. */
 class World {
@@ -83,7 +100,7 @@ class World {
   readonly #job: DailyJob;
   readonly #proxies: Proxies;
   readonly #known = new Set<number>();
-  sum: Account = { delivered: 0, inDoubt: 0, inDoubtHeld: 0, pending: 0, refused: 0 };
+  rounds = 0;
 
   private constructor(name: Class, server: TestPostgres, job: DailyJob, proxies: Proxies) {
     this.#class = name;
@@ -113,20 +130,20 @@ class World {
     const fitting = KILL_POINTS.filter((one) => one.fits?.(kind) ?? true);
     this.#configure(kind.mode);
     const points: string[] = [];
-    for (let ended = false; !ended && points.length < killsMax; ) {
-      const point = roll(0, 4) === 0 ? undefined : fitting[roll(0, fitting.length)]!;
-      if (await this.#kill(day, point, roll, kind)) points.push(point?.name ?? ANY_MOMENT);
-      else ended = true;
-    }
     const ids = Array.from({ length: RECORDS }, (_, at) => first + at);
     try {
-      await this.#finish(day, ids, points.length);
-      return { points };
+      for (let ended = false; !ended && points.length < killsMax; ) {
+        const point = roll(0, 4) === 0 ? undefined : fitting[roll(0, fitting.length)]!;
+        if (await this.#kill(day, point, roll, kind)) points.push(point?.name ?? ANY_MOMENT);
+        else ended = true;
+      }
+      return { points, account: await this.#finish(day, ids, points.length) };
     } catch (error) {
       const said = error instanceof Error ? error.message : describeError(error);
       return { points, violation: `round ${nth}, ${this.#class}, killed ${points.join(', ')}: ${said}` };
     } finally {
       for (const id of ids) this.#known.add(id);
+      this.rounds++;
     }
   }
 
@@ -156,7 +173,12 @@ class World {
       over = true;
     });
     const reached = (): boolean => (proxy === undefined ? performance.now() > afterMs : proxy.made.length > made);
-    await this.#job.until(() => over || reached());
+    try {
+      await this.#job.until(() => over || reached());
+    } catch (error) {
+      child.kill('SIGKILL');
+      throw new RangeError(`neither ended nor came to "${point?.name ?? ANY_MOMENT}"`, { cause: error });
+    }
     const inTime = !over;
     child.kill('SIGKILL');
     await ended;
@@ -173,7 +195,7 @@ class World {
     await this.#job.until(() => this.#job.peer.received.length > before);
   }
 
-  async #finish(day: string, ids: readonly number[], kills: number): Promise<void> {
+  async #finish(day: string, ids: readonly number[], kills: number): Promise<Account> {
     const job = this.#job;
     const ended = await start(job, ['run', 'roket-daily', '--for', day]).ended;
     if (ended.status !== 0 && ended.status !== 4) throw new RangeError(`ended with ${ended.status}: ${ended.stderr}`);
@@ -185,13 +207,6 @@ class World {
     const most = this.#class === 'none' ? kills * Number(CLASSES.none.sink.inFlight) * BATCH : 0;
     if (account.inDoubt > most)
       throw new RangeError(`${account.inDoubt} records in doubt, ${most} at most were expected`);
-    const { delivered, inDoubt, inDoubtHeld, pending, refused } = this.sum;
-    this.sum = {
-      delivered: delivered + account.delivered,
-      inDoubt: inDoubt + account.inDoubt,
-      inDoubtHeld: inDoubtHeld + account.inDoubtHeld,
-      pending: pending + account.pending,
-      refused: refused + account.refused,
-    };
+    return account;
   }
 }

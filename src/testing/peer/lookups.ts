@@ -28,7 +28,7 @@ export function findRecords(look: Look, response: ServerResponse): void {
     send(response, { status: 404, body: { error: 'no such place' } });
     return;
   }
-  const results = visible.filter((one) => isAsked(one, url, look)).map((one) => one.record);
+  const results = visible.filter(askedFor(url, look)).map((one) => one.record);
   send(response, {
     status: 200,
     body: { results: results.slice(0, PAGE), next: results.length > PAGE ? 'page-2' : null },
@@ -37,12 +37,14 @@ export function findRecords(look: Look, response: ServerResponse): void {
 
 const PAGE = 100;
 
-function isAsked(one: AppliedRecord, url: URL, look: Look): boolean {
+/** What is asked for is read once, and not again for every record: a peer may hold many. */
+function askedFor(url: URL, look: Look): (one: AppliedRecord) => boolean {
   const batch = url.searchParams.get('batch');
-  if (batch !== null) return one.batch === batch;
+  if (batch !== null) return (one) => one.batch === batch;
   const ids =
     url.pathname === '/lookup'
       ? (at(JSON.parse(look.body), 'ids') as unknown[])
       : (url.searchParams.get('ids') ?? '').split(',');
-  return ids.map(String).includes(String(at(one.record, look.behaviour.idAt)));
+  const wanted = new Set(ids.map(String));
+  return (one) => wanted.has(String(at(one.record, look.behaviour.idAt)));
 }
