@@ -2,6 +2,7 @@ import type { GenerationRow, OpenedRun } from '../ledger/ledger.ts';
 import { WaybillError } from '../model/errors.ts';
 import { showRun } from '../model/ids.ts';
 import { EMPTY_BALANCE } from '../model/states.ts';
+import { awaitedLater } from './awaited-later.ts';
 import { LaneDelivery } from './deliver.ts';
 import type { Job, LaneJob, RunAsk, RunSummary, Services, StopSignals } from './engine.ts';
 import { decideReading, type Reading } from './extract.ts';
@@ -123,7 +124,7 @@ export class Start {
       await window.extract();
       return this.#signals.stop.aborted ? [] : await this.#deliver(false);
     }
-    const delivering = this.#deliver(true);
+    const delivering = awaitedLater(this.#deliver(true));
     try {
       await window.extract();
     } finally {
