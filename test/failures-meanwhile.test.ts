@@ -20,11 +20,12 @@ import { VirtualPorts } from '../src/testing/virtual-ports.ts';
 let folder: string;
 let ledger: Ledger;
 const ports = new VirtualPorts();
-const table = new MemoryTable();
+let table: MemoryTable;
 const unheard: unknown[] = [];
 const listen = (error: unknown): void => void unheard.push(error);
 
 beforeEach(async () => {
+  table = new MemoryTable();
   folder = mkdtempSync(join(tmpdir(), 'waybill-meanwhile-'));
   ledger = await openSqliteLedger({ path: join(folder, 'ledger.db'), ports, thread: 'main', create: true });
   process.on('unhandledRejection', listen);
@@ -37,12 +38,12 @@ afterEach(async () => {
 
 const broken = (): Promise<never> => Promise.reject(new WaybillError('LEDGER_WRITE', 'the device reports an error'));
 
-/** The ledger, one method of which fails; its reader may be another one. */
-const failing = (method: 'intend' | 'read', read = ledger.read): Ledger =>
+/** The ledger, some methods of which fail; its reader may be another one. */
+const failing = (methods: readonly (keyof Ledger)[], read = ledger.read): Ledger =>
   new Proxy(ledger, {
     get(target, name) {
       if (name === 'read') return read;
-      if (name === method) return broken;
+      if (methods.includes(name as keyof Ledger)) return broken;
       const value: unknown = Reflect.get(target, name, target);
       return typeof value === 'function' ? value.bind(target) : value;
     },
@@ -100,7 +101,7 @@ function start(deliver: Job['deliver'], using: Ledger): Promise<RunSummary> {
 
 describe('what fails while something else is under way', () => {
   it('is told as an error of the run where sending fails and the window is still being read', async () => {
-    await expect(start('while-reading', failing('intend'))).rejects.toMatchObject({ code: 'LEDGER_WRITE' });
+    await expect(start('while-reading', failing(['intend']))).rejects.toMatchObject({ code: 'LEDGER_WRITE' });
     expect(unheard).toEqual([]);
     expect(table.effects).toEqual([]);
   });
@@ -114,8 +115,18 @@ describe('what fails while something else is under way', () => {
         return typeof value === 'function' ? value.bind(target) : value;
       },
     });
-    await expect(start('while-reading', failing('read', read))).rejects.toMatchObject({ code: 'LEDGER_WRITE' });
+    await expect(start('while-reading', failing([], read))).rejects.toMatchObject({ code: 'LEDGER_WRITE' });
     expect(unheard).toEqual([]);
     expect(table.effects.length, 'it did not go on').toBeLessThan(8);
+  });
+
+  it('is not waited for beyond the lease where it is the ledger; the answer in the journal is brought in later', async () => {
+    const away: readonly (keyof Ledger)[] = ['answer', 'renewRun', 'renewShard', 'releaseRun', 'releaseShard'];
+    await expect(start('after-read', failing(away))).rejects.toMatchObject({ code: 'LEDGER_WRITE' });
+    const sent = table.effects.length;
+    expect(sent, 'it stopped').toBeLessThan(8);
+    const summary = await start('after-read', ledger);
+    expect(summary.lanes[0]!.balance).toMatchObject({ delivered: 8, inDoubt: 0, pending: 0 });
+    expect(table.effects.length, 'nothing twice').toBe(8);
   });
 });

@@ -149,7 +149,9 @@ export class LaneDelivery {
     this.#unrecorded++;
     try {
       const ask = { claim: work.claim, batch: work.batch.id, attempt, answer: heard.answer };
-      const moved = await recordAnswer(this.#lane.services, ask, this.#signals.abort);
+      // Once the lease has run out others may work here, and a ledger that is away is waited for no longer.
+      const giveUp = AbortSignal.any([this.#signals.abort, work.lease.lost]);
+      const moved = await recordAnswer(this.#lane.services, ask, giveUp);
       if (moved === undefined) return await this.#feed.done(work, true);
       await this.#follow(work, heard, moved);
     } finally {
