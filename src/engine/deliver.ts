@@ -150,7 +150,7 @@ export class LaneDelivery {
     try {
       const ask = { claim: work.claim, batch: work.batch.id, attempt, answer: heard.answer };
       // Once the lease has run out others may work here, and a ledger that is away is waited for no longer.
-      const giveUp = AbortSignal.any([this.#signals.abort, work.lease.lost]);
+      const giveUp = [this.#signals.abort, work.lease.lost];
       const moved = await recordAnswer(this.#lane.services, ask, giveUp);
       if (moved === undefined) return await this.#feed.done(work, true);
       await this.#follow(work, heard, moved);

@@ -11,13 +11,13 @@ const LONGEST_WAIT_MS = 5_000;
 /**
  * Carries an answer into the ledger. An answer that was heard is not lost because the ledger is away: it goes into
  * the journal first, or, where the ledger shares the journal's disk, as soon as the ledger refuses it. Undefined: the
- * ledger has given the batch to somebody else since; the answer is kept as evidence and changes nothing. On `giveUp`
- * rejects with the ledger's error, and leaves the answer in the journal.
+ * ledger has given the batch to somebody else since; the answer is kept as evidence and changes nothing. On any of
+ * `giveUp` rejects with the ledger's error, and leaves the answer in the journal.
  */
 export async function recordAnswer(
   services: Services,
   ask: { claim: ShardClaim; batch: BatchId; attempt: number; answer: Answer },
-  giveUp: AbortSignal,
+  giveUp: readonly AbortSignal[],
 ): Promise<Moved | undefined> {
   const { ledger, journal, ports } = services;
   const answer = withoutSecrets(ask.answer);
@@ -44,14 +44,14 @@ export async function recordAnswer(
       if (!journaled) await journal.write(entry);
       journaled = true;
       // Nobody waits for ever: the next start brings in what is in the journal.
-      if (giveUp.aborted) throw error;
+      if (giveUp.some((signal) => signal.aborted)) throw error;
       services.notice({
         level: 'warning',
         kind: 'ledger-away',
         message: `the ledger does not take an answer now; it is in the journal: ${describeError(error)}`,
         ids: { batch: showBatch(ask.batch) },
       });
-      await ports.sleep(waitMs, giveUp).catch(() => {
+      await ports.sleep(waitMs, AbortSignal.any([...giveUp])).catch(() => {
         throw error;
       });
     }
