@@ -1,6 +1,6 @@
 import type { GenerationRow, OpenedRun } from '../ledger/ledger.ts';
 import { WaybillError } from '../model/errors.ts';
-import { showRun } from '../model/ids.ts';
+import { type RunId, showRun } from '../model/ids.ts';
 import { EMPTY_BALANCE } from '../model/states.ts';
 import { awaitedLater } from './awaited-later.ts';
 import { LaneDelivery } from './deliver.ts';
@@ -185,8 +185,7 @@ export class Start {
 
   async #summary(deliveries: readonly LaneDelivery[], nothingToDo: boolean): Promise<RunSummary> {
     const { job, services, opened, fits, signals, lease } = this.#facts;
-    if (lease.lost.aborted)
-      throw new WaybillError('FENCED', `another process has taken over ${showRun(opened.run.id)}`);
+    if (lease.lost.aborted) throw whyLost(lease.lost.reason, opened.run.id);
     await this.#progress.close();
     return await summarise({
       job,
@@ -200,4 +199,10 @@ export class Start {
       elapsedMs: this.#progress.elapsedMs,
     });
   }
+}
+
+/** A lease is lost to another process, or because the ledger could not be reached for as long as it lasted. */
+function whyLost(reason: unknown, run: RunId): unknown {
+  if (reason instanceof WaybillError && reason.code !== 'FENCED') return reason;
+  return new WaybillError('FENCED', `another process has taken over ${showRun(run)}`);
 }

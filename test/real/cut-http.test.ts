@@ -24,7 +24,7 @@ async function open(cuts: readonly Cut[], options: DailyJobOptions = {}): Promis
 /** Every second first attempt, so that the sink does not seem to be away. */
 const first = { holds: 'x-waybill-attempt: 1\r\n', every: 2 };
 const LOST = 3;
-const sink = { batch: '{ maxRecords: 100, maxBytes: 1MB }', requestTimeout: '400ms', inFlight: '1' };
+const sink = { batch: '{ maxRecords: 100, maxBytes: 1MB }', requestTimeout: '5s', inFlight: '1' };
 
 /** Each kind of cut, and whether the API applies what it meets. */
 const KINDS: readonly (readonly [string, Omit<Cut, 'when' | 'act'>, boolean])[] = [
@@ -52,7 +52,7 @@ const SURE: readonly (readonly [string, DailyJobOptions])[] = [
     {
       sink: {
         ...sink,
-        requestTimeout: '200ms',
+        requestTimeout: '400ms',
         lookup: '{ path: "/lookup", method: POST, recordId: member_id, results: results, visibilityLag: 10ms }',
       },
       behaviour: { idAt: 'member_id' },
@@ -100,7 +100,7 @@ describe.each(['close', 'reset'] as const)('a connection to an API that is cut (
 
 describe('a request that is held up on its way', () => {
   it('and arrives after it was given up stays in doubt, and is there once', async () => {
-    await open([{ side: 'request', at: 0, when: first, act: 'late' }], { sink });
+    await open([{ side: 'request', at: 0, when: first, act: 'late' }], { sink: { ...sink, requestTimeout: '1s' } });
     const summary = await job.run();
     expect(await expectExact(job, summary.run.id, ids)).toMatchObject({ inDoubt: 300, inDoubtHeld: 0 });
     expect(proxy.release()).toBe(LOST);
@@ -121,7 +121,7 @@ describe('a request that is held up on its way', () => {
   });
 
   it('for ever is given up at its time-out, and the batches behind it go on', async () => {
-    await open([{ side: 'answer', at: 3, when: first, act: 'hold' }], { sink });
+    await open([{ side: 'answer', at: 3, when: first, act: 'hold' }], { sink: { ...sink, requestTimeout: '1s' } });
     const summary = await job.run();
     expect(await expectExact(job, summary.run.id, ids)).toMatchObject({ delivered: 300, inDoubtHeld: 300 });
   });

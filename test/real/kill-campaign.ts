@@ -25,7 +25,7 @@ const CLASSES = {
   look: {
     sink: {
       inFlight: '4',
-      requestTimeout: '300ms',
+      requestTimeout: '600ms',
       lookup: '{ path: "/lookup", method: POST, recordId: member_id, results: results, visibilityLag: 20ms }',
     },
     behaviour: { idAt: 'member_id' },

@@ -47,7 +47,7 @@ const CLASSES: readonly (readonly [string, DailyJobOptions, string])[] = [
     'look',
     {
       sink: {
-        requestTimeout: '200ms',
+        requestTimeout: '600ms',
         lookup: '{ path: "/lookup", method: POST, recordId: member_id, results: results, visibilityLag: 10ms }',
       },
       behaviour: { idAt: 'member_id' },
@@ -80,7 +80,7 @@ describe(`${LOST} lost answers`, () => {
         connections: { roket: `{ type: http, url: "http://127.0.0.1:${proxy.port}" }` },
         sink: {
           batch: '{ maxRecords: 2, maxBytes: 1MB }',
-          requestTimeout: '2s',
+          requestTimeout: '10s',
           inFlight: '8',
           ...options.sink,
         },
