@@ -27,6 +27,6 @@ const env = {
   ...(values['no-tally'] ? {} : { WAYBILL_TALLY: join(root, 'docs', 'tally.json'), WAYBILL_COMMIT: commit }),
 };
 const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
-const words = ['run', '--config', 'vitest.real.config.ts', 'test/real/kills.test.ts'];
+const words = ['run', '--config', 'vitest-real.config.ts', 'test/real/kills.test.ts'];
 const { status } = spawnSync(process.execPath, [vitest, ...words], { stdio: 'inherit', cwd: root, env });
 process.exit(status ?? 1);

@@ -42,7 +42,7 @@ flows:
     schedule: "0 6 * * *"
 ${more}`;
 
-/** Files below a folder that this process has open. A descriptor of the listing itself is gone by the time it is read. */
+/** Files below a folder that this process has open. The descriptor of the listing is gone by the time it is read. */
 const openBelow = (place: string): string[] =>
   readdirSync('/proc/self/fd')
     .map((fd) => {
@@ -81,17 +81,15 @@ describe('one flow file and one ledger', () => {
     expect(batch.records).toBe(2);
   });
 
-  it.skipIf(process.platform !== 'linux')(
-    'holds no file open once it is closed, however much it has read',
-    async () => {
-      const waybill = await open(FLOWS());
-      await waybill.run('daily', DAY, OPTIONS);
-      expect(await waybill.verify()).toEqual([]);
-      expect(openBelow(folder)).not.toEqual([]);
-      await waybill.close();
-      expect(openBelow(folder)).toEqual([]);
-    },
-  );
+  it('holds no file open once it is closed, however much it has read', async () => {
+    const waybill = await open(FLOWS());
+    await waybill.run('daily', DAY, OPTIONS);
+    expect(await waybill.verify()).toEqual([]);
+    if (process.platform === 'linux') expect(openBelow(folder)).not.toEqual([]);
+    else console.warn('SKIPPED: only Linux tells which files a process has open');
+    await waybill.close();
+    if (process.platform === 'linux') expect(openBelow(folder)).toEqual([]);
+  });
 
   it('U08: says that nothing is left when a window is run again, in another process too', async () => {
     const first = await open(FLOWS());

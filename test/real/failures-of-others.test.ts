@@ -32,7 +32,7 @@ const RECEIPT =
 const ONE_TRY = { retry: '{ attempts: 1, firstDelay: 20ms, maxDelay: 50ms, maxAge: 2s }' };
 
 describe('what others got wrong', () => {
-  it('a batch of which some records arrived does not count as delivered: the rest is sent by the next start', async () => {
+  it('a batch of which some records arrived is not delivered: the next start sends the rest', async () => {
     await open({ behaviour: SHAPE, sink: { inFlight: '1', receipt: RECEIPT }, flow: ONE_TRY });
     const first = await job.run();
     const account = await expectExact(job, first.run.id, idsOf(250));
@@ -45,7 +45,7 @@ describe('what others got wrong', () => {
     expect(await expectExact(job, second.run.id, idsOf(250))).toMatchObject({ delivered: 250 });
   });
 
-  it('a record that was read and failed, and has not changed since, is sent by the next start all the same', async () => {
+  it('a record that was read and failed, and has not changed since, is sent all the same', async () => {
     await open({ behaviour: SHAPE, sink: { inFlight: '1', receipt: RECEIPT }, flow: ONE_TRY });
     await job.run();
     job.peer.set({ reject: [] });
@@ -168,9 +168,10 @@ describe('what others got wrong', () => {
     expect(await expectExact(job, run!.id, idsOf(250))).toMatchObject({ delivered: 150, inDoubt: 100 });
   });
 
-  it('a source that breaks off in the middle gives no window that looks finished, and no state ahead of the data', async () => {
-    const faulty =
-      '"select case when member_id < 200 then member_id else abs(-9223372036854775808) end as member_id, name, updated_on from members where updated_on = :date"';
+  it('a source that breaks off gives no window that looks finished', async () => {
+    // SQLite refuses to take the absolute value of the smallest whole number.
+    const id = 'case when member_id < 200 then member_id else abs(-9223372036854775808) end as member_id';
+    const faulty = `"select ${id}, name, updated_on from members where updated_on = :date"`;
     await open({ source: { query: faulty } });
     const failed = await start(job, RUN).ended;
     expect([0, 4]).not.toContain(failed.status);

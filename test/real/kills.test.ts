@@ -38,7 +38,8 @@ describe('a process of the command line that is killed with SIGKILL', () => {
 function print({ kills, rounds, records, byPoint, accounts, violations }: Campaign): void {
   const points = [...byPoint].sort(([, a], [, b]) => b - a).map(([name, count]) => `  ${count} ${name}`);
   const books = Object.entries(accounts).map(([rung, account]) => `  ${rung}: ${JSON.stringify(account)}`);
-  const head = `${kills} kills in ${rounds} rounds of ${records} records, seed ${SEED}: ${violations.length} violations`;
+  const tried = `${kills} kills in ${rounds} rounds of ${records} records, seed ${SEED}`;
+  const head = `${tried}: ${violations.length} violations`;
   console.info([head, ...points, ...books, ...violations].join('\n'));
 }
 

@@ -121,7 +121,7 @@ describe.each(KINDS)(
       },
     );
 
-    it('wakes while the other is at work: each batch is sent by one of the two, and the window is finished', async () => {
+    it('wakes while the other is at work: each batch is sent by one of the two, to the end', async () => {
       await open({ ...options, behaviour: { ...options.behaviour, delayMs: 60 } });
       const sleeper = await stopAt({ side: 'answer', at: 0, act: 'hold' }, 2);
       const other = start(job, RUN);
