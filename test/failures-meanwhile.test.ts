@@ -118,7 +118,7 @@ describe('what fails while something else is under way', () => {
     expect(table.effects.length, 'it did not go on').toBeLessThan(8);
   });
 
-  it('is not waited for beyond the lease where it is the ledger; the answer in the journal is brought in later', async () => {
+  it('is not waited for beyond the lease where it is the ledger; its journal is brought in later', async () => {
     const away: readonly (keyof Ledger)[] = ['answer', 'renewRun', 'renewShard', 'releaseRun', 'releaseShard'];
     await expect(drive(ports, start('after-read', failing(away)))).rejects.toMatchObject({ code: 'LEDGER_WRITE' });
     const sent = table.effects.length;
