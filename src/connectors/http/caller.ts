@@ -47,6 +47,7 @@ export class Caller {
       return new Transport(
         new Connections({ origin, ca, folder, ports, keepAlive, connectTimeoutMs, deadlines: shared }),
         shared,
+        ports,
       );
     };
     this.secrets = new Secrets(context);

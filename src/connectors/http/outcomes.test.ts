@@ -55,6 +55,32 @@ async function failure(sending: Promise<unknown>): Promise<WaybillError> {
   );
 }
 
+describe('a process that stands still', () => {
+  it('between the check of its leave and the first byte has sent nothing, and says so', async () => {
+    const peer = await openPeer();
+    let stoppedMs = 0;
+    const context = openContext();
+    const clock = { ...context.ports, monotonicMs: () => context.ports.monotonicMs() + stoppedMs };
+    const settings = http.sink!.settings.parse({ path: '/v1/records', receipt: { shape: 'none' } });
+    const sink = http.sink!.open(http.connection.parse({ url: peer.url }), settings, { ...context, ports: clock });
+    closing.push(async () => sink.close?.());
+    const permit = testPermit({ records: RECORDS, framing: sink.accepts[0]! });
+    const stopping = {
+      ...permit,
+      payload: async () => {
+        const payload = await permit.payload();
+        stoppedMs = 5_000;
+        return payload;
+      },
+    };
+    const error = await failure(sink.can.append!(stopping));
+    expect(error).toBeInstanceOf(NotAppliedError);
+    expect(error.message).toContain('stood still');
+    expect(peer.received).toEqual([]);
+    expect((await sink.can.append!(permit)).outcomes).toHaveLength(2);
+  });
+});
+
 describe('nothing was sent', () => {
   it('U13: a refused connection is not sent', async () => {
     const url = await openRaw(() => undefined);

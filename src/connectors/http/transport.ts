@@ -1,5 +1,6 @@
 import type { Dispatcher } from 'undici';
 import { describeError, NotAppliedError, RefusedError, WaybillError } from '../../model/errors.ts';
+import type { Ports } from '../../model/ports.ts';
 import type { Connection, Connections } from './connections.ts';
 import type { Deadlines } from './deadlines.ts';
 import { Reply, type ReplyHeaders } from './reply.ts';
@@ -21,6 +22,13 @@ export interface Composed {
   readonly body: Uint8Array | null;
 }
 
+/**
+ * Nothing is waited for between asking for the bytes and writing the first of them. Where more time has passed the
+ * process was stopped in between, and its leave to send may have run out meanwhile. A permit ends this long before the
+ * lease behind it does.
+ */
+const STANDSTILL_MS = 250;
+
 /** Replies beyond this are not read to their end. */
 export const REPLY_BYTES_MAX = 16 * 1024 * 1024;
 
@@ -33,10 +41,12 @@ export const REPLY_BYTES_MAX = 16 * 1024 * 1024;
 export class Transport {
   readonly #connections: Connections;
   readonly #deadlines: Deadlines;
+  readonly #clock: Pick<Ports, 'monotonicMs'>;
 
-  constructor(connections: Connections, deadlines: Deadlines) {
+  constructor(connections: Connections, deadlines: Deadlines, clock: Pick<Ports, 'monotonicMs'>) {
     this.#connections = connections;
     this.#deadlines = deadlines;
+    this.#clock = clock;
   }
 
   async send(ask: Ask): Promise<Reply> {
@@ -51,8 +61,10 @@ export class Transport {
     try {
       for (;;) {
         const connection = await this.#connections.take(ask.signal);
+        const startByMs = this.#clock.monotonicMs() + STANDSTILL_MS;
         const composed = await this.#compose(connection, ask);
-        const exchange = new Exchange(connection, ask, overall.over);
+        const stoodStill = (): boolean => this.#clock.monotonicMs() > startByMs;
+        const exchange = new Exchange(connection, { ask, tooLate: overall.over, stoodStill });
         overall.exchange = exchange;
         const result = await this.#exchange(connection, exchange, composed);
         if (result instanceof Reply) return result;
@@ -105,11 +117,13 @@ class Exchange implements Dispatcher.DispatchHandler {
   #gaveUp: string | undefined;
   #resolve: (reply: Reply) => void = () => undefined;
   #reject: (error: WaybillError) => void = () => undefined;
+  readonly #stoodStill: () => boolean;
 
-  constructor(connection: Connection, ask: Ask, tooLate: boolean) {
+  constructor(connection: Connection, asked: { ask: Ask; tooLate: boolean; stoodStill(): boolean }) {
     this.#connection = connection;
-    this.#ask = ask;
-    if (tooLate) this.#gaveUp = 'no connection stood in time';
+    this.#ask = asked.ask;
+    this.#stoodStill = asked.stoodStill;
+    if (asked.tooLate) this.#gaveUp = 'no connection stood in time';
   }
 
   run(composed: Composed): Promise<Reply> {
@@ -134,6 +148,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   /** undici calls this just before the first byte is written: what fails without it has sent nothing. */
   onRequestStart(controller: Dispatcher.DispatchController): void {
     const again = this.#controller !== undefined;
+    if (!again && this.#stoodStill()) this.#gaveUp ??= 'the process stood still just before';
     if (!again && !this.#ask.signal.aborted && this.#gaveUp === undefined) {
       this.#controller = controller;
       return;
