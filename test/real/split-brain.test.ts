@@ -50,11 +50,16 @@ function isWaiting(pid: number): boolean {
 
 /** Stops a process where a message of it stands at the proxy, and lets its lease run out. */
 async function stopAt(cut: Pick<Cut, 'side' | 'at' | 'act'>, nth: number) {
-  proxy.set([{ ...cut, times: 1, when: { holds: 'POST /v1/events', every: nth } }]);
+  const holds = 'POST /v1/events';
+  proxy.set([
+    { ...cut, times: 1, when: { holds, every: nth } },
+    // What it wants to send beside that gets no further than here, so that it comes to rest.
+    { side: 'request', at: 0, act: 'hold', when: { holds, every: 1, first: nth + 1 } },
+  ]);
   const sleeper = start(job, RUN);
   // Only where it waits for something: a process that is stopped while it computes may hold the ledger's lock, or have
   // a request in its hands that is checked already. Both can happen, and neither is what is looked at here.
-  await job.until(() => proxy.made.length === 1 && isWaiting(sleeper.pid));
+  await job.until(() => proxy.made.length >= 2 && isWaiting(sleeper.pid));
   sleeper.kill('SIGSTOP');
   proxy.set([]);
   await past(LEASE_MS + 200);
@@ -93,7 +98,7 @@ const PLACES: readonly (readonly [string, Pick<Cut, 'side' | 'at' | 'act'>, numb
 ];
 
 const KINDS: readonly (readonly [string, DailyJobOptions, number, number])[] = [
-  ['offers nothing', { sink: { inFlight: '2' } }, 2 * BATCH, PLACES.length],
+  ['offers nothing', { sink: { inFlight: '2' } }, 3 * BATCH, PLACES.length],
   [
     'recognises a key',
     {
@@ -118,8 +123,7 @@ describe.each(KINDS)(
         expect([0, 4], other.stderr).toContain(other.status);
         const before = await books();
         const requests = proxy.requests;
-        const released = proxy.release();
-        expect(released).toBeLessThanOrEqual(1);
+        proxy.release();
         sleeper.kill('SIGCONT');
         const woken = await sleeper.ended;
         expectError(woken, 'FENCED', 6);
