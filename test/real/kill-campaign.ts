@@ -126,13 +126,14 @@ class World {
     const day = new Date(Date.UTC(2026, 0, nth)).toISOString().slice(0, 10);
     const first = nth * 100_000;
     await makeMembers(this.#server, RECORDS, { first, day });
-    const kind: Kind = { mode: roll(0, 2) === 0 ? 'copy' : 'cursor', rung: this.#class };
-    const fitting = KILL_POINTS.filter((one) => one.fits?.(kind) ?? true);
-    this.#configure(kind.mode);
+    const mode = roll(0, 2) === 0 ? 'copy' : 'cursor';
+    this.#configure(mode);
     const points: string[] = [];
     const ids = Array.from({ length: RECORDS }, (_, at) => first + at);
     try {
       for (let ended = false; !ended && points.length < killsMax; ) {
+        const kind: Kind = { mode, rung: this.#class, kills: points.length };
+        const fitting = KILL_POINTS.filter((one) => one.fits?.(kind) ?? true);
         const point = roll(0, 4) === 0 ? undefined : fitting[roll(0, fitting.length)]!;
         if (await this.#kill(day, point, roll, kind)) points.push(point?.name ?? ANY_MOMENT);
         else ended = true;

@@ -37,6 +37,8 @@ export type Roll = (from: number, to: number) => number;
 export interface Kind {
   readonly mode: 'copy' | 'cursor';
   readonly rung: string;
+  /** How often this window has been killed in before. */
+  readonly kills: number;
 }
 
 const EVENTS = 'POST /v1/events';
@@ -78,7 +80,8 @@ export const KILL_POINTS: readonly KillPoint[] = [
   {
     name: 'while it asks the sink what became of a batch',
     through: 'api',
-    fits: ({ rung }) => rung === 'look',
+    // Nothing is asked before something was lost.
+    fits: ({ rung, kills }) => rung === 'look' && kills > 0,
     cut: (roll) => ({ side: 'answer', at: roll(0, 20), act: 'hold', times: 1, when: { holds: '/lookup' } }),
   },
 ];
