@@ -56,7 +56,7 @@ export class JsonCollector implements CopyCollector {
     const data = this.#rest === undefined ? bytes : Buffer.concat([this.#rest, bytes]);
     const chunks: Chunk[] = [];
     let at = this.#begun ? 0 : this.#header(data);
-    for (;;) {
+    while (this.#begun) {
       if (data.length - at < 2) break;
       const fields = data.readInt16BE(at);
       if (fields === -1) return chunks;
@@ -77,12 +77,15 @@ export class JsonCollector implements CopyCollector {
     return last === undefined ? [] : [last];
   }
 
+  /** Where the rows begin; 0 while the header is not here as a whole. */
   #header(data: Buffer): number {
     const size = COPY_SIGNATURE.length + 8;
     if (data.length < size) return 0;
     if (!data.subarray(0, COPY_SIGNATURE.length).equals(COPY_SIGNATURE)) throw broken();
+    const whole = size + data.readInt32BE(COPY_SIGNATURE.length + 4);
+    if (data.length < whole) return 0;
     this.#begun = true;
-    return size + data.readInt32BE(COPY_SIGNATURE.length + 4);
+    return whole;
   }
 }
 
