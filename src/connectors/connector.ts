@@ -79,7 +79,9 @@ export interface Permit {
   readonly batch: Batch;
   /** 1-based. */
   readonly attempt: number;
-  /** Grows with every claim of the batch's shard; a sink that can refuses an older one. */
+  /** Names what `fence` counts the claims of: one shard of one lane of one run, among those of all ledgers. */
+  readonly shard: string;
+  /** Grows with every claim of the shard; a sink that can refuses an older one. */
   readonly fence: number;
   readonly correlationId: string;
   /** Aborted at the deadline, and when the run is told to stop at once. Pass it to whatever waits. */
@@ -126,8 +128,8 @@ export interface Abilities {
   };
   /** Looks for the records of a batch whose answer was lost. */
   find(batch: Batch, payload: Payload): Promise<Found>;
-  /** From now on the sink refuses permits with an older fence for this lane. */
-  fence(lane: string, fence: number): Promise<void>;
+  /** From now on the sink refuses permits with an older fence for this shard. */
+  fence(shard: string, fence: number): Promise<void>;
 }
 
 /** The figures that belong to abilities. They stand beside the method because no method can tell them. */

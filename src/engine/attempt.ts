@@ -5,7 +5,7 @@ import type { AttemptNotes } from '../strategies/strategy.ts';
 import { type Heard, heardError, heardVerdict } from './answers.ts';
 import type { StopSignals } from './engine.ts';
 import type { Work } from './feed.ts';
-import { asNotes, type LaneRuntime, laneContext } from './lane.ts';
+import { asNotes, type LaneRuntime, laneContext, shardName } from './lane.ts';
 import { LEASE_MARGIN_MS } from './lease.ts';
 
 /** An attempt whose intent is durable: from here on every way it can end is an answer. */
@@ -44,6 +44,7 @@ export async function transmit(work: Work, intended: Intended, lane: LaneRuntime
   const permit = lane.desk.issue({
     batch: work.batch,
     attempt,
+    shard: shardName(work.claim, lane),
     fence: work.claim.fence,
     correlationId,
     payload,

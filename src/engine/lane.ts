@@ -1,5 +1,6 @@
-import type { Answer, Ledger, RunClaim } from '../ledger/ledger.ts';
+import type { Answer, Ledger, RunClaim, ShardClaim } from '../ledger/ledger.ts';
 import type { Guarantee } from '../model/guarantee.ts';
+import { showRun } from '../model/ids.ts';
 import type { Balance } from '../model/states.ts';
 import type { AttemptNotes, LaneContext } from '../strategies/strategy.ts';
 import type { LaneJob, Services } from './engine.ts';
@@ -62,6 +63,10 @@ export function laneContext(lane: LaneRuntime, signal: AbortSignal): LaneContext
     ...(lane.position === undefined ? {} : { position: lane.position }),
   };
 }
+
+/** One name for one shard, whatever other ledgers, runs and lanes write to the same sink. */
+export const shardName = ({ run, lane, shard }: ShardClaim, { ledger }: Pick<LaneRuntime, 'ledger'>): string =>
+  `${ledger.identity.id}/${showRun(run)}/${lane}/${shard}`;
 
 /** The strategy's notes without the holes that the ledger's row may have. */
 export function asNotes(notes: Readonly<Record<string, string | undefined>>): AttemptNotes {

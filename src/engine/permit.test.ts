@@ -20,7 +20,7 @@ const batch: Batch = {
 };
 const payload = { bytes: Buffer.from('{}'), spans: Uint32Array.of(0, 2), keys: new Uint8Array(16) };
 const issue = (desk: PermitDesk, deadlineMs: number) =>
-  desk.issue({ batch, attempt: 1, fence: 1, correlationId: 'c', payload, deadlineMs });
+  desk.issue({ batch, attempt: 1, shard: 's', fence: 1, correlationId: 'c', payload, deadlineMs });
 
 describe('a permit', () => {
   it('hands out the bytes before its deadline and refuses them after, as proof that nothing left', async () => {

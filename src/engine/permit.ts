@@ -6,6 +6,7 @@ import type { Ports } from '../model/ports.ts';
 export interface PermitFacts {
   readonly batch: Batch;
   readonly attempt: number;
+  readonly shard: string;
   readonly fence: number;
   readonly correlationId: string;
   readonly payload: Payload;
@@ -32,6 +33,9 @@ class SendPermit implements Permit {
   }
   get attempt(): number {
     return this.#facts.attempt;
+  }
+  get shard(): string {
+    return this.#facts.shard;
   }
   get fence(): number {
     return this.#facts.fence;

@@ -3,7 +3,7 @@ import { KEY_BYTES } from '../model/chunk.ts';
 import { mask } from '../model/masking.ts';
 import { type Settlement, settleAfterMs } from '../strategies/strategy.ts';
 import { childrenOf } from './answers.ts';
-import { asNotes, type LaneRuntime, laneContext } from './lane.ts';
+import { asNotes, type LaneRuntime, laneContext, shardName } from './lane.ts';
 import { maskedReceipt, maskedRefusals } from './without-secrets.ts';
 
 /** By the ledger's clock: how long until this doubt may be settled. */
@@ -44,6 +44,7 @@ async function askSink(doubt: DoubtRow, claim: ShardClaim, lane: LaneRuntime, ab
       payload: () => lane.payloads.load(doubt),
       sentElsewhere: () => sentElsewhere(doubt, claim, lane),
       attempt: doubt.attempt.attempt,
+      shard: shardName(claim, lane),
       fence: claim.fence,
       notes: asNotes(doubt.attempt.notes),
       firstSentAgoMs: lane.services.ports.wallMs() - doubt.firstIntendedAtMs,

@@ -72,7 +72,7 @@ export const ledgeredAppend: Strategy = {
       case 'job':
         return await settleByJob(attempt, lane);
       case 'fence-then-look':
-        await surely(lane.sink.can.fence)(lane.lane, attempt.fence);
+        await surely(lane.sink.can.fence)(attempt.shard, attempt.fence);
         return await settleByLook(attempt, lane.sink);
       case 'look':
         return await settleByLook(attempt, lane.sink);

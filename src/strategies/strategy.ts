@@ -68,6 +68,8 @@ export interface LostAttempt {
   /** Places of records whose keys this lane has sent before in other batches, of this window or another. */
   sentElsewhere(): Promise<ReadonlySet<number>>;
   readonly attempt: number;
+  /** The shard of the batch; its fence counts the claims of this. */
+  readonly shard: string;
   /** The fence of whoever settles: that of the lost attempt where its own process does, otherwise a higher one. */
   readonly fence: number;
   readonly notes: AttemptNotes;

@@ -19,6 +19,8 @@ export interface TestPermitOptions {
   /** The number of the batch, and its place in the lane. */
   readonly batch?: number;
   readonly attempt?: number;
+  /** What the fence counts the claims of; the lane stands for it when absent. */
+  readonly shard?: string;
   readonly fence?: number;
   readonly idempotencyKey?: string;
   readonly correlationId?: string;
@@ -46,6 +48,7 @@ export function testPermit(options: TestPermitOptions): Permit {
       idempotencyKey: options.idempotencyKey ?? `test-${number}-${digest.slice(0, 16)}`,
     },
     attempt: options.attempt ?? 1,
+    shard: options.shard ?? options.lane ?? 'test-lane',
     fence: options.fence ?? 1,
     correlationId: options.correlationId ?? 'test-correlation',
     signal: options.signal ?? new AbortController().signal,

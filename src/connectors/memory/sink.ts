@@ -82,7 +82,7 @@ function abilitiesOf(writer: MemoryWriter): Abilities {
     commitOnce: (permit) => writer.commitOnce(permit),
     put: (permit) => writer.put(permit),
     find: async (batch, payload) => writer.find(batch, payload),
-    fence: async (lane, fence) => writer.fence(lane, fence),
+    fence: async (shard, fence) => writer.fence(shard, fence),
     job: {
       open: (permit) => writer.openJob(permit),
       send: (handle, permit) => writer.sendJob(handle, permit),
@@ -198,8 +198,8 @@ class MemoryWriter {
     return { records, evidence: `${keys.size} of ${batch.records} records were found` };
   }
 
-  fence(lane: string, fence: number): void {
-    this.#table.fences.set(lane, Math.max(fence, this.#table.fences.get(lane) ?? 0));
+  fence(shard: string, fence: number): void {
+    this.#table.fences.set(shard, Math.max(fence, this.#table.fences.get(shard) ?? 0));
   }
 
   async #send<T>(ability: string, permit: Permit, work: (arrived: Arrived) => T): Promise<T> {
@@ -210,7 +210,7 @@ class MemoryWriter {
     const payload = await permit.payload();
     this.#table.calls.push(call);
     await this.#options.before?.(call);
-    const raised = this.#table.fences.get(lane);
+    const raised = this.#table.fences.get(permit.shard);
     if (this.#fences && raised !== undefined && fence < raised) {
       throw new RefusedError(`fence ${fence} is older than ${raised}`, { reason: 'fenced' });
     }

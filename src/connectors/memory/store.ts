@@ -37,7 +37,7 @@ export class MemoryTable {
   /** By key, what `put` has left. */
   readonly byKey = new Map<string, MemoryEffect>();
   readonly markers = new Map<string, MemoryMarker>();
-  /** By lane: the oldest fence that is still let through. */
+  /** By shard: the oldest fence that is still let through. */
   readonly fences = new Map<string, number>();
   readonly jobs = new Map<string, MemoryJob>();
   readonly answers = new Map<string, MemoryAnswer>();
