@@ -4,7 +4,9 @@ import { z } from 'zod';
 import { WaybillError } from '../../model/errors.ts';
 import type { Connector, OpenContext } from '../connector.ts';
 import type { PostgresConnection } from './connection.ts';
+import { postgresSink } from './sink.ts';
 import { postgresSource } from './source.ts';
+import { SQL_TYPE } from './table.ts';
 
 const connection = z
   .strictObject({
@@ -42,11 +44,11 @@ const inParts = (given: Readonly<Record<string, unknown>>): boolean =>
   ['host', 'port', 'database', 'user', 'password'].some((part) => given[part] !== undefined);
 
 const name = z.string().min(1);
+const table = z.union([name, z.array(name).min(1).max(2)]);
 const sourceSettings = z
   .strictObject({
     query: z.string().min(1).optional().describe('A query; parameters are bound by name: `where day = :date`.'),
-    table: z
-      .union([name, z.array(name).min(1).max(2)])
+    table: table
       .optional()
       .describe('A whole table instead of a query: `items`, `sales.items`, or a list of both where names hold dots.'),
     mode: z
@@ -62,10 +64,50 @@ const sourceSettings = z
   })
   .refine(({ query, table }) => (query === undefined) !== (table === undefined), 'give either `query` or `table`');
 
+const sinkSettings = z
+  .strictObject({
+    table: table.describe(
+      'Where records go: `items`, `sales.items`, or a list of both where names hold dots. Fields are written to the columns of the same name.',
+    ),
+    key: z.array(name).min(1).optional().describe('Columns with a unique index; needed to write by key.'),
+    create: z
+      .record(name, z.string().regex(SQL_TYPE, 'must be a type of PostgreSQL such as bigint or numeric(12,2)'))
+      .optional()
+      .describe('Columns and their types, to make the table where there is none; `key` becomes its primary key.'),
+    markerSchema: name
+      .default('waybill')
+      .describe('The schema in which the sink keeps the markers of batches and the fences of shards; made if missing.'),
+    recordsPerBatch: z.int().min(1).default(20_000),
+    bytesPerBatch: z.int().min(1).default(8_000_000).describe('Bytes of the encoded records of one batch.'),
+    connections: z
+      .int()
+      .min(1)
+      .max(32)
+      .default(2)
+      .describe('Batches on their way at once, each in a connection of its own.'),
+    requestTimeoutSeconds: z
+      .int()
+      .min(1)
+      .max(3600)
+      .default(60)
+      .describe('A transaction that takes longer is cancelled; the server has the same limit.'),
+    lockTimeoutSeconds: z
+      .int()
+      .min(1)
+      .max(3600)
+      .default(10)
+      .describe('Waiting longer for a lock of somebody else, the transaction is rolled back and tried again later.'),
+  })
+  .refine(
+    ({ create, key }) => create === undefined || (key ?? []).every((column) => Object.hasOwn(create, column)),
+    '`create` must have the columns of `key`',
+  );
+
 type Connection = z.output<typeof connection>;
 type SourceSettings = z.output<typeof sourceSettings>;
+type SinkSettings = z.output<typeof sinkSettings>;
 
-export const postgres: Connector<Connection, SourceSettings, never> = {
+export const postgres: Connector<Connection, SourceSettings, SinkSettings> = {
   type: 'postgres',
   summary: 'Tables and queries of PostgreSQL',
   connection,
@@ -76,6 +118,20 @@ export const postgres: Connector<Connection, SourceSettings, never> = {
         ...options,
         ...(query === undefined ? {} : { query }),
         ...(table === undefined ? {} : { table: tableName(table) }),
+      }),
+  },
+  sink: {
+    settings: sinkSettings,
+    open: (settings, { table, key, create, requestTimeoutSeconds, lockTimeoutSeconds, ...options }, context) =>
+      postgresSink({
+        ...options,
+        connection: connectionOf(settings, context),
+        ports: context.ports,
+        table: tableName(table),
+        ...(key === undefined ? {} : { key }),
+        ...(create === undefined ? {} : { create }),
+        requestTimeoutMs: requestTimeoutSeconds * 1000,
+        lockTimeoutMs: lockTimeoutSeconds * 1000,
       }),
   },
 };

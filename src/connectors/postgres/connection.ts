@@ -17,16 +17,36 @@ const CONNECT_MS = 15_000;
 
 /** A connection of its own for one reading. Throws DRIVER_MISSING, SOURCE_FAILED; no message holds the password. */
 export async function connect(connection: PostgresConnection): Promise<Pg.Client> {
+  const client = await newClient(connection);
+  try {
+    await client.connect();
+    return client;
+  } catch (error) {
+    const { host, port, database } = connection;
+    throw new WaybillError('SOURCE_FAILED', `cannot connect to ${showPlace(connection, error)}`, {
+      cause: error,
+      ids: { host, port, database },
+    });
+  }
+}
+
+/** Which server that is, as whom it was asked, and its own code for why it would not. */
+export function showPlace({ host, port, database, user }: PostgresConnection, error: unknown): string {
+  const state = sqlState(error);
+  return `PostgreSQL at ${host}:${port}/${database} as ${user}${state === undefined ? '' : ` (${state})`}`;
+}
+
+/** A client that is not connected yet. Throws DRIVER_MISSING, and what reading the password or certificate throws. */
+export async function newClient(connection: PostgresConnection): Promise<Pg.Client> {
   const { default: pg } = await loadDriver();
   const { host, port, database, user } = connection;
-  const ca = connection.ca?.();
   const client = new pg.Client({
     host,
     port,
     database,
     user,
     ...(connection.password === undefined ? {} : { password: connection.password() }),
-    ssl: connection.tls === 'off' ? false : { rejectUnauthorized: true, ...(ca === undefined ? {} : { ca }) },
+    ssl: sslOf(connection),
     application_name: 'waybill',
     connectionTimeoutMillis: CONNECT_MS,
     keepAlive: true,
@@ -34,21 +54,51 @@ export async function connect(connection: PostgresConnection): Promise<Pg.Client
   // A connection that breaks also fails the query that is under way, which tells whoever waits for it. Without a
   // listener Node would end the process instead.
   client.on('error', (error) => broken.set(client, error));
-  try {
-    await client.connect();
-    return client;
-  } catch (error) {
-    const state = sqlState(error);
-    const why = state === undefined ? '' : ` (${state})`;
-    throw new WaybillError(
-      'SOURCE_FAILED',
-      `cannot connect to PostgreSQL at ${host}:${port}/${database} as ${user}${why}`,
-      {
-        cause: error,
-        ids: { host, port, database },
-      },
-    );
-  }
+  return client;
+}
+
+function sslOf(connection: PostgresConnection): false | { rejectUnauthorized: true; ca?: string } {
+  if (connection.tls === 'off') return false;
+  const ca = connection.ca?.();
+  return { rejectUnauthorized: true, ...(ca === undefined ? {} : { ca }) };
+}
+
+/** What `pg` knows of a session, and does not show in its types. */
+interface Cancellable {
+  readonly processID: number | null;
+  readonly secretKey: number;
+}
+interface CancelLine {
+  readonly stream: { unref(): void; destroy(): void };
+  connect(...where: [port: number, host: string] | [path: string]): void;
+  requestSsl(): void;
+  cancel(processID: number, secretKey: number): void;
+  on(event: string, listener: () => void): void;
+}
+
+/**
+ * Asks the server to stop what it does for this client, over a connection of its own, and hangs up on the client. Does
+ * not wait: whether the request arrives or not, the transaction is over for this side, and the server ends it when it
+ * finds the connection gone.
+ */
+export async function abandon(client: Pg.Client, connection: PostgresConnection): Promise<void> {
+  const { processID, secretKey } = client as unknown as Cancellable;
+  (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
+  // Still connecting: there is nothing to be stopped yet.
+  if (processID == null) return;
+  const { default: pg } = await loadDriver();
+  const ssl = sslOf(connection);
+  const line = new pg.Connection({ ssl }) as unknown as CancelLine;
+  const ask = (): void => line.cancel(processID, secretKey);
+  line.on('connect', () => (ssl === false ? ask() : line.requestSsl()));
+  line.on('sslconnect', ask);
+  // The server answers nothing and hangs up. A request that fails is one that was not needed, or one in vain.
+  line.on('error', () => line.stream.destroy());
+  const { host, port } = connection;
+  line.connect(
+    ...(host.startsWith('/') ? ([`${host}/.s.PGSQL.${port}`] as [string]) : ([port, host] as [number, string])),
+  );
+  line.stream.unref();
 }
 
 /** Why a connection broke off by itself. */

@@ -1,0 +1,100 @@
+import type * as Pg from 'pg';
+import type { Batch } from '../../model/batch.ts';
+import { RefusedError } from '../../model/errors.ts';
+import type { Permit } from '../connector.ts';
+import { DDL_LOCK, quoteTable } from './table.ts';
+
+/**
+ * What the sink remembers in the database itself: which batches were committed, and the newest claim of each shard that
+ * has written here. Both are read and written in the transactions that write records.
+ */
+export class Books {
+  readonly #schema: string;
+  readonly #markers: string;
+  readonly #fences: string;
+  #made = false;
+  /** By shard: the fence that this process knows to be raised. */
+  readonly #raised = new Map<string, number>();
+
+  constructor(schema: string) {
+    this.#schema = quoteTable([schema]);
+    this.#markers = quoteTable([schema, 'waybill_marker']);
+    this.#fences = quoteTable([schema, 'waybill_fence']);
+  }
+
+  /** Makes the tables where they are missing, and raises the fence of the shard. Outside of any transaction. */
+  async prepare(client: Pg.Client, { shard, fence }: Pick<Permit, 'shard' | 'fence'>): Promise<void> {
+    await this.#make(client);
+    if ((this.#raised.get(shard) ?? 0) >= fence) return;
+    // Waits for the transactions of older claims that are under way; what they commit was in time.
+    await client.query(
+      `insert into ${this.#fences} as f (shard, fence) values ($1, $2)
+        on conflict (shard) do update set fence = excluded.fence, at = now() where f.fence < excluded.fence`,
+      [shard, fence],
+    );
+    this.#raised.set(shard, fence);
+  }
+
+  /**
+   * Throws RefusedError when the shard was claimed again since. The row stays locked against raising to the end of the
+   * transaction, so no older claim commits behind a newer one; transactions of one claim do not wait for one another.
+   */
+  async checkFence(client: Pg.Client, { shard, fence }: Permit): Promise<void> {
+    const { rows } = await client.query<{ fence: string }>(
+      `select fence from ${this.#fences} where shard = $1 for share`,
+      [shard],
+    );
+    const raised = Number(rows[0]?.fence ?? 0);
+    if (raised > fence) {
+      this.#raised.set(shard, raised);
+      throw new RefusedError(`the shard was claimed again: fence ${fence} is older than ${raised}`, {
+        reason: 'fenced',
+        about: 'request',
+        hint: 'Nothing needs to be done: whoever has claimed it goes on.',
+      });
+    }
+  }
+
+  /**
+   * Puts the marker of the batch; false when it is there already. Whoever puts the same one at the same time waits
+   * here for the other's commit or rollback. Throws RefusedError for the marker of other bytes.
+   */
+  async mark(client: Pg.Client, { batch, fence }: Permit): Promise<boolean> {
+    const { idempotencyKey, flow, window, lane, digest, records } = batch;
+    const { rowCount } = await client.query(
+      `insert into ${this.#markers} (batch, flow, "window", lane, digest, records, fence)
+        values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing`,
+      [idempotencyKey, flow, window, lane, digest, records, fence],
+    );
+    if (rowCount === 1) return true;
+    await this.#expectSame(client, batch);
+    return false;
+  }
+
+  async #expectSame(client: Pg.Client, { idempotencyKey, digest }: Batch): Promise<void> {
+    const { rows } = await client.query<{ digest: string }>(`select digest from ${this.#markers} where batch = $1`, [
+      idempotencyKey,
+    ]);
+    if (rows[0]?.digest === digest) return;
+    throw new RefusedError('the marker of this batch has another digest', { reason: 'marker', about: 'request' });
+  }
+
+  async #make(client: Pg.Client): Promise<void> {
+    if (this.#made) return;
+    const { rows } = await client.query<{ missing: boolean }>(
+      'select to_regclass($1) is null or to_regclass($2) is null as missing',
+      [this.#markers, this.#fences],
+    );
+    // Two that make them at once would stand in each other's way even with `if not exists`.
+    if (rows[0]?.missing === true) await client.query(`begin; ${DDL_LOCK}; ${bookTables(this.#schema)}; commit`);
+    this.#made = true;
+  }
+}
+
+/** What an administrator runs where the sink's own user may not create tables. */
+export const bookTables = (schema: string): string => `create schema if not exists ${schema};
+create table if not exists ${schema}.waybill_marker (
+  batch text primary key, flow text not null, "window" text not null, lane text not null, digest text not null,
+  records bigint not null, fence bigint not null, at timestamptz not null default now());
+create table if not exists ${schema}.waybill_fence (
+  shard text primary key, fence bigint not null, at timestamptz not null default now())`;

@@ -1,0 +1,91 @@
+import type { Buffer } from 'node:buffer';
+import type * as Pg from 'pg';
+
+/** What `pg` calls on a query that it was handed: the part of its contract that a COPY needs. */
+interface PgConnection {
+  query(text: string): void;
+  sendCopyFail(message: string): void;
+  endCopyFrom(): void;
+  readonly stream: {
+    readonly writable: boolean;
+    write(bytes: Uint8Array): boolean;
+    once(event: 'drain', listener: () => void): void;
+  };
+}
+
+/** Room at the head of a frame for its letter and its length. */
+export const FRAME_HEAD = 5;
+const COPY_DATA = 0x64;
+
+/**
+ * One `COPY … FROM STDIN`. Its data comes as frames of the protocol whose first `FRAME_HEAD` bytes are left free, so
+ * that nothing is copied once more; the next frame is made when the socket has room for it, so the server loads rows
+ * while others are still being written.
+ *
+ * When making a frame throws, the server is told to forget the COPY, and `done` rejects with what was thrown.
+ */
+export class CopyIn implements Pg.Submittable {
+  /** How many rows the server took. Rejects with the server's error, or that of the connection. */
+  readonly done: Promise<number>;
+  readonly #text: string;
+  readonly #frames: Iterator<Buffer>;
+  #resolve!: (rows: number) => void;
+  #reject!: (error: unknown) => void;
+  #rows = 0;
+  /** What was thrown while a frame was made: the server's answer to the end of the COPY says less. */
+  #thrown: { readonly error: unknown } | undefined;
+  #over = false;
+
+  constructor(text: string, frames: Iterable<Buffer>) {
+    this.#text = text;
+    this.#frames = frames[Symbol.iterator]();
+    this.done = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+  }
+
+  submit(connection: Pg.Connection): void {
+    (connection as unknown as PgConnection).query(this.#text);
+  }
+
+  handleCopyInResponse(connection: PgConnection): void {
+    this.#send(connection);
+  }
+
+  handleCommandComplete(message: { readonly text: string }): void {
+    this.#rows = Number(/\d+$/.exec(message.text)?.[0] ?? 0);
+  }
+
+  handleReadyForQuery(): void {
+    this.#over = true;
+    this.#resolve(this.#rows);
+  }
+
+  handleError(error: unknown): void {
+    this.#over = true;
+    this.#reject(this.#thrown === undefined ? error : this.#thrown.error);
+  }
+
+  /** Goes on by itself when the socket drains. One that is closed never drains: then `pg` calls `handleError`. */
+  #send(connection: PgConnection): void {
+    try {
+      while (!this.#over && connection.stream.writable) {
+        const next = this.#frames.next();
+        if (next.done === true) {
+          connection.endCopyFrom();
+          return;
+        }
+        next.value[0] = COPY_DATA;
+        next.value.writeInt32BE(next.value.length - 1, 1);
+        if (!connection.stream.write(next.value)) {
+          connection.stream.once('drain', () => this.#send(connection));
+          return;
+        }
+      }
+    } catch (error) {
+      this.#thrown = { error };
+      connection.sendCopyFail('a record does not fit');
+    }
+  }
+}

@@ -1,0 +1,192 @@
+import { type Batch, LINES, type Payload } from '../../model/batch.ts';
+import { NotAppliedError, RefusedError } from '../../model/errors.ts';
+import { applied, type Verdict } from '../../model/verdict.ts';
+import type { Found, Permit, Sink } from '../connector.ts';
+import { BatchRows } from './batch-rows.ts';
+import { Books } from './books.ts';
+import { quoteName } from './connection.ts';
+import { beforeCommit, type Writing } from './outcome.ts';
+import { type Session, type SessionOptions, SessionPool, watch } from './session.ts';
+import { makeStage, Stage } from './stage.ts';
+import { readTable, type Table, type TableOptions } from './table.ts';
+
+export interface PostgresSinkOptions extends SessionOptions, TableOptions {
+  /** Where markers and fences are kept; made when it is missing. */
+  readonly markerSchema: string;
+  readonly recordsPerBatch: number;
+  readonly bytesPerBatch: number;
+  /** Batches on their way at once, each in a connection of its own. */
+  readonly connections: number;
+}
+
+/**
+ * Writes into one table of PostgreSQL by COPY. Every batch is one transaction and is refused as a whole: when one
+ * record does not fit, the engine takes the batch apart. So a marker always stands for all records of its batch.
+ *
+ * While one connection waits for its commit another one loads, which hides the wait for the server's disk.
+ */
+export function postgresSink(options: PostgresSinkOptions): Sink {
+  const writer = new PostgresWriter(options);
+  const { recordsPerBatch, bytesPerBatch, connections, key } = options;
+  return {
+    accepts: [LINES],
+    limits: { recordsPerBatch, bytesPerBatch, inFlight: connections },
+    can: {
+      commitOnce: (permit) => writer.commitOnce(permit),
+      append: (permit) => writer.append(permit),
+      ...(key === undefined
+        ? {}
+        : {
+            put: (permit: Permit) => writer.put(permit, key),
+            find: (_batch: Batch, payload: Payload) => writer.find(payload, key),
+          }),
+      fence: (shard, fence) => writer.fence(shard, fence),
+    },
+    facts: { rejectsAtomically: true },
+    requestTimeoutMs: options.requestTimeoutMs,
+    close: () => writer.close(),
+  };
+}
+
+/** What is done in one transaction; undefined rolls it back. */
+type Work<T> = (session: Session, at: { writing?: Writing }) => Promise<T | undefined>;
+
+class PostgresWriter {
+  readonly #options: PostgresSinkOptions;
+  readonly #pool: SessionPool;
+  readonly #books: Books;
+  #table: Table | undefined;
+
+  constructor(options: PostgresSinkOptions) {
+    this.#options = options;
+    this.#pool = new SessionPool(options, options.connections);
+    this.#books = new Books(options.markerSchema);
+  }
+
+  async commitOnce(permit: Permit): Promise<Verdict | 'already'> {
+    const verdict = await this.#transaction<Verdict>(permit, async (session, at) => {
+      if (!(await this.#books.mark(session.client, permit))) return undefined;
+      await this.#copy(session, await permit.payload(), at);
+      const { records, idempotencyKey } = permit.batch;
+      return applied(records, {
+        summary: `${records} rows and their marker in one transaction`,
+        reference: idempotencyKey,
+      });
+    });
+    return verdict ?? 'already';
+  }
+
+  async append(permit: Permit): Promise<Verdict> {
+    const verdict = await this.#transaction(permit, async (session, at) => {
+      await this.#copy(session, await permit.payload(), at);
+      return applied(permit.batch.records, { summary: `${permit.batch.records} rows in one transaction` });
+    });
+    return verdict!;
+  }
+
+  async put(permit: Permit, key: readonly string[]): Promise<Verdict> {
+    const verdict = await this.#transaction(
+      permit,
+      async (session, at) => {
+        const stage = await this.#stageOf(session, key);
+        await stage.load(await permit.payload(), at);
+        const rows = await stage.upsert();
+        return applied(permit.batch.records, {
+          summary: `${permit.batch.records} records under ${rows} keys in one transaction`,
+        });
+      },
+      true,
+    );
+    return verdict!;
+  }
+
+  async find(payload: Payload, key: readonly string[]): Promise<Found> {
+    let found: Found | undefined;
+    await this.#inSession(undefined, async (session, at) => {
+      await makeStage(session, await this.#tableOf(session));
+      await session.begin();
+      const stage = await this.#stageOf(session, key);
+      await stage.load(payload, at);
+      found = await stage.find(payload.spans.length / 2);
+      return undefined;
+    });
+    return found!;
+  }
+
+  async fence(shard: string, fence: number): Promise<void> {
+    await this.#inSession(undefined, async ({ client }) => await this.#books.prepare(client, { shard, fence }));
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.close();
+  }
+
+  async #transaction<T>(permit: Permit, work: Work<T>, stages = false): Promise<T | undefined> {
+    if (permit.signal.aborted) throw new NotAppliedError('the send was given up before it began');
+    return await this.#inSession(permit.signal, async (session, at) => {
+      // Everything that is made once has to outlive a transaction that is rolled back.
+      await this.#books.prepare(session.client, permit);
+      const table = await this.#tableOf(session);
+      if (stages) await makeStage(session, table);
+      await session.begin();
+      await this.#books.checkFence(session.client, permit);
+      const result = await work(session, at);
+      if (result !== undefined) await session.commit();
+      return result;
+    });
+  }
+
+  /** A session for one piece of work, and its errors as those of a sink. What the work leaves open is rolled back. */
+  async #inSession<T>(signal: AbortSignal | undefined, work: Work<T>): Promise<T | undefined> {
+    const at: { writing?: Writing } = {};
+    const session = await this.#pool.take().catch((error: unknown) => {
+      throw beforeCommit(error);
+    });
+    const unwatch = watch(session, signal, this.#options);
+    try {
+      await session.open(this.#options);
+      const result = await work(session, at);
+      if (result === undefined) await session.rollback();
+      return result;
+    } catch (error) {
+      const outcome = session.outcome(error, at.writing);
+      if (outcome.code !== 'SINK_FAILED') await session.rollback();
+      else session.giveUp('the outcome of its transaction is not known');
+      throw outcome;
+    } finally {
+      unwatch();
+      await this.#pool.give(session);
+    }
+  }
+
+  async #copy(session: Session, payload: Payload, at: { writing?: Writing }): Promise<void> {
+    const table = await this.#tableOf(session);
+    const rows = new BatchRows(payload, table, { together: 'defaults' });
+    let taken = 0;
+    for (let group = rows.next(); group !== undefined; group = rows.next()) {
+      const columns = group.columns.map(({ name }) => name);
+      at.writing = { table: table.shortName, columns, records: group.records };
+      const list = columns.map(quoteName).join(', ');
+      taken += await session.copy(`copy ${table.name} (${list}) from stdin`, rows.frames(group));
+    }
+    expectAll(taken, payload.spans.length / 2);
+  }
+
+  async #stageOf(session: Session, key: readonly string[]): Promise<Stage> {
+    return new Stage(session, await this.#tableOf(session), key);
+  }
+
+  async #tableOf({ client }: Session): Promise<Table> {
+    this.#table ??= await readTable(client, this.#options);
+    return this.#table;
+  }
+}
+
+/** A trigger or a rule can leave rows out without an error, and then they would be lost without a word. */
+function expectAll(taken: number, sent: number): void {
+  if (taken === sent) return;
+  throw new RefusedError(`the server took ${taken} of ${sent} rows: a trigger or a rule has left out the others`, {
+    reason: 'rows-left-out',
+    hint: 'Write to the table that the trigger writes to, or correct the trigger.',
+  });
+}

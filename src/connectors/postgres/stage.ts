@@ -1,0 +1,129 @@
+import type { Payload } from '../../model/batch.ts';
+import { RefusedError } from '../../model/errors.ts';
+import type { Found } from '../connector.ts';
+import { BatchRows, type RowGroup } from './batch-rows.ts';
+import { quoteName } from './connection.ts';
+import type { Writing } from './outcome.ts';
+import type { Session } from './session.ts';
+import type { Table } from './table.ts';
+
+/** The place of the record in the batch, and which COPY brought it. */
+const PLACE = 'waybill_place';
+const GROUP = 'waybill_group';
+const STAGE = 'pg_temp.waybill_stage';
+
+/** The temporary table of the session, outside of any transaction: one that is rolled back would take it along. */
+export async function makeStage({ client, prepared }: Session, table: Table): Promise<void> {
+  if (prepared.has(STAGE)) return;
+  // No constraints: those of the table speak when the rows get there.
+  await client.query(
+    `create temp table waybill_stage on commit delete rows as
+      select *, 0 as ${PLACE}, 0 as ${GROUP} from ${table.name} with no data`,
+  );
+  prepared.add(STAGE);
+}
+
+/**
+ * A batch in a temporary table of the session, with the columns of the table itself: what is compared by key is
+ * compared by the server, with its own idea of equal. It is empty again after each transaction.
+ */
+export class Stage {
+  readonly #session: Session;
+  readonly #table: Table;
+  readonly #key: readonly string[];
+  readonly #groups: RowGroup[] = [];
+
+  constructor(session: Session, table: Table, key: readonly string[]) {
+    this.#session = session;
+    this.#table = table;
+    this.#key = key;
+  }
+
+  /** Throws RefusedError for a record without a value in a column of the key. */
+  async load(payload: Payload, at: { writing?: Writing }): Promise<void> {
+    this.#expectKey();
+    const rows = new BatchRows(payload, this.#table, { together: 'fields', numbered: true });
+    for (let group = rows.next(); group !== undefined; group = rows.next()) {
+      const columns = group.columns.map(({ name }) => name);
+      at.writing = { table: STAGE.split('.')[1]!, columns, records: group.records };
+      const list = [...columns, PLACE, GROUP].map(quoteName).join(', ');
+      await this.#session.copy(`copy ${STAGE} (${list}) from stdin`, rows.frames(group));
+      if (group.records.length > 0) this.#groups.push(group);
+    }
+    delete at.writing;
+    await this.#expectKeys();
+  }
+
+  /**
+   * Writes every key once: of several records with one key, the last one in the order of the batch. Columns that it
+   * does not have are left as they are, or get their default in a new row. Answers how many rows were written.
+   */
+  async upsert(): Promise<number> {
+    let rows = 0;
+    for (const group of this.#groups) {
+      const { rowCount } = await this.#session.client.query(this.#upsertSql(group));
+      rows += rowCount ?? 0;
+    }
+    return rows;
+  }
+
+  /**
+   * Applied: a row with this key and these values is there. Absent: none with this key. Unknown: one with other values,
+   * which may have been written before or since.
+   */
+  async find(records: number): Promise<Found> {
+    const found: Found['records'][number][] = new Array<'unknown'>(records).fill('unknown');
+    for (const group of this.#groups) {
+      const { rows } = await this.#session.client.query<{ place: number; same: boolean | null }>(this.#findSql(group));
+      for (const { place, same } of rows) found[place] = same === null ? 'absent' : same ? 'applied' : 'unknown';
+    }
+    const count = (finding: string): number => found.filter((one) => one === finding).length;
+    const evidence = `${this.#table.name} by key: ${count('applied')} as sent, ${count('absent')} not there, ${count(
+      'unknown',
+    )} with other values`;
+    return { records: found, evidence };
+  }
+
+  #expectKey(): void {
+    const missing = this.#key.find((name) => !this.#table.columns.has(name));
+    if (missing === undefined) return;
+    throw new RefusedError(`the table ${this.#table.name} has no key column ${JSON.stringify(missing)}`, {
+      reason: 'column-unknown',
+      about: 'request',
+    });
+  }
+
+  async #expectKeys(): Promise<void> {
+    const without = this.#key.map((name) => `${quoteName(name)} is null`).join(' or ');
+    const { rows } = await this.#session.client.query<{ place: number }>(
+      `select ${PLACE} as place from ${STAGE} where ${without} order by 1 limit 1`,
+    );
+    if (rows[0] === undefined) return;
+    throw new RefusedError(`record ${rows[0].place + 1} of the batch has no value in a column of the key`, {
+      reason: 'key-missing',
+      ids: { record: rows[0].place + 1 },
+    });
+  }
+
+  #upsertSql({ columns, nth }: RowGroup): string {
+    const key = this.#key.map(quoteName).join(', ');
+    const names = columns.map(({ name }) => quoteName(name));
+    const rest = columns.filter(({ name }) => !this.#key.includes(name)).map(({ name }) => quoteName(name));
+    const change = rest.map((name) => `${name} = excluded.${name}`).join(', ');
+    return `insert into ${this.#table.name} (${names.join(', ')}) overriding system value
+      select ${names.join(', ')} from (
+        select distinct on (${key}) * from ${STAGE} order by ${key}, ${PLACE} desc) as last
+      where ${GROUP} = ${nth}
+      on conflict (${key}) do ${change === '' ? 'nothing' : `update set ${change}`}`;
+  }
+
+  #findSql({ columns, nth }: RowGroup): string {
+    const by = this.#key.map((name) => `t.${quoteName(name)} = s.${quoteName(name)}`).join(' and ');
+    // Not every type has an equality of its own (json, point), and every one has a text.
+    const same = columns.map(
+      ({ name }) => `t.${quoteName(name)}::text is not distinct from s.${quoteName(name)}::text`,
+    );
+    const held = `select ${same.join(' and ')} as same from ${this.#table.name} as t where ${by} limit 1`;
+    return `select s.${PLACE} as place, (${held}) as same from ${STAGE} as s where s.${GROUP} = ${nth}`;
+  }
+}

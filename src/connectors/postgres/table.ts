@@ -1,0 +1,120 @@
+import type * as Pg from 'pg';
+import { RefusedError } from '../../model/errors.ts';
+import { quoteName } from './connection.ts';
+
+/** What decides how a JSON value is written for a column. */
+export type InputKind = 'text' | 'boolean' | 'integer' | 'bytes' | 'json' | 'other';
+
+export interface TableColumn {
+  readonly name: string;
+  readonly kind: InputKind;
+  /** The column holds arrays of `kind`. */
+  readonly array: boolean;
+  /** The server fills it in by itself where a record has no such field. */
+  readonly defaulted: boolean;
+  /** Computed by the server: it cannot be written. */
+  readonly generated: boolean;
+}
+
+export interface Table {
+  /** As SQL writes it. */
+  readonly name: string;
+  /** Without its schema: how the server names it in messages. */
+  readonly shortName: string;
+  readonly columns: ReadonlyMap<string, TableColumn>;
+}
+
+// A domain is written as the type that it is made from. `typcategory` is the server's own grouping of types.
+const COLUMNS = `select a.attname as name, a.attgenerated <> '' as generated, b.typcategory as category,
+    b.oid::int as type, coalesce(e.oid, 0)::int as element, coalesce(e.typcategory, '') as "elementCategory",
+    a.atthasdef or a.attidentity <> '' or t.typdefault is not null as defaulted
+  from pg_catalog.pg_attribute a
+  join pg_catalog.pg_type t on t.oid = a.atttypid
+  cross join lateral (
+    with recursive made as (
+      select t.oid, t.typtype, t.typbasetype
+      union all
+      select d.oid, d.typtype, d.typbasetype from pg_catalog.pg_type d
+      join made on made.typtype = 'd' and d.oid = made.typbasetype)
+    select oid from made where typtype <> 'd') base
+  join pg_catalog.pg_type b on b.oid = base.oid
+  left join pg_catalog.pg_type e on b.typcategory = 'A' and e.oid = b.typelem
+  where a.attrelid = to_regclass($1) and a.attnum > 0 and not a.attisdropped
+  order by a.attnum`;
+
+interface ColumnRow {
+  readonly name: string;
+  readonly generated: boolean;
+  readonly category: string;
+  readonly type: number;
+  readonly element: number;
+  readonly elementCategory: string;
+  readonly defaulted: boolean;
+}
+
+export const quoteTable = (table: readonly string[]): string => table.map(quoteName).join('.');
+
+export interface TableOptions {
+  /** A name, or a schema and a name. */
+  readonly table: readonly string[];
+  /** Columns with a unique index; with them the sink can `put` and `find`. */
+  readonly key?: readonly string[];
+  /** Makes the table where there is none, with these columns: SQL types by name. */
+  readonly create?: Readonly<Record<string, string>>;
+}
+
+/** Reads the catalogue. Throws RefusedError about the request when there is no such table, or none that is seen. */
+export async function readTable(client: Pg.Client, options: TableOptions): Promise<Table> {
+  const name = quoteTable(options.table);
+  let rows = await columnsOf(client, name);
+  if (rows.length === 0 && options.create !== undefined) {
+    await client.query(createSql(name, options.create, options.key));
+    rows = await columnsOf(client, name);
+  }
+  if (rows.length === 0) {
+    throw new RefusedError(`there is no table ${name} that this user can see`, {
+      reason: 'table-missing',
+      about: 'request',
+      hint: 'Create it, or say its columns and types in `create`; without a schema it is sought in the search_path.',
+    });
+  }
+  const columns = new Map(rows.map((row) => [row.name, columnOf(row)]));
+  return { name, shortName: options.table.at(-1)!, columns };
+}
+
+const columnsOf = async (client: Pg.Client, name: string): Promise<readonly ColumnRow[]> =>
+  (await client.query<ColumnRow>(COLUMNS, [name])).rows;
+
+/** What a type may look like in `create`: words, digits in parentheses, brackets. Nothing that could end it. */
+export const SQL_TYPE =
+  /^[a-z][a-z0-9_]*(?: [a-z0-9_]+)*(?:\([0-9]{1,4}(?:, ?-?[0-9]{1,4})?\))?(?: [a-z]+)*(?:\[\])*$/i;
+
+/** Two that make it at once would stand in each other's way even with `if not exists`. */
+function createSql(name: string, types: Readonly<Record<string, string>>, key: readonly string[] = []): string {
+  const columns = Object.entries(types).map(([column, type]) => `${quoteName(column)} ${type}`);
+  const primary = key.length === 0 ? [] : [`primary key (${key.map(quoteName).join(', ')})`];
+  return `begin; ${DDL_LOCK}; create table if not exists ${name} (${[...columns, ...primary].join(', ')}); commit`;
+}
+
+/** Any number does, as long as nobody else locks it for something else. */
+export const DDL_LOCK = 'select pg_advisory_xact_lock(8172041123581321)';
+
+function columnOf({ name, generated, defaulted, ...type }: ColumnRow): TableColumn {
+  const array = type.category === 'A' && type.element !== 0;
+  const kind = array ? kindOf(type.element, type.elementCategory) : kindOf(type.type, type.category);
+  return { name, kind, array, defaulted, generated };
+}
+
+// Numbers of types are part of the protocol; those of extensions are not among them.
+const KINDS: ReadonlyMap<number, InputKind> = new Map([
+  [16, 'boolean'],
+  [17, 'bytes'],
+  [20, 'integer'],
+  [21, 'integer'],
+  [23, 'integer'],
+  [26, 'integer'],
+  [114, 'json'],
+  [3802, 'json'],
+]);
+
+const kindOf = (oid: number, category: string): InputKind => KINDS.get(oid) ?? (category === 'S' ? 'text' : 'other');
