@@ -27,18 +27,18 @@ function scalarText(kind: InputKind, raw: string, column: string): string {
     const text = parsedText(raw, column);
     return kind === 'bytes' ? bytesText(text, column) : text;
   }
-  if (kind === 'integer') return wholeText(raw);
   if (kind === 'bytes') throw unfit(column, 'takes bytes as a text of base64 or of `\\x` and hex digits');
   const nested = /^[[{]/.test(raw);
   if (nested && kind !== 'text') throw unfit(column, 'takes no nested value');
   if (!nested && !WORD.test(raw)) throw new WaybillError('JSON_INVALID', 'a record is not well-formed JSON');
-  return raw;
+  return kind === 'integer' ? wholeText(raw) : raw;
 }
 
 function parsedText(raw: string, column: string): string {
   const text = (parseObject(`{"text":${raw}}`) as { text: string }).text;
   // Half of a pair would be written as another letter, without a word.
   if (/\p{Surrogate}/u.test(text)) throw unfit(column, 'is not Unicode text', 'TEXT_INVALID');
+  if (text.includes('\0')) throw unfit(column, 'holds a NUL, which PostgreSQL does not store', 'TEXT_INVALID');
   return text;
 }
 
