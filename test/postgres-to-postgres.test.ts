@@ -26,7 +26,9 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'waybill-pgpg-'));
-  await client.query('drop table if exists copies; drop schema if exists waybill cascade; create table copies (like items)');
+  await client.query(
+    'drop table if exists copies; drop schema if exists waybill cascade; create table copies (like items)',
+  );
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -47,11 +49,15 @@ function configure(flow: { strategy: string; source?: string; sink?: string }): 
   writeFileSync(join(folder, 'waybill.yaml'), `${lines.join('\n')}\n`);
 }
 
-const run = () => start({ folder, env: process.env }, ['run', 'copy'], { PG: server.password });
+const run = () =>
+  start({ folder, env: { ...process.env, ROKET_TOKEN: '', NO_COLOR: '1' } }, ['run', 'copy'], { PG: server.password });
 const held = async (): Promise<number> => (await client.query('select count(*)::int n from copies')).rows[0].n;
 const contents = async (table: string): Promise<unknown> =>
-  (await client.query(`select count(*)::int n, sum(id) ids, md5(string_agg(t::text, '' order by id)) digest from ${table} t`))
-    .rows[0];
+  (
+    await client.query(
+      `select count(*)::int n, sum(id) ids, md5(string_agg(t::text, '' order by id)) digest from ${table} t`,
+    )
+  ).rows[0];
 
 describe.each(['ledgered-append', 'keyed'])('a copy from PostgreSQL to PostgreSQL, %s', (strategy) => {
   beforeEach(async () => {
@@ -86,7 +92,10 @@ describe.each(['ledgered-append', 'keyed'])('a copy from PostgreSQL to PostgreSQ
     const both = [run(), run()];
     const ended = await Promise.all(both.map((child) => child.ended));
     // 6: another process holds the lease of the window.
-    expect(ended.map(({ status }) => status).every((status) => status === 0 || status === 6), ended[0]!.stderr).toBe(true);
+    expect(
+      ended.map(({ status }) => status).every((status) => status === 0 || status === 6),
+      ended[0]!.stderr,
+    ).toBe(true);
     const last = await run().ended;
     expect(last.status, last.stderr).toBe(0);
     expect(await contents('copies')).toEqual(await contents('items'));
@@ -107,9 +116,13 @@ describe('records that PostgreSQL does not take', () => {
     const ended = await run().ended;
     expect(ended.status, ended.stdout + ended.stderr).toBe(3);
     expect(await held()).toBe(1997);
-    const listed = await start({ folder, env: process.env }, ['records', '--state', 'refused', '--output', 'json'], {
-      PG: server.password,
-    }).ended;
+    const listed = await start(
+      { folder, env: { ...process.env, ROKET_TOKEN: '', NO_COLOR: '1' } },
+      ['records', '--state', 'refused', '--output', 'json'],
+      {
+        PG: server.password,
+      },
+    ).ended;
     const { records } = JSON.parse(listed.stdout) as { records: { reason?: { code: string } }[] };
     expect(records).toHaveLength(3);
     expect(listed.stdout).toMatch(/22P02/);
