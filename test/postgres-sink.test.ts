@@ -1,7 +1,9 @@
+import fc from 'fast-check';
 import type { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Sink } from '../src/connectors/connector.ts';
 import { postgres } from '../src/connectors/postgres/config.ts';
+import { encodeRecord } from '../src/formats/encode.ts';
 import { NotAppliedError, RefusedError } from '../src/model/errors.ts';
 import { openContext } from '../src/testing/peer/open-context.ts';
 import { testPayload, testPermit } from '../src/testing/permit.ts';
@@ -109,6 +111,42 @@ describe('the PostgreSQL sink', () => {
       ]),
     );
     expect(read.find((row) => row[0] === '7')!.slice(1, 6)).toEqual(['Infinity', '-5', '12.50', 'true', null]);
+  });
+
+  it('gives back any text, number and nested value that it was handed', async () => {
+    const { sink, rows } = await place('n int, t text, num numeric, f float8, j jsonb, ts text[], js json[]');
+    const text = fc.string({ unit: 'binary', maxLength: 20 }).filter((one) => !one.includes('\0'));
+    // A jsonb stores no NUL, in texts and names alike.
+    const nested = fc.jsonValue({ stringUnit: 'binary' }).filter((one) => !JSON.stringify(one).includes('\\u0000'));
+    const values = fc.record({
+      t: fc.option(text),
+      num: fc.bigInt({ min: -(10n ** 30n), max: 10n ** 30n }),
+      f: fc.double({ noNaN: true, noDefaultInfinity: true }),
+      j: nested,
+      ts: fc.array(fc.option(text)),
+      js: fc.array(nested),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(values, { minLength: 1, maxLength: 8 }), async (some) => {
+        const records = some.map((value, n) => encodeRecord({ n, ...value }));
+        await client.query(`truncate t${places}`);
+        await sink.can.append!(testPermit({ records }));
+        const read = await rows('n, t, num::text, f, j, ts, js');
+        expect(read).toEqual(
+          some.map(({ t, num, f, j, ts, js }, n) => [
+            n,
+            t,
+            String(num),
+            f,
+            j,
+            ts,
+            // A null in an array is one of the array, not one of JSON; both are read as null.
+            js,
+          ]),
+        );
+      }),
+      { numRuns: 30 },
+    );
   });
 
   it('gives a missing field the default of its column, whatever the records around it have', async () => {

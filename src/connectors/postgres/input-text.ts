@@ -52,7 +52,7 @@ function bytesText(text: string, column: string): string {
 
 /** `1.0` and `1e3` are whole numbers; the server would refuse these spellings of them. */
 function wholeText(raw: string): string {
-  if (!/[.eE]/.test(raw)) return raw;
+  if (!/\d[.eE]/.test(raw)) return raw;
   const value = exactNumber(raw);
   return typeof value === 'bigint' || Number.isInteger(value) ? String(value) : raw;
 }
