@@ -48,8 +48,10 @@ const address = `host=127.0.0.1 port=${port} user=${access.user} dbname=postgres
 try {
   await client.query(`create table items (id int8, code uuid, name text, note text, price numeric, ratio float8,
       flag boolean, at timestamptz);
-    insert into items select i, md5(i::text)::uuid, 'item number ' || i, repeat('x', 20 + i % 20), i / 7.0::numeric(20, 4),
-      i / 7.0::float8, i % 2 = 0, '2026-11-19'::timestamptz + i * interval '1 second' from generate_series(1, ${ROWS}) i;
+    insert into items select i, md5(i::text)::uuid, 'item number ' || i, repeat('x', 20 + i % 20),
+      i / 7.0::numeric(20, 4),
+      i / 7.0::float8, i % 2 = 0, '2026-11-19'::timestamptz + i * interval '1 second'
+      from generate_series(1, ${ROWS}) i;
     create table copies (like items); analyze items`);
   const wanted = await contents('items');
   const kinds = {
@@ -97,7 +99,8 @@ function tell(results) {
 /** All that was copied, in a few figures that change when a value does. */
 async function contents(table) {
   const { rows } = await client.query(
-    `select count(*) || ' rows, ids ' || sum(id) || ', hash ' || sum(hashtextextended(t::text, 0)) as all from ${table} t`,
+    `select count(*) || ' rows, ids ' || sum(id) || ', hash ' || sum(hashtextextended(t::text, 0)) as all
+      from ${table} t`,
   );
   return rows[0].all;
 }

@@ -38,7 +38,8 @@ function configure(flow: { strategy: string; source?: string; sink?: string }): 
   const lines = [
     'version: 1',
     'connections:',
-    `  warehouse: { type: postgres, host: "${host}", port: ${port}, user: ${user}, database: ${database}, password: env:PG }`,
+    `  warehouse: { type: postgres, host: "${host}", port: ${port}, user: ${user}, database: ${database}, \
+password: env:PG }`,
     'flows:',
     '  copy:',
     `    source: { ${source}, key: [id] }`,

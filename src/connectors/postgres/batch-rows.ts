@@ -55,37 +55,38 @@ export class BatchRows {
 
   /** Its rows. Throws RefusedError, with the place of the record, for one that cannot be written. */
   *frames(group: RowGroup): Generator<Buffer> {
-    const { bytes, spans } = this.#payload;
     const rows = new CopyRows(group.columns);
-    const share = this.#shareOf(group.columns.map(({ name }) => name));
+    const shared = { ...group, share: this.#shareOf(group.columns.map(({ name }) => name)) };
     const later: number[] = [];
-    const count = this.#left?.length ?? spans.length / 2;
+    const count = this.#left?.length ?? this.#payload.spans.length / 2;
     for (let nth = 0; nth < count; nth++) {
       const place = this.#left?.[nth] ?? nth;
-      const [start, end] = [spans[place * 2]!, spans[place * 2 + 1]!];
-      const tail = this.#options.numbered === true ? `\t${place}\t${group.nth}` : '';
-      try {
-        if (!rows.addBytes(bytes, start, end, tail)) {
-          const members = this.#membersAt(place);
-          if (!this.#fits(members, group, share)) {
-            later.push(place);
-            continue;
-          }
-          rows.addMembers(members, tail);
-        }
-      } catch (error) {
-        throw atRecord(error, place);
-      }
-      group.records.push(place);
+      const written = this.#write(rows, place, shared);
+      (written ? group.records : later).push(place);
       if (rows.full) yield rows.frame();
     }
     this.#left = later;
     if (!rows.empty) yield rows.frame();
   }
 
-  #fits(members: Members, group: RowGroup, share: string): boolean {
+  /** False for a record that belongs in another COPY. */
+  #write(rows: CopyRows, place: number, group: RowGroup & { readonly share: string }): boolean {
+    const { bytes, spans } = this.#payload;
+    const tail = this.#options.numbered === true ? `\t${place}\t${group.nth}` : '';
+    try {
+      if (rows.addBytes(bytes, spans[place * 2]!, spans[place * 2 + 1]!, tail)) return true;
+      const members = this.#membersAt(place);
+      if (!this.#fits(members, group)) return false;
+      rows.addMembers(members, tail);
+      return true;
+    } catch (error) {
+      throw atRecord(error, place);
+    }
+  }
+
+  #fits(members: Members, group: RowGroup & { readonly share: string }): boolean {
     const names = this.#known(members);
-    if (this.#shareOf(names) !== share) return false;
+    if (this.#shareOf(names) !== group.share) return false;
     return names.every((name) => group.columns.some((column) => column.name === name));
   }
 

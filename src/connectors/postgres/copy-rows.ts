@@ -109,7 +109,7 @@ export class CopyRows {
     return at;
   }
 
-  /** A text up to its closing quote; answers the place behind it, or -1, with nothing written, when it is not simple. */
+  /** A text up to its closing quote; answers where it ends, or -1, with nothing written, when it is not simple. */
   #string(bytes: Uint8Array, from: number, end: number): number {
     const begin = this.#at;
     const out = this.#room(end - from);
