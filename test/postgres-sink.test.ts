@@ -316,6 +316,28 @@ describe('the PostgreSQL sink', () => {
     expect((await client.query("select to_regclass('canary') is not null as there")).rows).toEqual([{ there: true }]);
   });
 
+  it('sees columns that came and went since the run began', async () => {
+    const { sink, rows, table } = await place('n int primary key, a int', { key: ['n'] });
+    const put = (batch: number, record: object) => sink.can.put!(testPermit({ records: [record], batch }));
+    await put(1, { n: 1, a: 1 });
+    await client.query(`alter table ${table} drop column a, add column b int`);
+    expect(await thrownBy(put(2, { n: 2, b: 2 }))).toMatchObject({ reason: 'column-unknown', about: 'content' });
+    // The engine sends the batch in halves next.
+    await put(3, { n: 2, b: 2 });
+    expect(await rows('n, b')).toEqual([
+      [1, null],
+      [2, 2],
+    ]);
+  });
+
+  it('is not led astray by a temporary table of the name of its own', async () => {
+    await client.query('create table waybill_stage (n int primary key)');
+    const sink = open({ table: 'waybill_stage', key: ['n'], markerSchema: `books${++places}` });
+    await sink.can.put!(testPermit({ records: [{ n: 1 }] }));
+    await sink.can.put!(testPermit({ records: [{ n: 2 }], batch: 2 }));
+    expect((await client.query('select n from waybill_stage order by n')).rows).toEqual([{ n: 1 }, { n: 2 }]);
+  });
+
   it('makes the table from what the flow says, once, also when two start together', async () => {
     const table = `made${++places}`;
     const create = { n: 'bigint', price: 'numeric(12,2)', at: 'timestamp with time zone', tags: 'text[]' };

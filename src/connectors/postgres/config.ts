@@ -67,8 +67,8 @@ const sourceSettings = z
 const sinkSettings = z
   .strictObject({
     table: table.describe(
-      'Where records go: `items`, `sales.items`, or a list of both where names hold dots. A field goes to the column of ' +
-        'its name.',
+      'Where records go: `items`, `sales.items`, or a list of both where names hold dots. Fields go to the columns ' +
+        'of their names.',
     ),
     key: z.array(name).min(1).optional().describe('Columns with a unique index; needed to write by key.'),
     create: z

@@ -6,6 +6,7 @@ import type { Ports } from '../../model/ports.ts';
 import { abandon, breakOf, newClient, type PostgresConnection } from './connection.ts';
 import { CopyIn } from './copy-in.ts';
 import { atCommit, beforeCommit, type Writing } from './outcome.ts';
+import type { Table } from './table.ts';
 
 export interface SessionOptions {
   /** Where to connect to; asked anew for each session, since secrets may change. */
@@ -16,11 +17,12 @@ export interface SessionOptions {
 }
 
 /**
- * How values are read must not depend on how the server, the database or the role is set up; and nothing may stay open
+ * No temporary table may stand in for one of the flow. How values are read must not depend on how the server, the database or the role is set up; and nothing may stay open
  * on the server for longer than this side waits for it. A server that acknowledges commits before they are durable
  * would make the ledger say more than is true.
  */
 const SETTINGS = `select set_config('TimeZone', 'UTC', false), set_config('DateStyle', 'ISO, YMD', false),
+  set_config('search_path', concat_ws(', ', nullif(current_setting('search_path'), ''), 'pg_temp'), false),
   set_config('IntervalStyle', 'iso_8601', false), set_config('bytea_output', 'hex', false),
   set_config('standard_conforming_strings', 'on', false), set_config('extra_float_digits', '1', false),
   set_config('statement_timeout', $1, false), set_config('idle_in_transaction_session_timeout', $1, false),
@@ -34,8 +36,8 @@ const SETTINGS = `select set_config('TimeZone', 'UTC', false), set_config('DateS
  */
 export class Session {
   readonly client: Pg.Client;
-  /** What this connection has been prepared for; gone with it. */
-  readonly prepared = new Set<string>();
+  /** Which table the temporary table of this connection was made after. */
+  stagedFor: Table | undefined;
   readonly #connection: PostgresConnection;
   #opened = false;
   #committing = false;

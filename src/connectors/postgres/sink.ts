@@ -150,6 +150,8 @@ class PostgresWriter {
       return result;
     } catch (error) {
       const outcome = session.outcome(error, at.writing);
+      // The table may have changed since it was looked at.
+      if (outcome instanceof RefusedError && /^(?:column-|42)/.test(outcome.reason)) this.#table = undefined;
       if (outcome.code !== 'SINK_FAILED') await session.rollback();
       else session.giveUp('the outcome of its transaction is not known');
       throw outcome;

@@ -13,14 +13,14 @@ const GROUP = 'waybill_group';
 const STAGE = 'pg_temp.waybill_stage';
 
 /** The temporary table of the session, outside of any transaction: one that is rolled back would take it along. */
-export async function makeStage({ client, prepared }: Session, table: Table): Promise<void> {
-  if (prepared.has(STAGE)) return;
+export async function makeStage(session: Session, table: Table): Promise<void> {
+  if (session.stagedFor === table) return;
   // No constraints: those of the table speak when the rows get there.
-  await client.query(
-    `create temp table waybill_stage on commit delete rows as
+  await session.client.query(
+    `drop table if exists ${STAGE}; create temp table waybill_stage on commit delete rows as
       select *, 0 as ${PLACE}, 0 as ${GROUP} from ${table.name} with no data`,
   );
-  prepared.add(STAGE);
+  session.stagedFor = table;
 }
 
 /**
