@@ -1,0 +1,180 @@
+import type { Client } from 'pg';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { Sink } from '../src/connectors/connector.ts';
+import { NotAppliedError, RefusedError } from '../src/model/errors.ts';
+import { testPermit } from '../src/testing/permit.ts';
+import { Places, thrownBy } from './postgres-place.ts';
+
+let places: Places;
+const client = (): Client => places.client;
+beforeAll(async () => {
+  places = await Places.start();
+});
+afterAll(() => places?.stop());
+afterEach(() => places.closeSinks());
+
+describe('what the PostgreSQL sink does not write', () => {
+  it('P32: refuses a batch as a whole when its last row does not fit, and names record and column', async () => {
+    const { sink, rows, markerSchema, table } = await places.make(`n int unique, name varchar(5) not null, price numeric
+      check (price > 0), day date, "odd, ""line 7"" name" int`);
+    const good = { n: 1, name: 'a', price: 1, day: '2026-11-19' };
+    const refused = async (bad: object | string, reason: string, column?: string) => {
+      const permit = testPermit({ records: [good, { ...good, n: 2 }, bad] });
+      const error = await thrownBy(sink.can.commitOnce!(permit));
+      expect(error).toBeInstanceOf(RefusedError);
+      expect(error).toMatchObject({ reason, about: 'content', message: expect.stringContaining('record 3') });
+      if (column !== undefined) expect((error as Error).message).toContain(JSON.stringify(column));
+      expect(`${error}${JSON.stringify(error)}`).not.toContain('secret');
+    };
+    await refused({ ...good, n: 'secret' }, '22P02', 'n');
+    await refused({ ...good, n: 3, name: 'secret' }, '22001', 'name');
+    await refused({ ...good, n: 4, name: null }, '23502', 'name');
+    await refused({ n: 5, price: 2 }, '23502', 'name');
+    await refused({ ...good, n: 6, price: -1 }, '23514');
+    await refused(good, '23505');
+    await refused({ ...good, n: 7, day: 'secret' }, '22007', 'day');
+    await refused({ ...good, n: 8, 'odd, "line 7" name': 'secret, n, COPY' }, '22P02', 'odd, "line 7" name');
+    await refused({ ...good, n: 2 ** 40 }, '22003', 'n');
+    await refused({ ...good, n: 9, name: 'a\0' }, 'TEXT_INVALID', 'name');
+    await refused({ ...good, n: 9, elsewhere: 'secret' }, 'column-unknown', 'elsewhere');
+    await refused({ ...good, n: [1] }, 'value-unfit', 'n');
+    await refused('{"n":9,"name":"\\ud800"}', 'TEXT_INVALID', 'name');
+    await refused('{"secret', 'JSON_INVALID');
+    expect(await rows()).toEqual([]);
+    expect((await client().query(`select * from ${markerSchema}.waybill_marker`)).rows).toEqual([]);
+    await sink.can.commitOnce!(testPermit({ records: [good] }));
+    expect(
+      (await client().query(`select flow, lane, "window", records, fence from ${markerSchema}.waybill_marker`)).rows,
+    ).toEqual([{ flow: 'test-flow', lane: 'test-lane', window: 'all', records: '1', fence: '1' }]);
+    expect((await client().query(`select count(*)::int n from ${table}`)).rows).toEqual([{ n: 1 }]);
+  });
+
+  it('refuses at the commit what is checked only there', async () => {
+    await client().query('create table if not exists parents (id int primary key)');
+    const { sink, rows } = await places.make('n int references parents deferrable initially deferred');
+    const error = await thrownBy(sink.can.commitOnce!(testPermit({ records: [{ n: 1 }] })));
+    expect(error).toMatchObject({ code: 'REFUSED', reason: '23503', about: 'content' });
+    expect(await rows()).toEqual([]);
+  });
+
+  it('refuses a batch of which a trigger leaves rows out', async () => {
+    const { sink, rows, table } = await places.make('n int');
+    await client().query(`create function ${table}_f() returns trigger language plpgsql as
+        'begin if new.n = 2 then return null; end if; return new; end';
+      create trigger one before insert on ${table} for each row execute function ${table}_f()`);
+    const error = await thrownBy(sink.can.append!(testPermit({ records: [{ n: 1 }, { n: 2 }] })));
+    expect(error).toMatchObject({ code: 'REFUSED', reason: 'rows-left-out', about: 'content' });
+    expect(await rows()).toEqual([]);
+  });
+
+  it('says what stands in its way, and that nothing was written', async () => {
+    const permit = testPermit({ records: [{ n: 1 }] });
+    const refused = async (sink: Sink, reason: string, words: RegExp) => {
+      const error = await thrownBy(sink.can.append!(permit));
+      expect(error).toMatchObject({ code: 'REFUSED', about: 'request', reason });
+      const { message, hint } = error as RefusedError;
+      expect(`${message} ${hint}`).toMatch(words);
+    };
+    await refused(places.open({ table: 'nowhere' }), 'table-missing', /no table "nowhere".*create/);
+    await client().query("drop role if exists poor; create role poor login password 'test-password'");
+    const { table, markerSchema, sink } = await places.make('n int');
+    await refused(places.open({ table, markerSchema }, { user: 'poor' }), '42501', /permission denied/);
+    await sink.can.append!(permit);
+    await refused(places.open({ table, markerSchema }, { user: 'poor' }), '42501', /permission denied/);
+    const wrong = places.open({ table: 'nowhere' }, { user: 'nobody' });
+    await refused(wrong, '28P01', /password/);
+    const noIndex = await places.make('n int, m int', { key: ['n'] });
+    expect(await thrownBy(noIndex.sink.can.put!(permit))).toMatchObject({ reason: '42P10', hint: /unique index/ });
+    const noColumn = await places.make('n int', { key: ['m'] });
+    expect(await thrownBy(noColumn.sink.can.put!(permit))).toMatchObject({
+      reason: 'column-unknown',
+      about: 'request',
+    });
+    const away = places.open({ table: 't' }, { port: 1 });
+    expect(await thrownBy(away.can.append!(permit))).toMatchObject({ code: 'NOT_APPLIED', sinkAway: true });
+  });
+
+  it('proves that nothing was applied when it is locked out', async () => {
+    const { sink, table, rows } = await places.make('n int', { lockTimeoutSeconds: 1 });
+    const permit = testPermit({ records: [{ n: 1 }] });
+    const other = await places.server.client();
+    await other.query(`begin; lock table ${table}`);
+    expect(await thrownBy(sink.can.commitOnce!(permit))).toMatchObject({
+      code: 'NOT_APPLIED',
+      sinkAway: false,
+      ids: { sqlState: '55P03' },
+    });
+    await other.query('rollback');
+    await other.end();
+    expect((await sink.can.commitOnce!(permit)) === 'already').toBe(false);
+    expect(await rows()).toEqual([[1]]);
+  });
+
+  it('gives a transaction up at its deadline: the server is told, and nothing of it is applied', async () => {
+    const { sink, table, rows } = await places.make('n int', { requestTimeoutSeconds: 2, lockTimeoutSeconds: 60 });
+    const other = await places.server.client();
+    await other.query(`begin; lock table ${table}`);
+    const stop = new AbortController();
+    const sending = sink.can.commitOnce!(testPermit({ records: [{ n: 1 }], signal: stop.signal }));
+    const waiting = `select pid from pg_locks where relation = '${table}'::regclass and not granted`;
+    await expect.poll(async () => (await client().query(waiting)).rowCount).toBe(1);
+    stop.abort();
+    expect(await thrownBy(sending)).toMatchObject({ code: 'NOT_APPLIED', message: /given up/ });
+    await expect.poll(async () => (await client().query(waiting)).rowCount).toBe(0);
+    const late = await thrownBy(sink.can.commitOnce!(testPermit({ records: [{ n: 1 }] })));
+    expect(late).toBeInstanceOf(NotAppliedError);
+    await other.query('rollback');
+    await other.end();
+    expect(await rows()).toEqual([]);
+  });
+
+  it('refuses a zombie of an older claim, whether it waits, sends or has been asleep', async () => {
+    const { sink, rows, table, markerSchema } = await places.make('n int');
+    const newer = places.open({ table, markerSchema });
+    const shard = 'l/r1/lane/0';
+    await sink.can.commitOnce!(testPermit({ records: [{ n: 1 }], shard, fence: 1 }));
+    await newer.can.commitOnce!(testPermit({ records: [{ n: 2 }], batch: 2, shard, fence: 2 }));
+    const zombie = sink.can.commitOnce!(testPermit({ records: [{ n: 3 }], batch: 3, shard, fence: 1 }));
+    expect(await thrownBy(zombie)).toMatchObject({ code: 'REFUSED', reason: 'fenced', about: 'request' });
+    // Another shard, and another run of the same lane, count their claims by themselves.
+    await sink.can.commitOnce!(testPermit({ records: [{ n: 4 }], batch: 4, shard: 'l/r2/lane/0', fence: 1 }));
+    expect(await rows()).toEqual([[1], [2], [4]]);
+  });
+
+  it('lets a newer claim wait for an older transaction that is under way, so that none commits behind it', async () => {
+    const { sink, rows, table, markerSchema } = await places.make('n int', { lockTimeoutSeconds: 30 });
+    const shard = 'l/r1/lane/0';
+    await sink.can.commitOnce!(testPermit({ records: [{ n: 0 }], shard }));
+    const other = await places.server.client();
+    await other.query(`begin; lock table ${table}`);
+    const older = sink.can.commitOnce!(testPermit({ records: [{ n: 1 }], batch: 2, shard }));
+    const blocked = (on: string) =>
+      expect
+        .poll(
+          async () =>
+            (
+              await client().query(
+                'select count(*)::int n from pg_stat_activity where wait_event_type = $1 and query like $2',
+                ['Lock', on],
+              )
+            ).rows[0].n,
+        )
+        .toBe(1);
+    await blocked('copy%');
+    const newer = places.open({ table, markerSchema });
+    let raised = false;
+    const raising = newer.can.fence!(shard, 2).then(() => {
+      raised = true;
+    });
+    await blocked('insert into%');
+    expect(raised).toBe(false);
+    await other.query('rollback');
+    await other.end();
+    await older;
+    await raising;
+    expect(await rows()).toEqual([[0], [1]]);
+    expect(await thrownBy(sink.can.append!(testPermit({ records: [{ n: 9 }], shard })))).toMatchObject({
+      reason: 'fenced',
+    });
+  });
+});
