@@ -32,9 +32,9 @@ beforeEach(async () => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-function configure(flow: { strategy: string; source?: string; sink?: string }): void {
+function configure(given: { strategy: string; source?: string; sink?: string; flow?: string }): void {
   const { host, port, user, database } = server;
-  const { strategy, source = 'connection: warehouse, table: items', sink = '' } = flow;
+  const { strategy, source = 'connection: warehouse, table: items', sink = '', flow = 'onDoubt: hold' } = given;
   const lines = [
     'version: 1',
     'connections:',
@@ -46,6 +46,7 @@ password: env:PG }`,
     `    sink: { connection: warehouse, table: copies, batch: { maxRecords: 500 }${sink} }`,
     `    strategy: ${strategy}`,
     '    deliver: while-reading',
+    `    ${flow}`,
   ];
   writeFileSync(join(folder, 'waybill.yaml'), `${lines.join('\n')}\n`);
 }
@@ -53,6 +54,10 @@ password: env:PG }`,
 const run = () =>
   start({ folder, env: { ...process.env, ROKET_TOKEN: '', NO_COLOR: '1' } }, ['run', 'copy'], { PG: server.password });
 const held = async (): Promise<number> => (await client.query('select count(*)::int n from copies')).rows[0].n;
+/** Waits until the table holds so many rows, or `over`. */
+async function until(rows: number, over = (): boolean => false): Promise<void> {
+  while (!over() && (await held()) < rows) await client.query('select pg_sleep(0.01)');
+}
 const contents = async (table: string): Promise<unknown> =>
   (
     await client.query(
@@ -69,13 +74,13 @@ describe.each(['ledgered-append', 'keyed'])('a copy from PostgreSQL to PostgreSQ
 
   it('P02: holds each row once and as it was, however often it is killed with SIGKILL and started again', async () => {
     let killed = 0;
-    for (const until of [1, 4_000, 8_000]) {
+    for (const rows of [1, 4_000, 8_000]) {
       const child = run();
       let over = false;
       const ended = child.ended.then(() => {
         over = true;
       });
-      while (!over && (await held()) < until) await client.query('select pg_sleep(0.01)');
+      await until(rows, () => over);
       child.kill('SIGKILL');
       await ended;
       if ((await held()) < ROWS) killed++;
@@ -88,6 +93,27 @@ describe.each(['ledgered-append', 'keyed'])('a copy from PostgreSQL to PostgreSQ
     expect(again.status, again.stderr).toBe(0);
     expect(await held()).toBe(ROWS);
   }, 120_000);
+
+  it('a process that stands still past its lease writes nothing more when it wakes', async () => {
+    const key = strategy === 'keyed' ? ', key: [id]' : '';
+    configure({ strategy, sink: `${key}, requestTimeoutSeconds: 1`, flow: 'lease: 3s' });
+    const first = run();
+    await until(1);
+    first.kill('SIGSTOP');
+    // Whatever it had open on the server when it stopped is ended there, or would hold up the others for ever.
+    let second = await run().ended;
+    for (let tries = 0; second.status === 6 && tries < 100; tries++) second = await run().ended;
+    expect(second.status, second.stderr).toBe(0);
+    expect(await contents('copies')).toEqual(await contents('items'));
+    // Which transaction wrote each row: one that is written again, with the same values, is by another.
+    const writers = "select md5(string_agg(xmin::text, ',' order by id)) from copies";
+    const before = (await client.query(writers)).rows;
+    first.kill('SIGCONT');
+    const woken = await first.ended;
+    expect([0, 6], woken.stderr).toContain(woken.status);
+    expect(await contents('copies')).toEqual(await contents('items'));
+    expect((await client.query(writers)).rows).toEqual(before);
+  }, 60_000);
 
   it('two starts at once: each row is there once, and no start says that it failed', async () => {
     const both = [run(), run()];
