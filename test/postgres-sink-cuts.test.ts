@@ -134,7 +134,7 @@ describe.each(['commitOnce', 'put'] as const)('a connection of the PostgreSQL si
           async () =>
             (
               await client.query(
-                "select 1 from pg_stat_activity where application_name = 'waybill' and state <> 'idle'",
+                "select 1 from pg_stat_activity where application_name like 'waybill%' and state <> 'idle'",
               )
             ).rowCount,
         )
@@ -160,7 +160,8 @@ describe('a server that ends the session', () => {
     const other = await server.client();
     await other.query('begin; lock table items');
     const sending = sink.can.commitOnce!(permitOf(batch)).catch((error: unknown) => error);
-    const waiting = "select pid from pg_stat_activity where application_name = 'waybill' and wait_event_type = 'Lock'";
+    const waiting =
+      "select pid from pg_stat_activity where application_name like 'waybill%' and wait_event_type = 'Lock'";
     await expect.poll(async () => (await client.query(waiting)).rowCount).toBe(1);
     await client.query(`select pg_terminate_backend(pid) from (${waiting}) s`);
     expect(await sending).toMatchObject({ code: 'NOT_APPLIED', sinkAway: true });
@@ -169,10 +170,11 @@ describe('a server that ends the session', () => {
     expect(await held()).toBe(0);
     await sink.can.commitOnce!(permitOf(batch, 2));
     // An idle connection that was ended meanwhile is noticed, and costs no attempt.
-    await client.query("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'waybill'");
+    await client.query("select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'waybill%'");
     await expect
       .poll(
-        async () => (await client.query("select 1 from pg_stat_activity where application_name = 'waybill'")).rowCount,
+        async () =>
+          (await client.query("select 1 from pg_stat_activity where application_name like 'waybill%'")).rowCount,
       )
       .toBe(0);
     expect(await sink.can.commitOnce!(permitOf(batch, 3))).toBe('already');
@@ -202,7 +204,8 @@ describe('a server that ends the session', () => {
         batch: 1001,
       }),
     ).catch((error: unknown) => error);
-    const waiting = "select 1 from pg_stat_activity where application_name = 'waybill' and wait_event_type = 'Lock'";
+    const waiting =
+      "select 1 from pg_stat_activity where application_name like 'waybill%' and wait_event_type = 'Lock'";
     await expect.poll(async () => (await client.query(waiting)).rowCount).toBe(1);
     const blocked = other.query("update items set name = 'other' where n = 1");
     expect(await sending).toMatchObject({ code: 'NOT_APPLIED', sinkAway: false, ids: { sqlState: '40P01' } });

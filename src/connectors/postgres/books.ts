@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type * as Pg from 'pg';
 import type { Batch } from '../../model/batch.ts';
 import { RefusedError } from '../../model/errors.ts';
@@ -26,7 +27,8 @@ export class Books {
   async prepare(client: Pg.Client, { shard, fence }: Pick<Permit, 'shard' | 'fence'>): Promise<void> {
     await this.#make(client);
     if ((this.#raised.get(shard) ?? 0) >= fence) return;
-    // Waits for the transactions of older claims that are under way; what they commit was in time.
+    if (fence > 1) await client.query(END_ELDERS, [`${nameOf(shard)} `, fence]);
+    // Waits for what older claims still have under way; if it is committed, it was in time.
     await client.query(
       `insert into ${this.#fences} as f (shard, fence) values ($1, $2)
         on conflict (shard) do update set fence = excluded.fence, at = now() where f.fence < excluded.fence`,
@@ -41,8 +43,8 @@ export class Books {
    */
   async checkFence(client: Pg.Client, { shard, fence }: Permit): Promise<void> {
     const { rows } = await client.query<{ fence: string }>(
-      `select fence from ${this.#fences} where shard = $1 for share`,
-      [shard],
+      `select fence, set_config('application_name', $2, true) from ${this.#fences} where shard = $1 for share`,
+      [shard, `${nameOf(shard)} ${fence}`],
     );
     const raised = Number(rows[0]?.fence ?? 0);
     if (raised > fence) {
@@ -90,6 +92,18 @@ export class Books {
     this.#made = true;
   }
 }
+
+/** How a session is called while it writes for a shard; its fence follows. The server cuts names at 63 bytes. */
+const nameOf = (shard: string): string => `waybill ${createHash('sha256').update(shard).digest('hex').slice(0, 24)}`;
+
+/**
+ * Ends the sessions of older claims that are in the middle of a transaction. One whose process stands still would keep
+ * its locks for ever: while the server waits for the data of a COPY, none of its own time limits counts.
+ */
+const END_ELDERS = `select pg_terminate_backend(pid) from pg_stat_activity
+  where starts_with(application_name, $1) and usename = current_user and pid <> pg_backend_pid()
+    and substr(application_name, length($1) + 1) ~ '^[0-9]+$'
+    and substr(application_name, length($1) + 1)::bigint < $2`;
 
 /** What an administrator runs where the sink's own user may not create tables. */
 export const bookTables = (schema: string): string => `create schema if not exists ${schema};
