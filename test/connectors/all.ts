@@ -22,7 +22,7 @@ export const SUBJECTS: Readonly<Record<string, Subjects>> = {
   postgres: {
     sources: [],
     sinks: [],
-    elsewhere: 'The source needs a server: its cases run in `test/postgres-source.test.ts`.',
+    elsewhere: 'It needs a server: its cases run in `test/postgres-source.test.ts` and `test/postgres-sink.test.ts`.',
   },
   stdin: {
     sources: [],

@@ -38,7 +38,7 @@ export const PROMISES: Readonly<Record<Ability, readonly SinkCheck[]>> = {
     { title: 'tells the records of one batch apart', run: findsPartly },
   ],
   fence: [
-    { title: 'shuts out what is older, for its own lane, and never falls', run: fencesOff },
+    { title: 'shuts out what is older, for its own shard, and never falls', run: fencesOff },
     { title: 'lets an older sender change nothing, even when it has its bytes already', run: fencesLate },
   ],
 };

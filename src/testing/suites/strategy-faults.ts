@@ -104,9 +104,10 @@ const isPermit = (value: unknown): value is Permit =>
   typeof value === 'object' && value !== null && 'payload' in value && 'fence' in value && 'signal' in value;
 
 const copyOf = (permit: Permit, payload: Payload): Permit => {
-  const { batch, attempt, fence, correlationId } = permit;
+  const { batch, attempt, shard, fence, correlationId } = permit;
   // A request that has left knows no deadline any more.
-  return { batch, attempt, fence, correlationId, signal: new AbortController().signal, payload: async () => payload };
+  const { signal } = new AbortController();
+  return { batch, attempt, shard, fence, correlationId, signal, payload: async () => payload };
 };
 
 /** The bytes are on the wire already. */
