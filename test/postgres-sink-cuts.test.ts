@@ -105,6 +105,18 @@ describe.each(['commitOnce', 'put'] as const)('a connection of the PostgreSQL si
     expect(await held()).toBe(records.length);
   });
 
+  it('while it is being made costs one attempt, and the next one is made anew', async () => {
+    for (const [nth, at] of [0, 5, 20].entries()) {
+      await sink.close!();
+      sink = open(30);
+      const connection = [proxy.connections + 1];
+      const error = await sendCut(ability, { side: 'request', at, act: 'reset', when: { connection }, times: 1 });
+      expect(error, `at ${at}`).toMatchObject({ code: 'NOT_APPLIED', sinkAway: true });
+      await again(ability);
+      expect(await held(), `cut number ${nth + 1}`).toBe(records.length);
+    }
+  });
+
   it.each([
     [{ side: 'request', at: 0, act: 'reset' }, false],
     [{ side: 'request', at: 3, act: 'close' }, false],

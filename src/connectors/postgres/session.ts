@@ -64,8 +64,9 @@ export class Session {
     this.#opened = true;
   }
 
+  /** A client that could not connect cannot be connected again. */
   get usable(): boolean {
-    return this.#givenUp === undefined && breakOf(this.client) === undefined;
+    return this.#opened && this.#givenUp === undefined && breakOf(this.client) === undefined;
   }
 
   async begin(): Promise<void> {

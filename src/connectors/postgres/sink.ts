@@ -42,7 +42,8 @@ export function postgresSink(options: PostgresSinkOptions): Sink {
           }),
       fence: (shard, fence) => writer.fence(shard, fence),
     },
-    facts: { rejectsAtomically: true },
+    // A row under a key may be that of another batch.
+    facts: { rejectsAtomically: true, ...(key === undefined ? {} : { findsOthers: true }) },
     requestTimeoutMs: options.requestTimeoutMs,
     close: () => writer.close(),
   };
