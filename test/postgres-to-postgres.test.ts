@@ -51,7 +51,7 @@ function configure(given: { strategy: string; source?: string; sink?: string; fl
     'version: 1',
     'connections:',
     `  warehouse: { type: postgres, host: "${host}", port: ${port}, user: ${user}, database: ${database}, \
-password: env:PG }`,
+password: env:WAREHOUSE }`,
     'flows:',
     '  copy:',
     `    source: { ${source}, key: [id] }`,
@@ -62,9 +62,9 @@ password: env:PG }`,
   writeFileSync(join(folder, 'waybill.yaml'), `${lines.join('\n')}\n`);
 }
 
-function run(): Started {
-  const env = { ...process.env, ROKET_TOKEN: '', NO_COLOR: '1' };
-  const child = start({ folder, env }, ['run', 'copy'], { PG: server.password });
+function run(args: readonly string[] = ['run', 'copy']): Started {
+  const env = { ...process.env, ROKET_TOKEN: '', NO_COLOR: '1', WAREHOUSE: server.password };
+  const child = start({ folder, env }, args);
   started.push(child);
   return child;
 }
@@ -166,13 +166,7 @@ describe('records that PostgreSQL does not take', () => {
     const ended = await run().ended;
     expect(ended.status, ended.stdout + ended.stderr).toBe(3);
     expect(await held()).toBe(1997);
-    const listed = await start(
-      { folder, env: { ...process.env, ROKET_TOKEN: '', NO_COLOR: '1' } },
-      ['records', '--state', 'refused', '--output', 'json'],
-      {
-        PG: server.password,
-      },
-    ).ended;
+    const listed = await run(['records', '--state', 'refused', '--output', 'json']).ended;
     const { records } = JSON.parse(listed.stdout) as { records: { reason?: { code: string } }[] };
     expect(records).toHaveLength(3);
     expect(listed.stdout).toMatch(/22P02/);
