@@ -13,7 +13,7 @@ describe('what an error of PostgreSQL means before the commit was sent', () => {
     'COPY line 7, items, Zeile 3, Spalte price: »secret, Zeile 1, Spalte n«',
     'COPY line 7, items, 3 行目, 列 price: "secret"',
     'COPY line 7, items, ligne 3, colonne price',
-    'PL/pgSQL-Funktion f() Zeile 1 bei RAISE\nCOPY line 7, items, Zeile 3, Spalte price: »secret\nCOPY line 7, items, 1«',
+    'PL-Funktion f() Zeile 1 bei RAISE\nCOPY line 7, items, Zeile 3, Spalte price: »secret\nCOPY line 7, items, 1«',
   ])('finds record and column in the language of the server: %s', (where) => {
     const error = beforeCommit(said('22P02', { where }), writing) as RefusedError;
     expect(error).toMatchObject({ reason: '22P02', about: 'content', ids: { record: 10, column: 'price' } });
