@@ -22,7 +22,7 @@ const DISPOSABLE = new Map([
 ]);
 
 /** What a flow needs besides its own file: packages that are installed only where they are wanted. */
-const DRIVERS: Readonly<Record<string, readonly string[]>> = { postgres: ['pg', 'pg-copy-streams'] };
+const DRIVERS: Readonly<Record<string, readonly string[]>> = { postgres: ['pg'] };
 
 export interface Patient {
   readonly config: Config | undefined;

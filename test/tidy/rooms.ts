@@ -177,7 +177,6 @@ export const DRIVERS: Readonly<Record<string, { readonly in: RegExp; readonly la
   // The doctor loads it to say what is wrong with it; the store of statuses is two tables of an SQLite file.
   'better-sqlite3': { in: /^src\/((ledger|connectors)\/sqlite\/|app\/doctor\.ts$|status\/emit-store\.ts$)/ },
   pg: { in: /^src\/(ledger|connectors)\/postgres\//, lazy: true },
-  'pg-copy-streams': { in: /^src\/(ledger|connectors)\/postgres\//, lazy: true },
   'wa-sqlite': { in: /^src\/testing\/disk\//, lazy: true },
   hyparquet: { in: /^src\/formats\/parquet\//, lazy: true },
   'hyparquet-compressors': { in: /^src\/formats\/parquet\//, lazy: true },
