@@ -1,5 +1,6 @@
 import { access, readFile } from 'node:fs/promises';
 import { dirname, extname, join, relative, resolve } from 'node:path';
+import { isPostgresAddress } from '../ledger/postgres/address.ts';
 import { WaybillError } from '../model/errors.ts';
 import { readConnections } from './config-connections.ts';
 import { readFlow } from './config-flow.ts';
@@ -69,7 +70,7 @@ export async function loadConfig(path: string, world: ConfigWorld): Promise<Conf
     folder,
     flows,
     flowNames: Object.keys(parts.flows),
-    ledger: resolve(folder, top?.ledger ?? '.waybill/ledger.db'),
+    ledger: placeOf(folder, top?.ledger ?? LEDGER_BESIDE),
     stagingFolder: top?.staging === undefined ? undefined : resolve(folder, top.staging.folder),
     status: {
       profile: profile ?? 'osdu',
@@ -80,6 +81,13 @@ export async function loadConfig(path: string, world: ConfigWorld): Promise<Conf
     secrets: reader.secrets,
   };
 }
+
+/** Where a ledger is when nobody says otherwise, seen from the folder of the flow file. */
+export const LEDGER_BESIDE = '.waybill/ledger.db';
+
+/** A path as it is meant from a folder; an address as it is. */
+export const placeOf = (folder: string, ledger: string): string =>
+  isPostgresAddress(ledger) ? ledger : resolve(folder, ledger);
 
 const hasSyntaxErrors = (raw: RawFile): boolean => raw.problems.length > 0;
 

@@ -1,35 +1,14 @@
-import { access, constants, statfs } from 'node:fs/promises';
+import { access, constants } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { dirname } from 'node:path';
 import { describeError, WaybillError } from '../model/errors.ts';
-import { showRun } from '../model/ids.ts';
-import type { Ports } from '../model/ports.ts';
-import type { Config } from './flow-config.ts';
-import type { LedgerHome } from './ledger-home.ts';
-import { isGone, showOwner } from './owner.ts';
-import type { SecretStore } from './secrets.ts';
+import { bad, good, nearestFolder, type Patient } from './diagnosis.ts';
+import { ledger, place } from './doctor-ledger.ts';
 import type { Diagnosis } from './waybill.ts';
 
 const require = createRequire(import.meta.url);
 const NODE_LEAST = [20, 19] as const;
-const FREE_BYTES_LEAST = 256 * 1024 * 1024;
-const CLOCK_SLACK_MS = 60_000;
-/** What `statfs` calls file systems that end with the machine or the container. */
-const DISPOSABLE = new Map([
-  [0x01021994, 'tmpfs, which is memory'],
-  [0x858458f6, 'ramfs, which is memory'],
-  [0x794c7630, 'overlay, which ends with its container'],
-]);
-
 /** What a flow needs besides its own file: packages that are installed only where they are wanted. */
 const DRIVERS: Readonly<Record<string, readonly string[]>> = { postgres: ['pg'] };
-
-export interface Patient {
-  readonly config: Config | undefined;
-  readonly home: LedgerHome;
-  readonly ports: Ports;
-  readonly secrets: SecretStore;
-}
 
 /** Everything around the flows that can be looked at without running one. Writes nothing and sends nothing. */
 export async function diagnose(patient: Patient): Promise<readonly Diagnosis[]> {
@@ -40,7 +19,7 @@ export async function diagnose(patient: Patient): Promise<readonly Diagnosis[]> 
     ['drivers', drivers],
     ['secrets', secrets],
     ['ledger', ledger],
-    ['disk', disk],
+    ['disk', place],
     ['staging', staging],
     ['journal', journal],
   ];
@@ -55,9 +34,6 @@ export async function diagnose(patient: Patient): Promise<readonly Diagnosis[]> 
   }
   return found;
 }
-
-const good = (check: string, message: string): Diagnosis => ({ check, ok: true, message });
-const bad = (check: string, message: string, hint: string): Diagnosis => ({ check, ok: false, message, hint });
 
 /** Resolved as a run would, and forgotten: only whether each is there is told. */
 async function secrets({ config, secrets: store }: Patient): Promise<readonly Diagnosis[]> {
@@ -126,78 +102,6 @@ async function drivers({ config }: Patient): Promise<readonly Diagnosis[]> {
     }
   }
   return found;
-}
-
-async function ledger({ home, ports }: Patient): Promise<readonly Diagnosis[]> {
-  if (!home.exists) return [good('ledger', `there is no ledger ${home.path} yet; the first run makes it`)];
-  const { read, identity } = await home.open({ create: false });
-  const differences = await read.verify();
-  const found: Diagnosis[] = [
-    differences.length === 0
-      ? good('ledger', `${home.path} opens (schema ${identity.schemaVersion}) and agrees with its digests`)
-      : bad(
-          'ledger',
-          `${home.path} does not agree with its digests: ${differences[0]}`,
-          'Stop, keep a copy, and run `waybill verify`.',
-        ),
-  ];
-  const newest = (await read.runs({ newestFirst: true, limit: 100 })) ?? [];
-  const latestMs = Math.max(0, ...newest.map((run) => Math.max(run.openedAtMs, run.endedAtMs ?? 0)));
-  const aheadMs = latestMs - ports.wallMs();
-  if (aheadMs > CLOCK_SLACK_MS) {
-    found.push(
-      bad(
-        'clock',
-        `the clock is ${Math.round(aheadMs / 1000)} s behind the ledger's last event`,
-        'Set the clock; leases and schedules depend on it.',
-      ),
-    );
-  } else found.push(good('clock', 'the clock agrees with the ledger'));
-  for (const run of newest) {
-    if (run.owner === undefined || (run.leaseUntilMs ?? 0) <= ports.wallMs() || isGone(run.owner) !== true) continue;
-    found.push(
-      bad(
-        'leases',
-        `${showRun(run.id)} is leased to ${showOwner(run.owner)}, which runs no more`,
-        'Run the flow: the lease is broken at once.',
-      ),
-    );
-  }
-  return found;
-}
-
-async function disk({ home }: Patient): Promise<readonly Diagnosis[]> {
-  const folder = await nearestFolder(dirname(home.path));
-  const { type, bavail, bsize } = await statfs(folder);
-  const disposable = DISPOSABLE.get(type);
-  const free = bavail * bsize;
-  const megabytes = Math.floor(free / 1e6);
-  return [
-    disposable === undefined
-      ? good('disk', `the ledger is on a disk that lasts, as far as can be seen`)
-      : bad(
-          'disk',
-          `the ledger is on ${disposable}: what it knows of sent batches ends with it`,
-          'Put the ledger on a disk that lasts, with `ledger:` or --ledger.',
-        ),
-    free >= FREE_BYTES_LEAST
-      ? good('space', `${megabytes} MB are free beside the ledger`)
-      : bad(
-          'space',
-          `only ${megabytes} MB are free beside the ledger`,
-          'Make room: batches are staged before they are sent.',
-        ),
-  ];
-}
-
-async function nearestFolder(folder: string): Promise<string> {
-  try {
-    await access(folder);
-    return folder;
-  } catch (error) {
-    if (folder === dirname(folder)) throw error;
-    return await nearestFolder(dirname(folder));
-  }
 }
 
 async function staging({ home }: Patient): Promise<readonly Diagnosis[]> {

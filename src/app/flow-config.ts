@@ -15,6 +15,7 @@ export interface Config {
   /** Every name under `flows:`, also of those that are missing above. */
   readonly flowNames: readonly string[];
   /** Absolute paths. */
+  /** A whole path, or an address. */
   readonly ledger: string;
   readonly stagingFolder: string | undefined;
   readonly status: StatusConfig;

@@ -145,7 +145,10 @@ export const fileSchema = z.strictObject({
   version: z.literal(1).describe('Of the form of this file.'),
   connections: z.record(name, block).default({}),
   flows: z.record(name, block),
-  ledger: z.string().optional().describe('Path of the ledger; .waybill/ledger.db beside this file when absent.'),
+  ledger: z
+    .string()
+    .optional()
+    .describe('The ledger: a path, or postgres://USER@HOST/DATABASE; .waybill/ledger.db beside this file when absent.'),
   staging: z
     .strictObject({ folder: z.string() })
     .optional()

@@ -11,6 +11,7 @@ import type { Window } from '../model/window.ts';
 import { diagnose } from './doctor.ts';
 import { checkFlows, requireFlow, requireSecrets, requireSound } from './findings.ts';
 import type { Config, FlowConfig } from './flow-config.ts';
+import { copyLedger } from './ledger-copy.ts';
 import type { LedgerHome } from './ledger-home.ts';
 import { ownerOf } from './owner.ts';
 import { retryBatches, settleBatches } from './person.ts';
@@ -36,6 +37,8 @@ export interface InstanceParts {
   readonly ports: Ports;
   readonly home: LedgerHome;
   readonly world: WireWorld;
+  /** PGPASSWORD, for a server that a ledger is copied to. */
+  readonly password: string | undefined;
 }
 
 /** One flow file and one ledger: what `openWaybill` gives out. Holds little; each method is at home in its own file. */
@@ -46,6 +49,7 @@ export class Instance implements Waybill {
   readonly #home: LedgerHome;
   readonly #world: WireWorld;
   readonly #owner: string;
+  readonly #password: string | undefined;
   #infos: readonly FlowInfo[] | undefined;
 
   constructor(parts: InstanceParts) {
@@ -55,6 +59,7 @@ export class Instance implements Waybill {
     this.#home = parts.home;
     this.#world = parts.world;
     this.#owner = ownerOf(parts.ports);
+    this.#password = parts.password;
   }
 
   flows(): readonly FlowInfo[] {
@@ -80,7 +85,7 @@ export class Instance implements Waybill {
   async due(name?: string): ReturnType<Waybill['due']> {
     requireSound(this.#config);
     const flows = name === undefined ? [...this.#config.flows.values()] : [requireFlow(this.#config, name)];
-    const reader = this.#home.exists ? await this.reader() : undefined;
+    const reader = (await this.#home.find())?.read;
     const due = [];
     for (const flow of flows) due.push(...(await dueWindows(flow, reader, this.#ports.wallMs())));
     return due.sort((a, b) => Date.parse(a.window.start ?? '1970') - Date.parse(b.window.start ?? '1970'));
@@ -190,6 +195,11 @@ export class Instance implements Waybill {
   async doctor(): Promise<readonly Diagnosis[]> {
     const config = this.#config.file === '' ? undefined : this.#config;
     return await diagnose({ config, home: this.#home, ports: this.#ports, secrets: this.#world.secrets });
+  }
+
+  async copyLedger({ to, keep = false }: Parameters<Waybill['copyLedger']>[0]): ReturnType<Waybill['copyLedger']> {
+    const { folder } = this.#config;
+    return await copyLedger(this.#home, { to, keep, folder, password: this.#password }, this.#ports);
   }
 
   async close(): Promise<void> {

@@ -1,25 +1,45 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import type { Journal } from '../ledger/journal.ts';
 import { fileJournal } from '../ledger/journal-file.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { isPostgresAddress, type PostgresAddress, parseAddress } from '../ledger/postgres/address.ts';
 import type { Staging } from '../ledger/staging.ts';
 import { folderStaging } from '../ledger/staging-folder.ts';
 import { WaybillError } from '../model/errors.ts';
 import type { Ports } from '../model/ports.ts';
+import { Secret } from './secrets.ts';
 
 /** From this many batches in flight on, the ledger's commits are worth a thread of their own. */
 const THREAD_FROM_IN_FLIGHT = 8;
 
+/** Where a ledger is kept: in a file, or in a schema of a PostgreSQL server. */
+export type LedgerAt =
+  | { readonly kind: 'file'; readonly path: string }
+  | { readonly kind: 'postgres'; readonly address: PostgresAddress };
+
 export interface LedgerPlaces {
-  readonly path: string;
+  readonly at: LedgerAt;
+  /** Of the flow file: what a ledger elsewhere leaves on this machine lies in `.waybill` below it. */
+  readonly folder: string;
   /** Beside the ledger when absent. */
   readonly stagingFolder: string | undefined;
 }
 
+/** `text`: a path, or an address. `password`: for an address that holds none. Throws CONFIG_INVALID. */
+export function ledgerAt(text: string, folder: string, password: string | undefined): LedgerAt {
+  if (!isPostgresAddress(text)) return { kind: 'file', path: resolve(folder, text) };
+  // Known from here on as something that no message may hold.
+  const secret = new Secret(text).reveal();
+  const address = parseAddress(secret, password === undefined ? undefined : new Secret(password).reveal());
+  return { kind: 'postgres', address };
+}
+
 /** The ledger of one instance with what lies around it; each opened at its first use and once. */
 export class LedgerHome {
-  readonly path: string;
+  readonly at: LedgerAt;
+  /** For messages: the file, or the database without its password. */
+  readonly place: string;
   readonly stagingFolder: string;
   readonly journalPath: string;
   readonly #ports: Ports;
@@ -27,21 +47,29 @@ export class LedgerHome {
   #staging: Staging | undefined;
   #journal: Journal | undefined;
 
-  constructor(places: LedgerPlaces, ports: Ports) {
-    this.path = places.path;
-    this.stagingFolder = places.stagingFolder ?? join(dirname(places.path), 'staging');
-    this.journalPath = `${places.path}.journal`;
+  constructor({ at, folder, stagingFolder }: LedgerPlaces, ports: Ports) {
+    this.at = at;
+    this.place = at.kind === 'file' ? at.path : at.address.place;
+    const beside = at.kind === 'file' ? at.path : join(folder, '.waybill', 'ledger');
+    this.stagingFolder = stagingFolder ?? join(dirname(beside), 'staging');
+    this.journalPath = `${beside}.journal`;
     this.#ports = ports;
   }
 
-  get exists(): boolean {
-    return existsSync(this.path);
+  /** The ledger, if there is one. */
+  async find(): Promise<Ledger | undefined> {
+    try {
+      return await this.open({ create: false });
+    } catch (error) {
+      if (error instanceof WaybillError && error.code === 'LEDGER_MISSING') return undefined;
+      throw error;
+    }
   }
 
   /** `create`: make one when there is none; otherwise throws LEDGER_MISSING. */
   async open(options: { create: boolean; inFlight?: number }): Promise<Ledger> {
-    if (this.#ledger === undefined && !options.create && !this.exists) {
-      throw new WaybillError('LEDGER_MISSING', `there is no ledger ${this.path} yet`, { ids: { path: this.path } });
+    if (this.#ledger === undefined && !options.create && this.at.kind === 'file' && !existsSync(this.at.path)) {
+      throw new WaybillError('LEDGER_MISSING', `there is no ledger ${this.place} yet`, { ids: { path: this.place } });
     }
     this.#ledger ??= this.#start(options.create, (options.inFlight ?? 1) >= THREAD_FROM_IN_FLIGHT ? 'worker' : 'main');
     try {
@@ -54,10 +82,29 @@ export class LedgerHome {
   }
 
   async #start(create: boolean, thread: 'main' | 'worker'): Promise<Ledger> {
-    if (create) this.#expectNotLost();
+    if (this.at.kind === 'postgres') return await this.#startPostgres(this.at.address, create);
+    const { path } = this.at;
+    if (create) {
+      const size = statSync(path, { throwIfNoEntry: false })?.size;
+      if (size === undefined || size === 0) this.#expectNotLost(size === 0);
+    }
     const { openSqliteLedger } = await import('../ledger/sqlite/open.ts');
     const mark = join(this.stagingFolder, 'ledger.mark');
-    const ledger = await openSqliteLedger({ path: this.path, ports: this.#ports, thread, create, mark });
+    const ledger = await openSqliteLedger({ path, ports: this.#ports, thread, create, mark });
+    if (create) await this.#expectToKnow(ledger);
+    return ledger;
+  }
+
+  async #startPostgres(address: PostgresAddress, create: boolean): Promise<Ledger> {
+    const { openPostgresLedger } = await import('../ledger/postgres/open.ts');
+    let ledger: Ledger;
+    try {
+      ledger = await openPostgresLedger({ address, ports: this.#ports, create: false });
+    } catch (error) {
+      if (!create || !(error instanceof WaybillError && error.code === 'LEDGER_MISSING')) throw error;
+      this.#expectNotLost(false);
+      ledger = await openPostgresLedger({ address, ports: this.#ports, create });
+    }
     if (create) await this.#expectToKnow(ledger);
     return ledger;
   }
@@ -66,18 +113,21 @@ export class LedgerHome {
    * A ledger that is made anew knows nothing, and would send everything again. Where bytes of runs are staged there
    * was a ledger: it has been lost, and only a person can say that it is to be forgotten.
    */
-  #expectNotLost(): void {
-    const size = statSync(this.path, { throwIfNoEntry: false })?.size;
-    if (size !== undefined && size > 0) return;
+  #expectNotLost(isEmpty: boolean): void {
     if (this.#stagedRuns().length === 0) return;
-    const [code, what] =
-      size === undefined ? (['LEDGER_MISSING', 'is missing'] as const) : (['LEDGER_CORRUPT', 'is empty'] as const);
+    const [code, what] = isEmpty
+      ? (['LEDGER_CORRUPT', 'is empty'] as const)
+      : (['LEDGER_MISSING', 'is missing'] as const);
+    const restore =
+      this.at.kind === 'file'
+        ? 'Restore the ledger from a backup.'
+        : 'Bring the ledger of these runs there with `waybill ledger copy`, or restore it from a backup.';
     throw new WaybillError(
       code,
-      `the ledger ${this.path} ${what}, but runs of it are staged in ${this.stagingFolder}`,
+      `the ledger ${this.place} ${what}, but runs of it are staged in ${this.stagingFolder}`,
       {
-        hint: 'Restore the ledger from a backup. Only to send all of it again: move that folder away.',
-        ids: { path: this.path },
+        hint: `${restore} Only to send all of it again: move that folder away.`,
+        ids: { path: this.place },
       },
     );
   }
@@ -93,8 +143,8 @@ export class LedgerHome {
     await ledger.close();
     throw new WaybillError(
       'LEDGER_OLDER',
-      `the ledger ${this.path} does not know run r${staged}, which is staged in ${this.stagingFolder}`,
-      { ids: { path: this.path, run: `r${staged}` } },
+      `the ledger ${this.place} does not know run r${staged}, which is staged in ${this.stagingFolder}`,
+      { ids: { path: this.place, run: `r${staged}` } },
     );
   }
 

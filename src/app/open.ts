@@ -1,16 +1,13 @@
-import { resolve } from 'node:path';
 import { WaybillError } from '../model/errors.ts';
 import { strategies } from '../strategies/all.ts';
-import { findConfig, loadConfig } from './config.ts';
+import { findConfig, LEDGER_BESIDE, loadConfig, placeOf } from './config.ts';
 import { allConnectors } from './connector-list.ts';
 import type { Config } from './flow-config.ts';
 import { Instance } from './instance.ts';
-import { LedgerHome } from './ledger-home.ts';
+import { LedgerHome, ledgerAt } from './ledger-home.ts';
 import { realPorts } from './ports.ts';
 import { maskError, SecretStore } from './secrets.ts';
 import type { OpenOptions, Waybill } from './waybill.ts';
-
-const LEDGER_BESIDE = '.waybill/ledger.db';
 
 /**
  * Opens a flow file with its ledger. Reads the flow file and nothing else; what is wrong with it is found by `check`
@@ -23,13 +20,17 @@ export async function openWaybill(options: OpenOptions): Promise<Waybill> {
   const world = { cwd, env, connectors: await allConnectors(options.connectors), strategies: Object.keys(strategies) };
   const path = await configPath(options);
   const config = path === undefined ? withoutFile(cwd) : await loadConfig(path, world);
-  const ledger = options.ledger === undefined ? config.ledger : resolve(cwd, options.ledger);
+  const told = options.ledger ?? env.WAYBILL_LEDGER;
+  // What is named on the command line is meant from here, not from the folder of the flow file.
+  const named = told === undefined || told === '' ? config.ledger : placeOf(cwd, told);
+  const at = ledgerAt(named, config.folder, env.PGPASSWORD);
   const secrets = new SecretStore(env, config.folder);
   const instance = new Instance({
     config,
     ports,
-    home: new LedgerHome({ path: ledger, stagingFolder: config.stagingFolder }, ports),
+    home: new LedgerHome({ at, folder: config.folder, stagingFolder: config.stagingFolder }, ports),
     world: { ports, folder: config.folder, secrets, strategies },
+    password: env.PGPASSWORD,
   });
   return masked(instance);
 }
@@ -49,7 +50,7 @@ const withoutFile = (cwd: string): Config => ({
   folder: cwd,
   flows: new Map(),
   flowNames: [],
-  ledger: resolve(cwd, LEDGER_BESIDE),
+  ledger: placeOf(cwd, LEDGER_BESIDE),
   stagingFolder: undefined,
   status: { profile: 'osdu' },
   findings: [],

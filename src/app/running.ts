@@ -135,7 +135,7 @@ export async function planWindow(
 ): Promise<Plan> {
   const wired = wireJob(flow, window, world.wire);
   try {
-    const ledger = world.home.exists ? await world.home.open({ create: false }) : undefined;
+    const ledger = await world.home.find();
     const services = { staging: world.home.staging, ...(ledger === undefined ? {} : { ledger }) };
     return await planJob(wired.job, options, services, new AbortController().signal);
   } finally {

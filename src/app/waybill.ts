@@ -54,18 +54,39 @@ export interface Waybill {
   /** Digests, chains, balances and staged bytes; one line for each thing that does not agree. */
   verify(run?: RunId): Promise<readonly string[]>;
   doctor(): Promise<readonly Diagnosis[]>;
+  /**
+   * Copies the ledger, which must be a file, to a PostgreSQL server, and compares; then sets the file aside unless
+   * `keep`. Throws LEASE_HELD while anybody works with it, LEDGER_WRITE when there is another ledger.
+   */
+  copyLedger(ask: { to: string; keep?: boolean }): Promise<LedgerCopy>;
   close(): Promise<void>;
 }
 
 export interface OpenOptions {
   /** The flow file; found upwards from `cwd` when absent. */
   readonly file?: string;
-  /** The ledger; `.waybill/ledger.db` beside the flow file when absent. */
+  /**
+   * The ledger, a path or `postgres://…`; or else what WAYBILL_LEDGER in `env` says, or the flow file, or
+   * `.waybill/ledger.db` beside it.
+   */
   readonly ledger?: string;
   readonly cwd: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Connectors of your own, which the flow file may name beside those that Waybill brings. */
   readonly connectors?: readonly Connector[];
+}
+
+export interface LedgerCopy {
+  readonly from: string;
+  /** Without its password. */
+  readonly to: string;
+  /** It was there before; it was compared and nothing was copied. */
+  readonly already: boolean;
+  readonly tables: readonly { readonly table: string; readonly rows: number; readonly digest: string }[];
+  /** Where the staged bytes lie; they are not copied. */
+  readonly staging: string;
+  /** Where the file is now, unless it was kept. */
+  readonly setAside?: string;
 }
 
 export interface FlowInfo {

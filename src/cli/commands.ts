@@ -117,6 +117,12 @@ export const COMMANDS: readonly ListedCommand[] = [
     load: async () => (await import('./commands/doctor.ts')).doctor,
   },
   {
+    name: 'ledger',
+    summary: 'copy the ledger from a file to a PostgreSQL server',
+    group: 'Set up',
+    load: async () => (await import('./commands/ledger.ts')).ledger,
+  },
+  {
     name: 'connectors',
     summary: 'list the places that records come from and go to',
     group: 'Set up',

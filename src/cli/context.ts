@@ -94,9 +94,12 @@ export class Context {
   }
 }
 
+/** What is shown to be copied is also read by others; who has the password has it in the environment, too. */
+const withoutPassword = (ledger: string): string => ledger.replace(/^(postgres(?:ql)?:\/\/[^:/@]*):[^@]*@/i, '$1@');
+
 export function commandLine(globals: Globals, words: readonly string[]): string {
   const all = ['waybill', ...words];
   if (globals.config !== undefined) all.push('--config', globals.config);
-  if (globals.ledger !== undefined) all.push('--ledger', globals.ledger);
+  if (globals.ledger !== undefined) all.push('--ledger', withoutPassword(globals.ledger));
   return all.map((word) => (/^[A-Z]+$/.test(word) ? word : shellWord(word))).join(' ');
 }

@@ -182,6 +182,14 @@ export const OUTPUTS = {
       z.strictObject({ check: z.string(), ok: z.boolean(), message: z.string(), hint: z.string().optional() }),
     ),
   }),
+  ledger: document('ledger', {
+    from: z.string(),
+    to: z.string(),
+    already: z.boolean(),
+    tables: z.array(z.strictObject({ table: z.string(), rows: z.number(), digest: z.string() })),
+    staging: z.string(),
+    setAside: z.string().optional(),
+  }),
   connectors: document('connectors', {
     connectors: z.array(
       z.strictObject({

@@ -36,7 +36,7 @@ const helpCommand = (): Command =>
 function globalOptions(): Option[] {
   return [
     new Option('-c, --config <file>', 'the flow file; else waybill.yaml here or in a folder above'),
-    new Option('--ledger <path>', 'the ledger; else .waybill/ledger.db beside the flow file'),
+    new Option('--ledger <path>', 'the ledger, a path or postgres://…; else .waybill/ledger.db beside the flow file'),
     new Option('-o, --output <form>', 'how results are written').choices(['text', 'json']).default('text'),
     new Option('--no-color', 'no colours (also NO_COLOR)'),
     new Option('-q, --quiet', 'no talk on stderr but errors'),

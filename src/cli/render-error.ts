@@ -97,6 +97,8 @@ function commandWords(code: ErrorCode, ids: Readonly<Record<string, unknown>>): 
     case 'LEASE_HELD':
     case 'FENCED':
       return flow === undefined ? ['status'] : ['status', flow];
+    case 'LEDGER_AWAY':
+      return ['doctor'];
     case 'LEDGER_CORRUPT':
     case 'STAGING_CORRUPT':
       return ['verify'];

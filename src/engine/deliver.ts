@@ -346,6 +346,7 @@ const MUST_END: ReadonlySet<string> = new Set([
   'FENCED',
   'LEDGER_CORRUPT',
   'LEDGER_WRITE',
+  'LEDGER_AWAY',
   'STAGING_CORRUPT',
   'INVARIANT_BROKEN',
 ]);

@@ -7,6 +7,8 @@ import { withoutSecrets } from './without-secrets.ts';
 
 const FIRST_WAIT_MS = 50;
 const LONGEST_WAIT_MS = 5_000;
+/** How long a ledger may refuse an answer before the run ends; the journal keeps the answer for the next start. */
+const PATIENCE_MS = 30_000;
 
 /**
  * Carries an answer into the ledger. An answer that was heard is not lost because the ledger is away: it goes into
@@ -28,6 +30,7 @@ export async function recordAnswer(
     answer,
     ledger: ledger.identity.id,
   };
+  const untilMs = ports.monotonicMs() + PATIENCE_MS;
   let journaled = false;
   if (!ledger.identity.local) {
     await journal.write(entry);
@@ -44,7 +47,7 @@ export async function recordAnswer(
       if (!journaled) await journal.write(entry);
       journaled = true;
       // Nobody waits for ever: the next start brings in what is in the journal.
-      if (giveUp.some((signal) => signal.aborted)) throw error;
+      if (giveUp.some((signal) => signal.aborted) || ports.monotonicMs() + waitMs > untilMs) throw error;
       services.notice({
         level: 'warning',
         kind: 'ledger-away',
@@ -87,6 +90,6 @@ async function keptAsEvidence(services: Services, entry: JournalEntry, journaled
 
 const isFenced = (error: unknown): boolean => error instanceof WaybillError && error.code === 'FENCED';
 
-/** The ledger may take it later: its disk is full, its neighbour holds it. */
-const isPassing = (error: unknown): boolean =>
-  error instanceof WaybillError && (error.code === 'LEDGER_BUSY' || error.code === 'LEDGER_WRITE');
+/** The ledger may take it later: its disk is full, its neighbour holds it, its server is being started again. */
+const PASSING: ReadonlySet<string> = new Set(['LEDGER_BUSY', 'LEDGER_WRITE', 'LEDGER_AWAY']);
+const isPassing = (error: unknown): boolean => error instanceof WaybillError && PASSING.has(error.code);

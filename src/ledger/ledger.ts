@@ -14,7 +14,8 @@ import type { Window } from '../model/window.ts';
  * Times are the ledger's own clock, in milliseconds since 1970.
  *
  * Errors: FENCED, LEASE_HELD, MOVE_FORBIDDEN, RUN_UNKNOWN, BATCH_UNKNOWN (the caller's), LEDGER_WRITE, LEDGER_BUSY
- * (the disk's or a neighbour's; nothing was written), LEDGER_CORRUPT (digests do not agree; decide nothing).
+ * (the disk's or a neighbour's; nothing was written), LEDGER_AWAY (the server's; whether it was written is not known,
+ * as after a crash), LEDGER_CORRUPT (digests do not agree; decide nothing).
  */
 export interface Ledger {
   readonly identity: LedgerIdentity;

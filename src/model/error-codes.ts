@@ -157,6 +157,11 @@ export const ERROR_CODES = {
     'The ledger disagrees with its own digests: something changed it behind its back. Nothing is decided by it.',
     'Stop, keep a copy, and run `waybill verify`; restore the ledger from a backup if it stays broken.',
   ),
+  LEDGER_AWAY: entry(
+    5,
+    'The PostgreSQL server that holds the ledger cannot be reached, or did not answer in time.',
+    'Check that it runs and can be reached from here, then run the same command again; nothing is sent twice by that.',
+  ),
   LEDGER_BUSY: entry(5, 'The ledger is held by another process for too long.', 'Try again.'),
   LEDGER_WRITE: entry(
     5,

@@ -2,7 +2,8 @@ import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Store, table } from '../../src/ledger/sqlite/store.ts';
+import { table } from '../../src/ledger/books/store.ts';
+import { SqliteStore } from '../../src/ledger/sqlite/sqlite-store.ts';
 import { counts, DAY, DailyJob, members } from '../daily/daily-job.ts';
 import { copyFolder, type Ended, expectError, filesBelow } from './processes.ts';
 
@@ -177,7 +178,7 @@ describe('a ledger of a newer version', () => {
     'is left alone by %j, which says what to use',
     async (args) => {
       const db = new Database(ledger());
-      const store = new Store(db, ledger(), new Uint8Array(16));
+      const store = new SqliteStore(db, ledger(), new Uint8Array(16));
       store.update(table('meta', 100, { keys: ['name'], rest: ['value'] }), ['version', 99]);
       db.close();
       const bytes = readFileSync(ledger());

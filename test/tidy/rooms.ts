@@ -82,11 +82,19 @@ export const ROOMS: readonly Room[] = [
     why: 'a connector knows its own system: never another connector, the ledger or the engine',
   },
   {
+    name: 'ledger/books',
+    files: /^src\/ledger\/books\//,
+    may: [...MODEL, 'src/ledger/*.ts'],
+    node: COMPUTING,
+    why: 'the rules of the ledger are written once and know no database: what they need of one is the store',
+  },
+  {
     name: 'ledger/X',
     // The folder staging and the journal are one file each beside their interface; a database is a folder.
     files: /^src\/ledger\/(?:([^/]+)\/)?/,
-    // Beside the interfaces stand what every database needs in the same way: digests of rows, the index of keys.
-    may: [...MODEL, 'src/ledger/*.ts'],
+    // Beside the interfaces stand what every database needs in the same way: digests of rows, the index of keys; and
+    // the books, which are the rules of the ledger.
+    may: [...MODEL, 'src/ledger/*.ts', 'src/ledger/books/*'],
     node: ['*'],
     why: 'a ledger keeps books; it must not know who writes them',
   },

@@ -20,7 +20,7 @@ import type { Ledger } from '../ledger.ts';
 import { META, UNSEEDED } from './ledger-file.ts';
 import { SCHEMA_VERSION } from './migrations/all.ts';
 import { openSqliteLedger } from './open.ts';
-import { Store } from './store.ts';
+import { SqliteStore } from './sqlite-store.ts';
 
 const ports = {
   wallMs: () => Date.UTC(2026, 10, 19, 6),
@@ -265,7 +265,7 @@ describe('opening', () => {
     const path = join(folder, 'newer.db');
     copyFileSync(whole, path);
     const db = new Database(path);
-    new Store(db, path, UNSEEDED).update(META, ['version', SCHEMA_VERSION + 1]);
+    new SqliteStore(db, path, UNSEEDED).update(META, ['version', SCHEMA_VERSION + 1]);
     db.close();
     expect(await refused(path)).toBe('LEDGER_NEWER');
   });

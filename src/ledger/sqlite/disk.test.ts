@@ -6,12 +6,13 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { WaybillError } from '../../model/errors.ts';
 import { Book, delivered, shardClaim } from '../../testing/suites/ledger-fixture.ts';
 import { everyAnswer, tellStory } from '../../testing/suites/ledger-story.ts';
+import { BooksLedger } from '../books/books-ledger.ts';
+import { BooksReader } from '../books/books-reader.ts';
 import type { Ledger } from '../ledger.ts';
 import { openFile } from './ledger-file.ts';
 import { LocalWriter } from './local-writer.ts';
 import { openSqliteLedger } from './open.ts';
-import { SqliteReader } from './reader.ts';
-import { SqliteLedger } from './sqlite-ledger.ts';
+import { answerFrom } from './reader.ts';
 import { Writer } from './writer.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'waybill-disk-'));
@@ -86,12 +87,14 @@ async function limitedFile(): Promise<Room> {
   const path = join(folder, 'limited.db');
   await (await open(path)).close();
   const { store, identity } = openFile(path);
-  const reader = new SqliteReader(openFile(path, { readonly: true }).store, identity.id);
-  const ledger = new SqliteLedger({
+  const reading = openFile(path, { readonly: true }).store;
+  const reader = new BooksReader(answerFrom(reading, identity.id));
+  const ledger = new BooksLedger({
     identity,
     reader,
     writer: new LocalWriter(new Writer(store, identity.id), path),
     ports,
+    closeReader: () => void reading.db.close(),
   });
   const limit = (pages: number): unknown => store.db.pragma(`max_page_count = ${pages}`);
   return { how: 'PRAGMA max_page_count', ledger, take: () => limit(1), give: () => limit(1_000_000) };

@@ -1,17 +1,11 @@
 import { Buffer } from 'node:buffer';
 import { crc32 } from 'node:zlib';
 import { WaybillError } from '../../model/errors.ts';
+import type { EventMark } from '../books/transaction.ts';
 import type { DiskNow } from '../disk.ts';
 import { realDisk } from '../real-disk.ts';
 import { ledgerError } from './failure.ts';
-import type { Store } from './store.ts';
-
-/** An event by its number and its hash in the chain of its run. */
-export interface EventMark {
-  readonly seq: number;
-  /** 32 digits of hex. */
-  readonly hash: string;
-}
+import { now, type SqliteStore } from './sqlite-store.ts';
 
 const EVENT_AT = 'SELECT hash FROM event WHERE seq = ?';
 const LINE = /^waybill ledger ([0-9a-f-]{36}) has event ([0-9]{16}) ([0-9a-f]{32}) ([0-9a-f]{8})\n$/;
@@ -58,10 +52,10 @@ export class HighMark {
    * Throws LEDGER_OLDER when the ledger is not, or no longer, the one that wrote the mark, and LEDGER_WRITE when the
    * mark cannot be read.
    */
-  expectReached(store: Store): void {
+  expectReached(store: SqliteStore): void {
     const mark = this.#readable();
     if (mark === undefined) return;
-    const [row] = store.plain(EVENT_AT, mark.seq);
+    const [row] = now(store.plain(EVENT_AT, mark.seq));
     const hash = row?.[0];
     if (hash instanceof Uint8Array && Buffer.from(hash).toString('hex') === mark.hash) return;
     const what = row === undefined ? 'has not come as far as' : 'has another history than';

@@ -1,16 +1,18 @@
 import { randomBytes } from 'node:crypto';
 import { dirname } from 'node:path';
 import { WaybillError } from '../../model/errors.ts';
+import { corrupt } from '../books/corrupt.ts';
+import { query, table } from '../books/store.ts';
 import type { DiskNow } from '../disk.ts';
 import type { LedgerIdentity } from '../ledger.ts';
 import type { Cell } from '../row-digest.ts';
 import { betterSqlite, type Connection, type Driver } from './connection.ts';
-import { corrupt, ledgerError, unreadable } from './failure.ts';
+import { ledgerError, unreadable } from './failure.ts';
 import { MIGRATIONS, SCHEMA_VERSION } from './migrations/all.ts';
-import { query, Store, table } from './store.ts';
+import { now, SqliteStore } from './sqlite-store.ts';
 
 export interface LedgerFile {
-  readonly store: Store;
+  readonly store: SqliteStore;
   readonly identity: LedgerIdentity;
 }
 
@@ -80,7 +82,7 @@ function initialise(db: Connection, id: string): void {
   db.exec('BEGIN IMMEDIATE');
   // Another process may have been faster.
   if (db.prepare('SELECT count(*) FROM sqlite_master').pluck().get() === 0) {
-    const meta = new Store(db, db.name, UNSEEDED);
+    const meta = new SqliteStore(db, db.name, UNSEEDED);
     for (const migration of MIGRATIONS) db.exec(migration);
     db.pragma(`application_id = ${APPLICATION_ID}`);
     meta.insert(META, ['id', id]);
@@ -111,7 +113,7 @@ export function openFile(path: string, options: { readonly?: boolean; driver?: D
         requireWal(db);
         if (size < CHECKED_AT_OPEN_BYTES) checkPages(db, path);
       }
-      return { store: new Store(db, path, identity.seed), identity };
+      return { store: new SqliteStore(db, path, identity.seed), identity };
     } catch (error) {
       db.close();
       throw error;
@@ -164,9 +166,9 @@ const missing = (path: string): WaybillError =>
   new WaybillError('LEDGER_MISSING', `there is no ledger at ${path}`, { ids: { path } });
 
 function readIdentity(db: Connection, path: string): LedgerIdentity {
-  const meta = new Store(db, path, UNSEEDED);
+  const meta = new SqliteStore(db, path, UNSEEDED);
   const value = (name: string): Cell => {
-    const cells = meta.one(META_OF, name);
+    const cells = meta.oneNow(META_OF, name);
     if (cells === undefined) throw corrupt(path, `its ${name} is missing`, { table: 'meta', row: name });
     return cells[1] as Cell;
   };
@@ -189,11 +191,11 @@ function readIdentity(db: Connection, path: string): LedgerIdentity {
   };
 }
 
-const schemaPrint = (meta: Store): number =>
+const schemaPrint = (meta: SqliteStore): number =>
   meta.print(
-    meta
-      .plain("SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY name")
-      .flat(),
+    now(
+      meta.plain("SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY name"),
+    ).flat(),
   );
 
 /** The lowest byte of SQLite's codes is what kind of error it is. */

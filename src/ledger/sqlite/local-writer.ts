@@ -1,30 +1,7 @@
-import { WaybillError } from '../../model/errors.ts';
-import type { Command } from './verbs/all.ts';
-import type { Outcome, Writer } from './writer.ts';
-
-/** Where commands go. Resolves when what the command wrote is durable. */
-export interface Submit {
-  submit(command: Command): Promise<unknown>;
-  /** Carries out what is waiting, then closes. */
-  close(): Promise<void>;
-}
-
-export interface Waiting {
-  readonly command: Command;
-  readonly resolve: (value: unknown) => void;
-  readonly reject: (error: unknown) => void;
-}
-
-export function settleWaiting(waiting: readonly Waiting[], outcomes: readonly Outcome[]): void {
-  waiting.forEach(({ resolve, reject }, nth) => {
-    const outcome = outcomes[nth] as Outcome;
-    if (outcome.ok) resolve(outcome.value);
-    else reject(outcome.error);
-  });
-}
-
-export const closedError = (place: string): WaybillError =>
-  new WaybillError('LEDGER_WRITE', `the ledger ${place} has been closed`, { hint: 'Open it again.' });
+import type { Submit } from '../books/books-ledger.ts';
+import type { Command } from '../books/verbs/all.ts';
+import { closedError, settleWaiting, type Waiting } from '../books/waiting.ts';
+import type { Writer } from './writer.ts';
 
 /**
  * Writes on the thread it is called from. Whatever is asked before the event loop has come round shares a commit;

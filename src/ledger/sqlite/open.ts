@@ -1,11 +1,12 @@
 import type { Clock } from '../../model/ports.ts';
+import { BooksLedger, type Submit } from '../books/books-ledger.ts';
+import { BooksReader } from '../books/books-reader.ts';
 import type { Ledger } from '../ledger.ts';
 import { ledgerError } from './failure.ts';
 import { type HighMark, markOf } from './high-mark.ts';
 import { createFile, openFile } from './ledger-file.ts';
-import { LocalWriter, type Submit } from './local-writer.ts';
-import { SqliteReader } from './reader.ts';
-import { SqliteLedger } from './sqlite-ledger.ts';
+import { LocalWriter } from './local-writer.ts';
+import { answerFrom } from './reader.ts';
 import { WorkerWriter } from './worker-writer.ts';
 import { Writer } from './writer.ts';
 
@@ -29,8 +30,9 @@ export async function openSqliteLedger(options: SqliteLedgerOptions): Promise<Le
     const mark = markOf(options.mark, file.identity.id);
     mark?.expectReached(file.store);
     const reading = openFile(path, { readonly: true });
-    const reader = new SqliteReader(reading.store, file.identity.id);
-    return new SqliteLedger({ identity: file.identity, reader, writer: writerFor(mark), ports });
+    const reader = new BooksReader(answerFrom(reading.store, file.identity.id));
+    const closeReader = (): void => void reading.store.db.close();
+    return new BooksLedger({ identity: file.identity, reader, writer: writerFor(mark), ports, closeReader });
   } catch (error) {
     file.store.db.close();
     throw ledgerError(error, path, 'opening the ledger');

@@ -1,9 +1,9 @@
 import type { ErrorCode } from '../../model/error-codes.ts';
 import { describeError, WaybillError } from '../../model/errors.ts';
+import type { Command } from '../books/verbs/all.ts';
+import type { PackedSeal } from '../books/verbs/seal.ts';
+import type { Outcome } from '../books/waiting.ts';
 import type { Answer } from '../ledger.ts';
-import type { Command } from './verbs/all.ts';
-import type { PackedSeal } from './verbs/seal.ts';
-import type { Outcome } from './writer.ts';
 
 /**
  * How commands and outcomes cross between threads. Most of them are small and hold no bytes: those of one message go

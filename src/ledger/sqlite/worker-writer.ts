@@ -2,9 +2,10 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { WaybillError } from '../../model/errors.ts';
+import type { Submit } from '../books/books-ledger.ts';
+import type { Command } from '../books/verbs/all.ts';
+import { closedError, settleWaiting, type Waiting } from '../books/waiting.ts';
 import { ledgerError } from './failure.ts';
-import { closedError, type Submit, settleWaiting, type Waiting } from './local-writer.ts';
-import type { Command } from './verbs/all.ts';
 import { type FromWorker, fromWire, packCommands, type ToWorker, unpackOutcomes } from './wire.ts';
 
 /**

@@ -1,15 +1,10 @@
+import { Kept } from '../books/kept.ts';
+import { Transaction } from '../books/transaction.ts';
+import { type Command, carryOut } from '../books/verbs/all.ts';
+import { COMMANDS_PER_COMMIT, type Outcome } from '../books/waiting.ts';
 import { ledgerError } from './failure.ts';
 import type { HighMark } from './high-mark.ts';
-import { Kept } from './kept.ts';
-import type { Store } from './store.ts';
-import { Transaction } from './transaction.ts';
-import { type Command, carryOut } from './verbs/all.ts';
-
-/** What became of a command. Written and durable when `ok`, and not written at all otherwise. */
-export type Outcome = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly error: unknown };
-
-/** A commit holds up everyone who comes after it, so no more than this share one. */
-const COMMANDS_PER_COMMIT = 512;
+import { now, type SqliteStore } from './sqlite-store.ts';
 
 /**
  * The one writer of a connection. Commands that are there together share a transaction and with it the one wait for
@@ -17,12 +12,12 @@ const COMMANDS_PER_COMMIT = 512;
  * what comes after it goes on in the next transaction, exactly as if they had been asked one after the other.
  */
 export class Writer {
-  readonly #store: Store;
+  readonly #store: SqliteStore;
   readonly #ledgerId: string;
   readonly #mark: HighMark | undefined;
   readonly #kept = new Kept();
 
-  constructor(store: Store, ledgerId: string, mark?: HighMark) {
+  constructor(store: SqliteStore, ledgerId: string, mark?: HighMark) {
     this.#store = store;
     this.#ledgerId = ledgerId;
     this.#mark = mark;
@@ -55,10 +50,11 @@ export class Writer {
     const values: unknown[] = [];
     try {
       this.#store.execute('BEGIN IMMEDIATE');
-      this.#kept.begin(this.#store);
+      this.#kept.begin(this.#store.scalarNow('PRAGMA data_version') as number);
       const tx = new Transaction(this.#store, this.#ledgerId, this.#kept);
-      for (const command of commands) values.push(carryOut(tx, command));
-      tx.flush();
+      for (const command of commands) values.push(now(carryOut(tx, command)));
+      now(tx.flush());
+      this.#store.settle();
       this.#store.execute('COMMIT');
       if (tx.last !== undefined) this.#mark?.write(tx.last);
       return values.map((value) => ({ ok: true, value }));
@@ -81,6 +77,7 @@ export class Writer {
 
   #rollBack(): void {
     this.#kept.undo();
+    this.#store.forget();
     if (this.#store.db.inTransaction) this.#store.execute('ROLLBACK');
   }
 }

@@ -1,11 +1,12 @@
+import { BooksLedger } from '../../ledger/books/books-ledger.ts';
+import { BooksReader } from '../../ledger/books/books-reader.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import type { Connection } from '../../ledger/sqlite/connection.ts';
 import { HighMark } from '../../ledger/sqlite/high-mark.ts';
 import { createFile, openFile } from '../../ledger/sqlite/ledger-file.ts';
 import { LocalWriter } from '../../ledger/sqlite/local-writer.ts';
-import { SqliteReader } from '../../ledger/sqlite/reader.ts';
-import { SqliteLedger } from '../../ledger/sqlite/sqlite-ledger.ts';
-import { Store } from '../../ledger/sqlite/store.ts';
+import { answerFrom } from '../../ledger/sqlite/reader.ts';
+import { SqliteStore } from '../../ledger/sqlite/sqlite-store.ts';
 import { Writer } from '../../ledger/sqlite/writer.ts';
 import type { Clock } from '../../model/ports.ts';
 import type { SimDisk } from './sim-disk.ts';
@@ -41,11 +42,11 @@ export function openLedgerOn(sqlite: WasmSqlite, disk: SimDisk, options: OpenOnD
   if (options.checkpointPages !== undefined) store.db.pragma(`wal_autocheckpoint = ${options.checkpointPages}`);
   const mark = options.mark === undefined ? undefined : markFor(disk, options.mark, identity.id);
   mark?.expectReached(store);
-  const borrowed = new Store(borrow(store.db), path, identity.seed);
-  const reader = new SqliteReader(borrowed, identity.id);
+  const borrowed = new SqliteStore(borrow(store.db), path, identity.seed);
+  const reader = new BooksReader(answerFrom(borrowed, identity.id));
   const writer = new LocalWriter(new Writer(store, identity.id, mark), path);
   return {
-    ledger: new SqliteLedger({ identity, reader, writer, ports }),
+    ledger: new BooksLedger({ identity, reader, writer, ports, closeReader: () => borrowed.db.close() }),
     drop: () => {
       store.db.close();
       sqlite.forget(disk);

@@ -26,6 +26,8 @@ export function readingCases({ ledger, describe, it }: UnderTest): void {
       expect(await ledger().closeGeneration(closing(book))).toEqual([{ lane: 'api', refused: 1, skipped: 0 }]);
       expect(await book.balance()).toBe('0/1/0/0/0 of 1');
       expect(await states(book)).toEqual(['refused', 'superseded']);
+      const told = (await ledger().read.events({ run: book.run })).filter(({ kind }) => kind === 'generation-closed');
+      expect(told[told.length - 1]?.detail).toMatchObject({ superseded: [{ lane: 'api', refused: 1, skipped: 0 }] });
       expect((await ledger().read.records({ states: ['refused'] })).records).toHaveLength(1);
       expect(await ledger().read.verify()).toEqual([]);
     });

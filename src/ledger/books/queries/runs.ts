@@ -1,0 +1,98 @@
+import type { RunId } from '../../../model/ids.ts';
+import { type Balance, balances, type RunState } from '../../../model/states.ts';
+import type { EventRow, GenerationRow, LaneRow, Page, RunRow } from '../../ledger.ts';
+import { RUN_STATE, toCode } from '../codes.ts';
+import { corrupt } from '../corrupt.ts';
+import { type Asking, inTurn, query } from '../store.ts';
+import { decodeEvent, EVENT, NO_EVENTS, nextHash, toEventRow } from '../tables/events.ts';
+import { generationsOf, toGenerationRow } from '../tables/generations.ts';
+import { balanceOf, lanesOf, readTally, toLaneRow } from '../tables/lanes.ts';
+import { positionsOf } from '../tables/positions.ts';
+import { decodeRun, RUN, readRun, toRunRow } from '../tables/runs.ts';
+import { EMITTED } from '../verbs/set-position.ts';
+import { limitOf, type Reading } from './reading.ts';
+
+const MATCHING = 'flow = coalesce(?, flow) AND "window" = coalesce(?, "window") AND state = coalesce(?, state)';
+const RUNS = query(RUN, `WHERE ${MATCHING} AND id > ? ORDER BY id LIMIT ?`);
+const RUNS_NEWEST = query(RUN, `WHERE ${MATCHING} AND id < ? ORDER BY id DESC LIMIT ?`);
+
+export function* runs(
+  r: Reading,
+  filter: { flow?: string; window?: string; state?: RunState; newestFirst?: boolean } & Page,
+): Asking<RunRow[]> {
+  const state = filter.state === undefined ? null : toCode(RUN_STATE, filter.state);
+  const wanted = [filter.flow ?? null, filter.window ?? null, state];
+  const newestFirst = filter.newestFirst === true;
+  const after = filter.after ?? (newestFirst ? Number.MAX_SAFE_INTEGER : 0);
+  const rows = yield* r.store.many(newestFirst ? RUNS_NEWEST : RUNS, ...wanted, after, limitOf(filter.limit));
+  return yield* inTurn(rows, (cells) => toRunRow(r.store, decodeRun(r.store, cells)));
+}
+
+export function* run(r: Reading, id: RunId): Asking<RunRow> {
+  return yield* toRunRow(r.store, yield* readRun(r.store, id));
+}
+
+export function* lanes(r: Reading, id: RunId): Asking<LaneRow[]> {
+  yield* readRun(r.store, id);
+  return (yield* lanesOf(r.store, id)).map(toLaneRow);
+}
+
+export function* generations(r: Reading, id: RunId): Asking<GenerationRow[]> {
+  yield* readRun(r.store, id);
+  return yield* inTurn(yield* generationsOf(r.store, id), (generation) => toGenerationRow(r.store, generation));
+}
+
+export function* balance(r: Reading, id: RunId): Asking<Map<string, Balance>> {
+  yield* readRun(r.store, id);
+  const found = new Map<string, Balance>();
+  for (const lane of yield* lanesOf(r.store, id)) {
+    const tally = yield* readTally(r.store, lane.id);
+    if (!balances(tally))
+      throw corrupt(r.store.place, `lane ${lane.name} of run r${id} does not balance`, {
+        table: 'tally',
+        row: lane.id,
+      });
+    found.set(lane.name, balanceOf(tally));
+  }
+  return found;
+}
+
+const EVENTS = query(EVENT, 'WHERE seq > ? ORDER BY seq LIMIT ?');
+const EVENTS_OF = query(EVENT, 'WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?');
+const HASH_BEFORE = 'SELECT hash FROM event WHERE run = ? AND seq < ? ORDER BY seq DESC LIMIT 1';
+
+/** Each event is held against the one before it in its run, so that none is passed on that was changed. */
+export function* events(r: Reading, filter: { run?: RunId; after?: number; limit?: number }): Asking<EventRow[]> {
+  const [after, limit] = [filter.after ?? 0, limitOf(filter.limit)];
+  const cells =
+    filter.run === undefined
+      ? yield* r.store.many(EVENTS, after, limit)
+      : yield* r.store.many(EVENTS_OF, filter.run, after, limit);
+  const heads = new Map<number, string>();
+  return yield* inTurn(cells, function* (row) {
+    const event = decodeEvent(row);
+    const before =
+      heads.get(event.run) ??
+      ((yield* r.store.scalar(HASH_BEFORE, event.run, event.seq)) as Buffer | null)?.toString('hex') ??
+      NO_EVENTS;
+    if (nextHash(before, event) !== event.hash)
+      throw corrupt(r.store.place, `event ${event.seq} breaks the chain of run r${event.run}`, {
+        table: 'event',
+        row: event.seq,
+      });
+    heads.set(event.run, event.hash);
+    return toEventRow(r.store, event);
+  });
+}
+
+export function* emittedUpTo(r: Reading, emitter: string): Asking<number> {
+  return ((yield* r.store.one(EMITTED, emitter))?.[1] as number | undefined) ?? 0;
+}
+
+export function* positions(r: Reading, flow: string) {
+  return (yield* positionsOf(r.store, flow)).map(({ position, atMs, run: by }) => ({
+    position,
+    atMs,
+    ...(by === null ? {} : { run: by }),
+  }));
+}

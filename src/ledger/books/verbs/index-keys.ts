@@ -1,0 +1,197 @@
+import type { RunId } from '../../../model/ids.ts';
+import {
+  ENTRIES_PER_PAGE,
+  ENTRY_BYTES,
+  type Entries,
+  entriesOf,
+  mergeable,
+  mergeEntries,
+  toEntries,
+  toPages,
+} from '../../key-index.ts';
+import { GENERATION_STATE, toCode } from '../codes.ts';
+import {
+  indexedUpTo,
+  KEY_LANE,
+  KEY_PAGE,
+  KEY_PART,
+  type KeyPart,
+  keyPage,
+  pageId,
+  partsOf,
+} from '../queries/key-pages.ts';
+import { type Asking, inTurn, query } from '../store.ts';
+import { type MembersRecord, membersAfter } from '../tables/members.ts';
+import type { Transaction } from '../transaction.ts';
+
+/**
+ * How large one step is: about 64 thousand entries are hashed and sorted, or merged, in some tens of milliseconds.
+ * Parts of one level are merged when there are eight of them; when the extraction is over, all small ones are, so that
+ * a look-up asks one part, or two after a later extraction that brought little.
+ */
+const STEP_ENTRIES = 65_536;
+const FAN_IN = 8;
+
+const LANE_ROW = query(KEY_LANE, 'WHERE lane = ?');
+const IN_STATE = 'SELECT count(*) FROM generation WHERE run = (SELECT run FROM lane WHERE id = ?) AND state = ?';
+const LANES = 'SELECT id FROM lane WHERE run = coalesce(?, run) ORDER BY id';
+
+export function* indexKeys(tx: Transaction, ask: { run?: RunId }): Asking<{ done: boolean }> {
+  for (const [lane] of yield* tx.store.plain(LANES, ask.run ?? null)) {
+    if (yield* stepLane(tx, lane as number)) return { done: false };
+  }
+  return { done: true };
+}
+
+/** One step for one lane; false when it has nothing left to do. */
+function* stepLane(tx: Transaction, lane: number): Asking<boolean> {
+  const parts = yield* partsOf(tx.store, lane);
+  const target = parts.find((part) => parts.some((other) => other.into === part.id));
+  if (target !== undefined) {
+    yield* mergeStep(
+      tx,
+      target,
+      parts.filter((part) => part.into === target.id),
+    );
+    return true;
+  }
+  if (yield* addPart(tx, lane)) return true;
+  const chosen = yield* toMerge(tx, lane, parts);
+  if (chosen.length < 2) return false;
+  yield* beginMerge(tx, lane, chosen);
+  return true;
+}
+
+/** Indexes the next rows of members as a part of its own. */
+function* addPart(tx: Transaction, lane: number): Asking<boolean> {
+  const rows: MembersRecord[] = [];
+  let [upto, bytes] = [yield* indexedUpTo(tx.store, lane), 0];
+  while (bytes < STEP_ENTRIES * 16) {
+    const members = yield* membersAfter(tx.store, lane, upto);
+    if (members === undefined) break;
+    upto = members.id;
+    bytes += members.keys.length;
+    rows.push(members);
+  }
+  if (rows.length === 0) return false;
+  const runs = yield* inTurn(rows, function* (members) {
+    return entriesOf(members.keys, yield* batchesByPlace(tx, members));
+  });
+  const entries = mergeEntries(runs);
+  const part = yield* createPart(tx, lane, 0);
+  yield* append(tx, part, entries);
+  savePart(tx, part);
+  if ((yield* tx.store.one(LANE_ROW, lane)) === undefined) tx.store.insert(KEY_LANE, [lane, upto]);
+  else tx.store.update(KEY_LANE, [lane, upto]);
+  return true;
+}
+
+const RECORDS_OF = 'SELECT records FROM batch WHERE id BETWEEN ? AND ? ORDER BY id';
+
+/** Which batch a record belongs to, by its place in a row of members; asked with rising places. */
+function* batchesByPlace(tx: Transaction, members: MembersRecord): Asking<(place: number) => number> {
+  const sizes = yield* tx.store.plain(RECORDS_OF, members.firstBatch, members.firstBatch + members.batches - 1);
+  let [nth, end] = [0, (sizes[0]?.[0] as number | undefined) ?? 0];
+  return (place) => {
+    while (place >= end && nth + 1 < sizes.length) {
+      nth++;
+      end += (sizes[nth] as number[])[0] as number;
+    }
+    return members.firstBatch + nth;
+  };
+}
+
+/** Eight of one level; or, once every extraction is over, what is small beside the largest part. */
+function* toMerge(tx: Transaction, lane: number, parts: readonly KeyPart[]): Asking<KeyPart[]> {
+  const levels = new Map<number, KeyPart[]>();
+  for (const part of parts) levels.set(part.level, [...(levels.get(part.level) ?? []), part]);
+  for (const [, same] of [...levels].sort(([a], [b]) => a - b)) if (same.length >= FAN_IN) return same.slice(0, FAN_IN);
+  if ((yield* tx.store.scalar(IN_STATE, lane, toCode(GENERATION_STATE, 'open'))) !== 0) return [];
+  const sorted = [...parts].sort((a, b) => a.entries - b.entries);
+  const largest = sorted[sorted.length - 1]?.entries ?? 0;
+  const rest = sorted.slice(0, -1).reduce((sum, part) => sum + part.entries, 0);
+  // A few late records are no reason to write millions of entries anew.
+  return (rest * FAN_IN >= largest ? sorted : sorted.slice(0, -1)).slice(0, FAN_IN * 2);
+}
+
+function* beginMerge(tx: Transaction, lane: number, chosen: readonly KeyPart[]): Asking<void> {
+  const level = Math.max(...chosen.map((part) => part.level)) + 1;
+  const target = yield* createPart(tx, lane, level);
+  for (const part of chosen) savePart(tx, { ...part, into: target.id });
+}
+
+/**
+ * Moves the lowest entries of the sources to the end of the target. Every entry is in exactly one of them at any
+ * time, so look-ups are right in between, and the pages that come free are used again at once.
+ */
+function* mergeStep(tx: Transaction, target: KeyPart, sources: readonly KeyPart[]): Asking<void> {
+  const pages = Math.max(1, Math.floor(STEP_ENTRIES / ENTRIES_PER_PAGE / sources.length));
+  const heads = yield* inTurn(sources, function* (part) {
+    const end = Math.min(part.endPage, part.firstPage + pages);
+    const runs: Entries[] = [];
+    for (let nth = part.firstPage; nth < end; nth++) runs.push(toEntries(yield* keyPage(tx.store, part.id, nth)));
+    return { part, entries: concat(runs), ended: end === part.endPage };
+  });
+  const counts = mergeable(heads);
+  // Taken away first, so that the pages that come free are filled again in the same transaction.
+  for (const [nth, head] of heads.entries()) yield* consume(tx, head.part, head.entries, counts[nth] as number);
+  yield* append(tx, target, mergeEntries(heads.map((head, nth) => head.entries.subarray(0, counts[nth]))));
+  savePart(tx, target);
+}
+
+function concat(runs: readonly Entries[]): Entries {
+  const all = new BigUint64Array(runs.reduce((sum, run) => sum + run.length, 0));
+  let at = 0;
+  for (const run of runs) {
+    all.set(run, at);
+    at += run.length;
+  }
+  return all;
+}
+
+/** Takes the first entries away from a part; a page that is used up in part is written again with its rest. */
+function* consume(tx: Transaction, part: KeyPart, loaded: Entries, count: number): Asking<void> {
+  let gone = 0;
+  while (part.firstPage < part.endPage && gone < count) {
+    const page = yield* keyPage(tx.store, part.id, part.firstPage);
+    if (gone + page.count > count) {
+      const rest = loaded.slice(count, gone + page.count);
+      tx.store.update(KEY_PAGE, [pageId(part.id, part.firstPage), new Uint8Array(rest.buffer)]);
+      gone = count;
+      break;
+    }
+    tx.store.remove(KEY_PAGE, pageId(part.id, part.firstPage));
+    gone += page.count;
+    part.firstPage++;
+  }
+  part.entries -= count;
+  if (part.entries === 0) tx.store.remove(KEY_PART, part.id);
+  else savePart(tx, part);
+}
+
+/** Adds sorted entries behind those that a part has, none of which may be larger. */
+function* append(tx: Transaction, part: KeyPart, entries: Entries): Asking<void> {
+  let rest = entries;
+  if (part.endPage > part.firstPage) {
+    const last = yield* keyPage(tx.store, part.id, part.endPage - 1);
+    if (last.count < ENTRIES_PER_PAGE && entries.length > 0) {
+      const filled = concat([toEntries(last), entries.subarray(0, ENTRIES_PER_PAGE - last.count)]);
+      tx.store.update(KEY_PAGE, [
+        pageId(part.id, part.endPage - 1),
+        new Uint8Array(filled.buffer, 0, filled.length * ENTRY_BYTES),
+      ]);
+      rest = entries.subarray(ENTRIES_PER_PAGE - last.count);
+    }
+  }
+  for (const page of toPages(rest)) tx.store.insert(KEY_PAGE, [pageId(part.id, part.endPage++), page]);
+  part.entries += entries.length;
+}
+
+function* createPart(tx: Transaction, lane: number, level: number): Asking<KeyPart> {
+  const part: KeyPart = { id: yield* tx.next(KEY_PART), lane, level, into: null, firstPage: 0, endPage: 0, entries: 0 };
+  tx.store.insert(KEY_PART, [part.id, lane, level, null, 0, 0, 0]);
+  return part;
+}
+
+const savePart = (tx: Transaction, p: KeyPart): void =>
+  tx.store.update(KEY_PART, [p.id, p.lane, p.level, p.into, p.firstPage, p.endPage, p.entries]);
