@@ -46,7 +46,7 @@ export function openLedgerOn(sqlite: WasmSqlite, disk: SimDisk, options: OpenOnD
   const reader = new BooksReader(answerFrom(borrowed, identity.id));
   const writer = new LocalWriter(new Writer(store, identity.id, mark), path);
   return {
-    ledger: new BooksLedger({ identity, reader, writer, ports, closeReader: () => borrowed.db.close() }),
+    ledger: new BooksLedger({ identity, reader, writer, ports, closeReader: () => void borrowed.db.close() }),
     drop: () => {
       store.db.close();
       sqlite.forget(disk);
