@@ -49,13 +49,13 @@ describe('secrets', () => {
   it('U23: are masked in any output, whatever encoding they stand in and whatever stands around them', () => {
     const printable = fc.string({
       unit: fc.constantFrom(...'abcXYZ019 "\\/+&=?%:@#é✓\n'),
-      minLength: 8,
+      minLength: 12,
       maxLength: 40,
     });
     fc.assert(
       fc.property(printable, fc.string({ maxLength: 9 }), fc.string({ maxLength: 9 }), (value, before, after) => {
-        // What is left of a value of blanks alone is no secret.
-        fc.pre(value.trim().length >= 6);
+        // A short one may stand in the text beside it by chance, once its ends are left out as below.
+        fc.pre(value.trim().length >= 10);
         const secret = new Secret(value).reveal();
         const around = before + secret + after;
         const trimmed = secret.trim();
