@@ -1,0 +1,150 @@
+import { type RunRow, SHARD_BATCHES, type SettleDecision } from '../../ledger/ledger.ts';
+import type { Command } from '../../ledger/sqlite/verbs/all.ts';
+import type { Outcome } from '../../ledger/sqlite/writer.ts';
+import type { SimProcess } from './process.ts';
+import type { SinkRequest } from './sink-server.ts';
+
+/** A broken invariant: which, and what was seen. */
+export interface Violation {
+  readonly invariant: string;
+  readonly what: string;
+}
+
+export interface Claim {
+  readonly fence: number;
+  readonly process: string;
+  readonly atMs: number;
+}
+
+/** A send, and what was true at the moment at which its bytes left. */
+export interface Send {
+  readonly request: SinkRequest;
+  /** The newest claim of its shard then. */
+  readonly claim: Claim | undefined;
+  readonly intended: boolean;
+  readonly clockJumped: boolean;
+}
+
+export interface Seal {
+  readonly run: number;
+  readonly generation: number;
+  readonly rows: number;
+  readonly position: string | undefined;
+  readonly process: string;
+}
+
+export interface Settled {
+  readonly batch: number;
+  readonly decision: SettleDecision['kind'];
+  readonly who: string;
+  readonly evidence: string;
+}
+
+/** How a process ended, and what it left open. */
+export interface Ending {
+  readonly process: string;
+  readonly window: string;
+  readonly error: unknown;
+  readonly left: { readonly timers: number; readonly effects: number; readonly writers: number };
+  readonly leases: number;
+}
+
+/** What the public answers said of a run at some moment. */
+export interface Seen {
+  readonly run: RunRow;
+  readonly atMs: number;
+  /** Orders and starts that were given by then: only they may open a run again. */
+  readonly orders: number;
+}
+
+/**
+ * What really happened, written down beside the engine by whoever saw it: the seams. Invariants compare it with what
+ * the ledger says at the end. Nothing here is ever read by the engine.
+ */
+export class Book {
+  readonly sends: Send[] = [];
+  readonly seals: Seal[] = [];
+  readonly settled: Settled[] = [];
+  readonly endings: Ending[] = [];
+  readonly seen: Seen[] = [];
+  /** Everything that was said to a person, and every error. */
+  readonly said: string[] = [];
+  readonly violations: Violation[] = [];
+  /** How often each invariant was really checked. */
+  readonly checks = new Map<string, number>();
+  /** Orders of operators that change what a run is to do. */
+  orders = 0;
+  cancelled = false;
+  resends = 0;
+  takeovers = 0;
+  readonly #claims = new Map<string, Claim>();
+  readonly #intents = new Map<string, string>();
+  #jumped = false;
+
+  /** Something was checked; `broken` says what was wrong, if anything was. */
+  check(invariant: string, holds: boolean, what: () => string): void {
+    this.checks.set(invariant, (this.checks.get(invariant) ?? 0) + 1);
+    if (!holds) this.violations.push({ invariant, what: what() });
+  }
+
+  clockJumped(): void {
+    this.#jumped = true;
+  }
+
+  intendedBy(batch: number): string | undefined {
+    return this.#intents.get(`last ${batch}`);
+  }
+
+  sent(process: SimProcess, request: SinkRequest): void {
+    const { batch, attempt } = request;
+    const claim = this.#claims.get(`${batch.run}/${batch.lane}/${Math.floor((batch.seq - 1) / SHARD_BATCHES)}`);
+    const intended = this.#intents.get(`${batch.id}/${attempt}`) === process.name;
+    this.sends.push({ request, claim, intended, clockJumped: this.#jumped });
+    process.world.tell(process.name, `sends b${batch.id} attempt ${attempt} fence ${request.fence}`);
+  }
+
+  /** What a process had the ledger do. */
+  written(process: SimProcess, command: Command, outcome: Outcome): void {
+    if (!outcome.ok) return;
+    const ask = command.ask as Readonly<Record<string, never>>;
+    switch (command.verb) {
+      case 'claimShard':
+        return this.#claimed(process, outcome.value as { run: number; lane: string; shard: number; fence: number });
+      case 'intend':
+        this.#intents.set(`${ask.batch}/${(outcome.value as { attempt: number }).attempt}`, process.name);
+        this.#intents.set(`last ${ask.batch}`, process.name);
+        return;
+      case 'seal':
+        return this.#sealed(process, ask);
+      case 'settle': {
+        const { kind } = ask.decision as SettleDecision;
+        this.settled.push({ batch: ask.batch!, decision: kind, who: ask.who!, evidence: ask.evidence! });
+        return;
+      }
+      case 'startGeneration':
+        if (ask.kind === 'resend') this.resends++;
+        return;
+      case 'cancel':
+        this.cancelled = true;
+        return;
+      default:
+    }
+  }
+
+  #claimed(process: SimProcess, shard: { run: number; lane: string; shard: number; fence: number } | undefined): void {
+    if (shard === undefined) return;
+    const place = `${shard.run}/${shard.lane}/${shard.shard}`;
+    const before = this.#claims.get(place);
+    if (before !== undefined && before.process !== process.name) {
+      this.takeovers++;
+      process.world.mark('a shard was taken over');
+    }
+    this.#claims.set(place, { fence: shard.fence, process: process.name, atMs: process.world.nowMs });
+  }
+
+  #sealed(process: SimProcess, ask: Readonly<Record<string, never>>): void {
+    const position = (ask.position as { value: string } | undefined)?.value;
+    const { run, generation, rows } = ask as unknown as { run: number; generation: number; rows: number };
+    this.seals.push({ run, generation, rows, position, process: process.name });
+  }
+}

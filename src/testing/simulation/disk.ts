@@ -1,0 +1,168 @@
+import type { Journal, JournalEntry } from '../../ledger/journal.ts';
+import type { AttemptRef, StagedAt } from '../../ledger/ledger.ts';
+import type { Staged, StagedDraft, Staging, StagingWriter } from '../../ledger/staging.ts';
+import { WaybillError } from '../../model/errors.ts';
+import { type RunId, showRun } from '../../model/ids.ts';
+import { NEVER, type SimProcess } from './process.ts';
+import type { Tape } from './tape.ts';
+
+const SYNC_MS_MAX = 8;
+
+interface StagedEntry {
+  readonly staged: Staged;
+  /** False until a sync: only the memory of the machine holds it, which outlives a process but no power cut. */
+  durable: boolean;
+  torn: boolean;
+}
+
+interface JournalLine {
+  readonly struck: boolean;
+  readonly entry: JournalEntry | (AttemptRef & { readonly ledger?: string });
+  durable: boolean;
+}
+
+/** What lies on the disk of the simulated machine: staged batches and the lines of the journal. */
+export class Disk {
+  readonly staged = new Map<string, StagedEntry>();
+  journal: JournalLine[] = [];
+  #segments = 0;
+
+  nextSegment(): number {
+    return ++this.#segments;
+  }
+
+  /** What was not synced is there, gone or half there afterwards, piece by piece. */
+  losePower(tape: Tape): number {
+    let lost = 0;
+    for (const [place, entry] of this.staged) {
+      if (entry.durable) continue;
+      lost++;
+      const fate = tape.pick(['gone', 'torn', 'kept'] as const);
+      if (fate === 'gone') this.staged.delete(place);
+      else {
+        entry.torn = fate === 'torn';
+        entry.durable = true;
+      }
+    }
+    const kept = this.journal.filter((line) => line.durable || tape.draw(2) === 1);
+    lost += this.journal.length - kept.length;
+    this.journal = kept;
+    for (const line of kept) line.durable = true;
+    return lost;
+  }
+
+  find(at: StagedAt): Staged {
+    const entry = this.staged.get(placeOf(at));
+    if (entry !== undefined && !entry.torn) return entry.staged;
+    throw new WaybillError('STAGING_CORRUPT', `the staged bytes at ${placeOf(at)} are ${entry ? 'torn' : 'missing'}`);
+  }
+}
+
+const placeOf = (at: Pick<StagedAt, 'segment' | 'offset'>): string => `${at.segment}+${at.offset}`;
+
+/** The staging folder as one process sees it. */
+export function simStaging(disk: Disk, process: SimProcess): Staging {
+  const read = async (at: StagedAt): Promise<Staged> => disk.find(at);
+  return {
+    place: '/machine/staging',
+    writer: (run, lane) => new SimWriter(disk, process, run, lane),
+    read: (at) => process.ask(() => read(at)),
+    digests: (at) =>
+      process.ask(async () => {
+        const { sourceDigests, payloadDigests } = await read(at);
+        return { source: sourceDigests, payload: payloadDigests };
+      }),
+    sweep: async () => 0,
+  };
+}
+
+class SimWriter implements StagingWriter {
+  readonly #disk: Disk;
+  readonly #process: SimProcess;
+  readonly #segment: string;
+  #offset = 0;
+  #unsynced: StagedEntry[] = [];
+  #closed = false;
+
+  constructor(disk: Disk, process: SimProcess, run: RunId, lane: string) {
+    this.#disk = disk;
+    this.#process = process;
+    this.#segment = `${showRun(run)}/${lane}/${disk.nextSegment()}.seg`;
+    process.open.writers++;
+  }
+
+  async append(draft: StagedDraft): Promise<StagedAt> {
+    if (!this.#process.passes('before staging.append')) return NEVER;
+    this.#refuseIfFull();
+    const trailerBytes = (draft.spans.length / 2) * 40;
+    const at = { segment: this.#segment, offset: this.#offset, bytes: draft.bytes.length, trailerBytes };
+    const entry = { staged: copyOf(draft), durable: false, torn: false };
+    this.#offset += draft.bytes.length + trailerBytes;
+    this.#unsynced.push(entry);
+    this.#disk.staged.set(placeOf(at), entry);
+    return at;
+  }
+
+  sync(): Promise<void> {
+    const { world } = this.#process;
+    return this.#process.effect('staging.sync', world.tape.between(1, SYNC_MS_MAX), () => {
+      this.#refuseIfFull();
+      for (const entry of this.#unsynced) entry.durable = true;
+      this.#unsynced = [];
+    });
+  }
+
+  async close(): Promise<void> {
+    if (!this.#closed) this.#process.open.writers--;
+    this.#closed = true;
+  }
+
+  #refuseIfFull(): void {
+    if (this.#process.world.fault('disk-full')) throw new WaybillError('STAGING_WRITE', 'the disk is full');
+  }
+}
+
+function copyOf(draft: StagedDraft): Staged {
+  const { bytes, spans, keys, columns, sourceDigests, payloadDigests } = draft;
+  return {
+    bytes: bytes.slice(),
+    spans: spans.slice(),
+    keys: keys.slice(),
+    sourceDigests: sourceDigests.slice(),
+    payloadDigests: payloadDigests.slice(),
+    ...(columns === undefined ? {} : { columns }),
+  };
+}
+
+/** The journal as one process sees it. A line is in the memory of the machine at once, and on the disk after a sync. */
+export function simJournal(disk: Disk, process: SimProcess): Journal {
+  const { world } = process;
+  const add = (struck: boolean, entry: JournalLine['entry'], name: string): Promise<void> => {
+    if (!process.passes(`before ${name}`)) return NEVER;
+    if (world.fault('disk-full')) return Promise.reject(new WaybillError('JOURNAL_WRITE', 'the disk is full'));
+    const line: JournalLine = { struck, entry, durable: false };
+    disk.journal.push(line);
+    return process.effect(name, world.tape.between(1, SYNC_MS_MAX), () => {
+      line.durable = true;
+    });
+  };
+  return {
+    write: (entry) => {
+      world.mark('answer in the journal');
+      return add(false, entry, 'journal.write');
+    },
+    strike: (ref) => add(true, ref, 'journal.strike'),
+    entries: () => process.ask(async () => openEntries(disk.journal)),
+    close: async () => undefined,
+  };
+}
+
+function openEntries(lines: readonly JournalLine[]): readonly JournalEntry[] {
+  const open = new Map<string, JournalEntry>();
+  for (const { struck, entry } of lines) {
+    const name = `${entry.batch}/${entry.attempt}`;
+    if (struck) open.delete(name);
+    else open.set(name, entry as JournalEntry);
+  }
+  return [...open.values()];
+}

@@ -1,0 +1,49 @@
+import type { Job, LaneJob } from '../../engine/engine.ts';
+import type { Window } from '../../model/window.ts';
+import { strategies } from '../../strategies/all.ts';
+import type { Machine } from './machine.ts';
+import type { SimProcess } from './process.ts';
+import { simSink } from './sink-client.ts';
+import { simSource } from './source-model.ts';
+
+export const FLOW = 'simulated';
+export const laneName = (nth: number): string => `lane${nth + 1}`;
+
+/** The flow of a scenario, wired for one process, as the app would do it. */
+export function jobOf(window: Window, process: SimProcess, machine: Machine): Job {
+  const { scenario } = machine;
+  return {
+    flow: FLOW,
+    window,
+    parameters: {},
+    deliver: scenario.deliver,
+    configDigest: 'simulated',
+    source: {
+      name: 'rows',
+      source: simSource(machine.source, process, scenario),
+      key: scenario.keyed ? ['id'] : null,
+      exclude: [],
+      onReject: 'skip',
+      onDuplicate: scenario.onDuplicate,
+    },
+    lanes: machine.servers.map((_, nth) => laneOf(nth, process, machine)),
+  };
+}
+
+function laneOf(nth: number, process: SimProcess, machine: Machine): LaneJob {
+  const { scenario } = machine;
+  const { network, book } = machine;
+  const server = machine.servers[nth]!;
+  const sink = simSink(process, { scenario, server, network, witness: (by, request) => book.sent(by, request) });
+  return {
+    name: laneName(nth),
+    connector: 'simulated',
+    sink,
+    strategy: strategies[scenario.rung === 'put' ? 'keyed' : 'ledgered-append']!,
+    limits: sink.limits,
+    intendAhead: scenario.intendAhead,
+    onDoubt: scenario.onDoubt,
+    onChanged: scenario.onChanged,
+    retry: { attempts: scenario.attempts, firstDelayMs: 100, maxDelayMs: 5_000, maxAgeMs: 60_000 },
+  };
+}

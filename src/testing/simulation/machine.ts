@@ -1,0 +1,102 @@
+import type { Services } from '../../engine/engine.ts';
+import type { Ledger } from '../../ledger/ledger.ts';
+import { Book } from './book.ts';
+import { Disk, simJournal, simStaging } from './disk.ts';
+import type { Connections, LedgerBench } from './ledger-bench.ts';
+import { simLedger } from './ledger-seam.ts';
+import { Network } from './network.ts';
+import { SimProcess } from './process.ts';
+import type { Scenario } from './scenario.ts';
+import { SinkServer } from './sink-server.ts';
+import { SourceModel } from './source-model.ts';
+import type { World } from './world.ts';
+
+/** Stands where a real sink would keep its password; see the invariant about secrets. */
+export interface Opened {
+  readonly process: SimProcess;
+  readonly ledger: Ledger;
+  readonly services: Services;
+}
+
+/** What outlives processes: the disk with its ledger, the sinks, the source, the wires. */
+export class Machine {
+  readonly world: World;
+  readonly scenario: Scenario;
+  readonly bench: LedgerBench;
+  readonly disk = new Disk();
+  readonly book = new Book();
+  readonly network: Network;
+  readonly source: SourceModel;
+  readonly servers: readonly SinkServer[];
+  readonly processes: SimProcess[] = [];
+  kills = 0;
+  readonly #connections = new Map<SimProcess, Connections>();
+  readonly #onDeath: ((process: SimProcess) => void)[] = [];
+
+  constructor(world: World, scenario: Scenario, bench: LedgerBench) {
+    this.world = world;
+    this.scenario = scenario;
+    this.bench = bench;
+    this.network = new Network(world);
+    this.source = new SourceModel(world, scenario);
+    const { rung, visibilityLagMs, keyHorizonMs, rejectsAtomically } = scenario;
+    const facts = { rung, visibilityLagMs, keyHorizonMs, rejectsAtomically, fences: rung === 'fence-then-look' };
+    this.servers = Array.from({ length: scenario.lanes }, () => new SinkServer(world, facts));
+  }
+
+  /** Called for every process that dies, after it has. */
+  onDeath(listener: (process: SimProcess) => void): void {
+    this.#onDeath.push(listener);
+  }
+
+  start(kind: string): Opened {
+    const process = new SimProcess(`${kind}${this.processes.length + 1}`, this.world, (dead, how) => this.#died(dead, how));
+    this.processes.push(process);
+    const connections = this.bench.lend();
+    this.#connections.set(process, connections);
+    const ledger = simLedger(process, this.bench, connections, {
+      local: this.scenario.localLedger,
+      witness: (by, command, outcome) => this.book.written(by, command, outcome),
+    });
+    const services: Services = {
+      ports: process.ports,
+      ledger,
+      staging: simStaging(this.disk, process),
+      journal: simJournal(this.disk, process),
+      notice: ({ message, ids }) => this.book.said.push(message, JSON.stringify(ids)),
+      progress: () => undefined,
+    };
+    return { process, ledger, services };
+  }
+
+  /** A process has come to its end by itself. */
+  end(process: SimProcess): void {
+    process.ended = true;
+    process.alive = false;
+    this.#giveBack(process);
+  }
+
+  living(): readonly SimProcess[] {
+    return this.processes.filter((process) => process.alive);
+  }
+
+  #died(process: SimProcess, how: string): void {
+    this.kills++;
+    this.#giveBack(process);
+    if (how.startsWith('power-cut')) this.#losePower();
+    for (const listener of this.#onDeath) listener(process);
+  }
+
+  #losePower(): void {
+    const lost = this.disk.losePower(this.world.tape);
+    this.world.mark('the power was cut');
+    if (lost > 0) this.world.mark('the power was cut while something was not synced');
+    for (const process of this.living()) process.die('the power is cut');
+  }
+
+  #giveBack(process: SimProcess): void {
+    const connections = this.#connections.get(process);
+    this.#connections.delete(process);
+    if (connections !== undefined) this.bench.giveBack(connections);
+  }
+}

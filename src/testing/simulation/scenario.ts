@@ -1,0 +1,75 @@
+import { type DoubtPolicy, RUNGS, type Rung } from '../../model/guarantee.ts';
+import { drawSwarm, type Swarm } from './faults.ts';
+import { Tape } from './tape.ts';
+
+/**
+ * What a schedule is about, as plain data: the flow, the sink, the machine and which faults may happen. With a tape it
+ * is a case that can be stored and run again; the seed that both were drawn from is not kept, since it means nothing
+ * any more once this file has changed.
+ */
+export interface Scenario {
+  readonly rung: Rung;
+  readonly rows: number;
+  /** Null: content stands for a key, and equal rows are several records. */
+  readonly keyed: boolean;
+  /** Some rows have the key of another. */
+  readonly repeats: boolean;
+  readonly onDuplicate: 'report' | 'drop';
+  readonly chunkRecords: number;
+  readonly resumable: boolean;
+  readonly recordsPerBatch: number;
+  readonly inFlight: number;
+  readonly intendAhead: number;
+  readonly deliver: 'after-read' | 'while-reading';
+  readonly lanes: number;
+  readonly windows: number;
+  readonly onDoubt: DoubtPolicy;
+  readonly onChanged: 'hold' | 'append' | 'ignore';
+  readonly leaseMs: number;
+  readonly requestTimeoutMs: number;
+  readonly visibilityLagMs: number;
+  readonly keyHorizonMs: number;
+  readonly rejectsAtomically: boolean;
+  /** The ledger shares the disk with the journal; otherwise answers go into the journal first. */
+  readonly localLedger: boolean;
+  /** A dead process can be told from one that hangs, so its leases are broken at once. */
+  readonly provesDeath: boolean;
+  readonly attempts: number;
+  /** Faults stop after so much virtual time; then everything has to come to an end. */
+  readonly faultyMs: number;
+  readonly swarm: Swarm;
+}
+
+export function drawScenario(seed: number): Scenario {
+  const tape = Tape.ofSeed(seed ^ 0x5eed5eed);
+  const rung = tape.pick(RUNGS);
+  const swarm = drawSwarm(tape, rung);
+  const timeout = tape.pick([200, 1_000, 5_000]);
+  return {
+    rung,
+    rows: tape.pick([3, 5, 8, 13]),
+    keyed: rung === 'put' || tape.draw(4) > 0,
+    repeats: tape.draw(5) === 4,
+    onDuplicate: tape.pick(['report', 'drop']),
+    chunkRecords: tape.pick([2, 3, 20]),
+    resumable: tape.draw(2) === 1,
+    recordsPerBatch: tape.pick([2, 1, 3, 5]),
+    inFlight: rung === 'position' ? 1 : tape.pick([1, 2, 4]),
+    intendAhead: tape.pick([0, 1, 3]),
+    deliver: tape.pick(['after-read', 'while-reading']),
+    lanes: tape.draw(6) === 5 ? 2 : 1,
+    windows: tape.draw(4) === 3 ? 2 : 1,
+    onDoubt: tape.pick(['hold', 'hold', 'hold', 'resend', 'skip']),
+    onChanged: tape.pick(['hold', 'append', 'ignore']),
+    leaseMs: tape.pick([10_000, 3_000, 60_000]),
+    requestTimeoutMs: timeout,
+    visibilityLagMs: tape.pick([0, 300, 4_000]),
+    keyHorizonMs: timeout * tape.pick([1_000, 20, 8]),
+    rejectsAtomically: tape.draw(3) === 2,
+    localLedger: tape.draw(3) > 0,
+    provesDeath: tape.draw(3) > 0,
+    attempts: tape.pick([5, 3, 8]),
+    faultyMs: tape.pick([20_000, 5_000, 120_000]),
+    swarm,
+  };
+}

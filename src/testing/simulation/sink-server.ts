@@ -1,0 +1,232 @@
+import type { Found } from '../../connectors/connector.ts';
+import type { Batch } from '../../model/batch.ts';
+import { RefusedError } from '../../model/errors.ts';
+import type { Rung } from '../../model/guarantee.ts';
+import { OUTCOME, type Refusal, type Verdict } from '../../model/verdict.ts';
+import type { World } from './world.ts';
+
+/** One request as it reached the sink: bytes are read once, when they left, as they would be on a wire. */
+export interface SinkRequest {
+  readonly ability: 'append' | 'appendAt' | 'appendOnce' | 'commitOnce' | 'put' | 'job.send';
+  readonly batch: Batch;
+  readonly attempt: number;
+  readonly fence: number;
+  readonly sender: string;
+  readonly sentAtMs: number;
+  readonly texts: readonly string[];
+  readonly keys: readonly string[];
+  /** Where the sink must stand, or the job's handle. */
+  readonly target: string;
+}
+
+/** One record that the sink has taken. Nothing is ever removed. */
+export interface SinkEffect {
+  readonly atMs: number;
+  readonly visibleAtMs: number;
+  readonly request: SinkRequest;
+  readonly index: number;
+  readonly key: string;
+  readonly text: string;
+}
+
+export interface SinkFacts {
+  readonly rung: Rung;
+  readonly visibilityLagMs: number;
+  readonly keyHorizonMs: number;
+  readonly rejectsAtomically: boolean;
+  /** The fence is looked at on every request. */
+  readonly fences: boolean;
+}
+
+interface Job {
+  readonly batch: number;
+  polls: number;
+  answer: Verdict | undefined;
+}
+
+/**
+ * The sink as it really is, whoever asks. It takes what reaches it and keeps every effect, and recognises a repeat
+ * only as far as its class says: an idempotency key within its horizon, a marker, a position, a job's handle, a key.
+ */
+export class SinkServer {
+  readonly effects: SinkEffect[] = [];
+  /** For a sink that replaces: what it holds under each key. */
+  readonly held = new Map<string, SinkEffect>();
+  readonly fences = new Map<string, number>();
+  readonly jobs = new Map<string, Job>();
+  downUntilMs = 0;
+  readonly #facts: SinkFacts;
+  readonly #world: World;
+  readonly #answers = new Map<string, { digest: string; firstAtMs: number; verdict: Verdict }>();
+  readonly #markers = new Map<string, string>();
+  readonly #refusedForNow = new Set<string>();
+
+  constructor(world: World, facts: SinkFacts) {
+    this.#world = world;
+    this.#facts = facts;
+  }
+
+  get isDown(): boolean {
+    return this.#world.nowMs < this.downUntilMs;
+  }
+
+  /** Applies a request as a whole and answers; throws RefusedError. `already`: the marker was there. */
+  handle(request: SinkRequest): Verdict | 'already' {
+    const raised = this.fences.get(request.batch.lane);
+    if (this.#facts.fences && raised !== undefined && request.fence < raised) {
+      this.#world.mark('an older fence was turned away by the sink');
+      throw new RefusedError(`fence ${request.fence} is older than ${raised}`, { reason: 'fenced' });
+    }
+    switch (request.ability) {
+      case 'appendAt':
+        return this.#appendAt(request);
+      case 'appendOnce':
+        return this.#appendOnce(request);
+      case 'commitOnce':
+        return this.#commitOnce(request);
+      case 'job.send':
+        return this.#sendJob(request);
+      default:
+        return this.#apply(request);
+    }
+  }
+
+  /** Dies in the middle: the first `count` records are in, and nobody is told. */
+  handleInPart(request: SinkRequest, count: number): void {
+    const refused = new Set(this.#refusals(request).map(({ index }) => index));
+    for (let index = 0; index < count; index++) if (!refused.has(index)) this.#take(request, index);
+  }
+
+  openJob(batch: number): string {
+    const handle = `job-${this.jobs.size + 1}`;
+    this.jobs.set(handle, { batch, polls: 0, answer: undefined });
+    return handle;
+  }
+
+  jobState(handle: string): Verdict | 'running' | 'empty' {
+    const job = this.jobs.get(handle);
+    if (job?.answer === undefined) return 'empty';
+    return job.polls-- > 0 ? 'running' : job.answer;
+  }
+
+  find(batch: Batch, keys: readonly string[]): Found {
+    const seen = new Set<string>();
+    for (const { request, key, visibleAtMs } of this.effects) {
+      if (request.batch.idempotencyKey === batch.idempotencyKey && visibleAtMs <= this.#world.nowMs) seen.add(key);
+    }
+    const records = keys.map((key) => (seen.has(key) ? ('applied' as const) : ('absent' as const)));
+    return { records, evidence: `${seen.size} of ${batch.records} records were found` };
+  }
+
+  raiseFence(lane: string, fence: number): void {
+    this.fences.set(lane, Math.max(fence, this.fences.get(lane) ?? 0));
+  }
+
+  get tail(): string {
+    return String(this.effects.length);
+  }
+
+  #appendAt(request: SinkRequest): Verdict {
+    const at = Number(request.target);
+    if (this.effects.length === at) return this.#apply(request);
+    const taken = this.#taken(request);
+    const there = this.effects.slice(at, at + taken.length);
+    if (taken.length === 0 || there.length < taken.length || there.some(({ text }, nth) => text !== taken[nth])) {
+      throw new RefusedError(`the sink stands at ${this.tail}, not at ${at}`, { reason: 'position' });
+    }
+    this.#world.mark('a repeat was recognised by its position');
+    return this.#verdict(request, String(at + taken.length));
+  }
+
+  #appendOnce(request: SinkRequest): Verdict {
+    const { idempotencyKey, digest } = request.batch;
+    const known = this.#answers.get(idempotencyKey);
+    if (known !== undefined && this.#world.nowMs - known.firstAtMs < this.#facts.keyHorizonMs) {
+      if (known.digest !== digest) throw new RefusedError('this key was used for other content', { reason: 'key' });
+      this.#world.mark('a repeat was recognised by its key');
+      return known.verdict;
+    }
+    const verdict = this.#apply(request);
+    this.#answers.set(idempotencyKey, { digest, firstAtMs: this.#world.nowMs, verdict });
+    return verdict;
+  }
+
+  #commitOnce(request: SinkRequest): Verdict | 'already' {
+    const { idempotencyKey, digest } = request.batch;
+    const marker = this.#markers.get(idempotencyKey);
+    if (marker !== undefined && marker !== digest) throw new RefusedError('other content', { reason: 'marker' });
+    if (marker !== undefined) {
+      this.#world.mark('a repeat was recognised by its marker');
+      return 'already';
+    }
+    const verdict = this.#apply(request);
+    // A transaction that refuses a record leaves no marker: nothing of it is committed.
+    this.#markers.set(idempotencyKey, digest);
+    return verdict;
+  }
+
+  #sendJob(request: SinkRequest): Verdict {
+    const job = this.jobs.get(request.target);
+    if (job === undefined) throw new RefusedError(`there is no job ${request.target}`, { reason: 'job-unknown' });
+    if (job.answer !== undefined) return job.answer;
+    job.answer = this.#apply(request);
+    job.polls = this.#world.tape.draw(3);
+    return job.answer;
+  }
+
+  #apply(request: SinkRequest): Verdict {
+    const refusals = this.#refusals(request);
+    const permanent = refusals.find((one) => !one.retryable);
+    if (permanent !== undefined && this.#facts.rejectsAtomically) {
+      throw new RefusedError('a record was refused, and the batch with it', { reason: permanent.code });
+    }
+    const refused = new Set(refusals.map(({ index }) => index));
+    request.texts.forEach((_, index) => {
+      if (!refused.has(index)) this.#take(request, index);
+    });
+    const verdict = verdictOf(request, refusals, this.tail);
+    for (const { index, retryable } of refusals) if (retryable) this.#refusedForNow.add(request.texts[index]!);
+    return verdict;
+  }
+
+  #verdict(request: SinkRequest, position: string): Verdict {
+    return verdictOf(request, this.#refusals(request), position);
+  }
+
+  #taken(request: SinkRequest): readonly string[] {
+    const refused = new Set(this.#refusals(request).map(({ index }) => index));
+    return request.texts.filter((_, index) => !refused.has(index));
+  }
+
+  /** A record that says so is refused: for good, or the first time. */
+  #refusals(request: SinkRequest): readonly Refusal[] {
+    return request.texts.flatMap((text, index): Refusal[] => {
+      if (text.includes('"bad"')) return [{ index, code: 'E_BAD', message: 'it is bad', retryable: false }];
+      const later = text.includes('"later"') && this.#facts.rung !== 'marker' && this.#facts.rung !== 'position';
+      if (!later || this.#refusedForNow.has(text)) return [];
+      return [{ index, code: 'E_LATER', message: 'not now', retryable: true }];
+    });
+  }
+
+  #take(request: SinkRequest, index: number): void {
+    const { nowMs, tape, swarm, faulty } = this.#world;
+    const lags = faulty && swarm['look-lags'] !== undefined && tape.chance(swarm['look-lags']);
+    const effect: SinkEffect = {
+      atMs: nowMs,
+      visibleAtMs: nowMs + (lags ? tape.between(1, Math.max(1, this.#facts.visibilityLagMs)) : 0),
+      request,
+      index,
+      key: request.keys[index]!,
+      text: request.texts[index]!,
+    };
+    this.effects.push(effect);
+    this.held.set(effect.key, effect);
+  }
+}
+
+function verdictOf(request: SinkRequest, refusals: readonly Refusal[], position: string): Verdict {
+  const outcomes = new Uint8Array(request.texts.length).fill(OUTCOME.applied);
+  for (const { index } of refusals) outcomes[index] = OUTCOME.refused;
+  const count = request.texts.length - refusals.length;
+  return { outcomes, refusals, receipt: { summary: `${count} of ${request.texts.length} applied`, position } };
+}

@@ -1,0 +1,152 @@
+import type { RunAsk, RunSummary } from '../../engine/engine.ts';
+import { runJob } from '../../engine/run.ts';
+import { WaybillError } from '../../model/errors.ts';
+import type { Window } from '../../model/window.ts';
+import { jobOf } from './job.ts';
+import type { Machine, Opened } from './machine.ts';
+import type { SimProcess } from './process.ts';
+
+/** After the faults have stopped, a window needs no more starts than this, however it was left. */
+const CALM_STARTS_MAX = 40;
+const FAULTY_STARTS_MAX = 14;
+
+/** One window and how far it has come, as whoever starts it again and again knows it. */
+export interface Task {
+  readonly window: Window;
+  state: 'waiting' | 'done' | 'cancelled';
+  ask: 'go-on' | 'refresh' | 'resend-all';
+  starts: number;
+  last: RunSummary | undefined;
+}
+
+interface Running {
+  readonly process: SimProcess;
+  readonly task: Task;
+  readonly stop: AbortController;
+  readonly abort: AbortController;
+}
+
+/**
+ * Starts windows until they are done, as a scheduler or a person would: again after a death, after a failure, after a
+ * while. It knows what the public answers tell it and no more.
+ */
+export class Supervisor {
+  readonly tasks: readonly Task[];
+  readonly running = new Set<Running>();
+  readonly #machine: Machine;
+  calmStarts = 0;
+  starts = 0;
+
+  constructor(machine: Machine) {
+    this.#machine = machine;
+    const names = ['w1', 'w2'].slice(0, machine.scenario.windows);
+    this.tasks = names.map((name) => ({ window: { name }, state: 'waiting', ask: 'go-on', starts: 0, last: undefined }));
+    machine.onDeath((process) => this.#died(process));
+  }
+
+  get idle(): boolean {
+    return this.running.size === 0 && this.tasks.every((task) => task.state !== 'waiting');
+  }
+
+  /** Too many starts since the faults stopped: it will never be done. */
+  get hopeless(): boolean {
+    return this.calmStarts > CALM_STARTS_MAX;
+  }
+
+  begin(): void {
+    this.#later(0);
+  }
+
+  /** Does what is due, and comes back. */
+  tick(): void {
+    const { world } = this.#machine;
+    const task = this.tasks.find((one) => one.state === 'waiting');
+    if (task === undefined || this.hopeless) return;
+    const twin = this.running.size > 0 && this.running.size < 3 && world.fault('twin');
+    if (twin) world.mark('two processes on one window');
+    const tired = world.faulty && this.starts >= FAULTY_STARTS_MAX;
+    if (!tired && (this.running.size === 0 || twin)) this.#start(task);
+    this.#later(world.faulty ? world.tape.between(500, 15_000) : 10_000);
+  }
+
+  stopSomeone(): void {
+    const [first] = this.running;
+    if (first === undefined) return;
+    if (first.stop.signal.aborted) first.abort.abort(new WaybillError('INTERRUPTED', 'told to end at once'));
+    else first.stop.abort(new WaybillError('INTERRUPTED', 'told to stop'));
+  }
+
+  #later(ms: number): void {
+    this.#machine.world.at(ms, undefined, 'supervisor', () => this.tick());
+  }
+
+  #start(task: Task): void {
+    const machine = this.#machine;
+    const opened = machine.start('runner');
+    const running = { process: opened.process, task, stop: new AbortController(), abort: new AbortController() };
+    this.running.add(running);
+    this.starts++;
+    task.starts++;
+    if (!machine.world.faulty) this.calmStarts++;
+    machine.world.tell(opened.process.name, `starts ${task.window.name} (${task.ask})`);
+    this.#carry(running, opened).then(
+      (summary) => this.#ended(running, opened, summary, undefined),
+      (error: unknown) => this.#ended(running, opened, undefined, error),
+    );
+  }
+
+  async #carry(running: Running, opened: Opened): Promise<RunSummary> {
+    const { task, stop, abort } = running;
+    await this.#releaseGone(opened, task.window);
+    const ask: RunAsk = {
+      owner: opened.process.name,
+      leaseMs: this.#machine.scenario.leaseMs,
+      ...(task.ask === 'refresh' ? { refresh: true } : {}),
+      ...(task.ask === 'resend-all' ? { resendAll: { who: 'operator', reason: 'asked for' } } : {}),
+    };
+    const job = jobOf(task.window, opened.process, this.#machine);
+    return await runJob(job, ask, opened.services, { stop: stop.signal, abort: abort.signal });
+  }
+
+  /** As the app does it: leases of a process that is proved gone are broken, those of any other run out. */
+  async #releaseGone({ ledger }: Opened, window: Window): Promise<void> {
+    if (!this.#machine.scenario.provesDeath) return;
+    const [run] = await ledger.read.runs({ flow: 'simulated', window: window.name, newestFirst: true, limit: 1 });
+    const owner = this.#machine.processes.find((one) => one.name === run?.owner);
+    if (owner === undefined || owner.alive) return;
+    await ledger.breakLeases({ owner: owner.name, evidence: 'it is dead' });
+  }
+
+  #ended(running: Running, { process, ledger }: Opened, summary: RunSummary | undefined, error: unknown): void {
+    if (!process.alive) return;
+    const { world, book } = this.#machine;
+    const { task } = running;
+    this.running.delete(running);
+    const ending = { process: process.name, window: task.window.name, error, left: { ...process.open }, leases: 0 };
+    book.endings.push(ending);
+    if (error !== undefined) book.said.push(String(error), JSON.stringify((error as WaybillError).ids ?? {}));
+    world.tell(process.name, `ends: ${summary === undefined ? codeOf(error) : summary.run.state}`);
+    this.#machine.end(process);
+    void ledger;
+    if (summary !== undefined) this.#learn(task, summary);
+    this.#later(world.tape.between(0, 2_000));
+  }
+
+  #learn(task: Task, summary: RunSummary): void {
+    const { book, world } = this.#machine;
+    task.last = summary;
+    book.seen.push({ run: summary.run, atMs: world.nowMs, orders: book.orders });
+    const pending = summary.lanes.some((lane) => lane.balance.pending > 0);
+    if (summary.run.state === 'cancelled') task.state = 'cancelled';
+    else if (summary.interrupted || summary.paused || summary.stalled.length > 0 || pending) task.state = 'waiting';
+    else if (summary.run.state !== 'open' && summary.run.state !== 'failed') task.state = 'done';
+    if (summary.run.state !== 'open' && !summary.interrupted) task.ask = 'go-on';
+  }
+
+  #died(process: SimProcess): void {
+    for (const running of this.running) if (running.process === process) this.running.delete(running);
+    this.#later(this.#machine.world.tape.between(1, 3_000));
+  }
+}
+
+const codeOf = (error: unknown): string => (error instanceof WaybillError ? error.code : String(error));

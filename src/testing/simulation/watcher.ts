@@ -1,0 +1,38 @@
+import type { SimProcess } from './process.ts';
+import type { Blow, World } from './world.ts';
+
+/** Deaths and stalls of a schedule are bounded: each costs a start, and nothing would ever get done. */
+const BLOWS_MAX = 8;
+
+/** Strikes processes at effect boundaries, as the swarm allows and the tape decides. */
+export function swarmWatcher(world: World, leaseMs: number): (process: SimProcess, where: string) => Blow | undefined {
+  let left = BLOWS_MAX;
+  return (process, where) => {
+    if (!world.faulty || left <= 0) return undefined;
+    if (world.fault('kill')) {
+      left--;
+      world.mark(`killed ${where.startsWith('before') ? 'before' : 'after'} an effect`);
+      return 'kill';
+    }
+    if (world.fault('power-cut')) {
+      left--;
+      return 'power-cut';
+    }
+    if (world.fault('pause')) {
+      left--;
+      process.pausedUntilMs = world.nowMs + world.tape.between(100, leaseMs * 3);
+      return 'pause';
+    }
+    return undefined;
+  };
+}
+
+/** Strikes exactly at these boundaries, counted from 1 over the whole schedule. */
+export function plannedWatcher(at: readonly number[]): (process: SimProcess) => Blow | undefined {
+  let passed = 0;
+  return (process) => {
+    if (!process.name.startsWith('runner')) return undefined;
+    passed++;
+    return at.includes(passed) ? 'kill' : undefined;
+  };
+}
