@@ -30,7 +30,8 @@ export async function summarise(facts: SummaryFacts): Promise<RunSummary> {
     throw new WaybillError('RUN_UNKNOWN', `${showRun(opened.run.id)} has read nothing yet, so it has no batches`);
   }
   // A window that was not read to its end is not complete, however little of it there is.
-  const concluded = !nothingToDo && generation.state === 'closed';
+  // One that a process left between the last answer and its conclusion still wants it, though nothing is to be done.
+  const concluded = generation.state === 'closed' && (!nothingToDo || opened.run.state === 'open');
   if (concluded) await ledger.concludeRun({ run: opened.run.id, fence: opened.fence });
   const run = await ledger.read.run(opened.run.id);
   const balances = await ledger.read.balance(run.id);

@@ -64,7 +64,6 @@ export class Machine {
       staging: simStaging(this.disk, process),
       journal: simJournal(this.disk, process),
       notice: ({ message, ids }) => this.book.said.push(message, JSON.stringify(ids)),
-      progress: () => undefined,
     };
     return { process, ledger, services };
   }

@@ -18,3 +18,4 @@ for (let seed = from; seed < from+n; seed++) {
 }
 const dt = performance.now()-t0;
 console.log({perMin: n/dt*60000, events: ev/n, kills: k/n, violations: v, codes, hours: ms/3.6e6});
+console.log('cpu per schedule ms', process.cpuUsage().user/1000/n, process.cpuUsage().system/1000/n);
