@@ -73,7 +73,7 @@ export class Operator {
         task.ask = act === 'operator-refreshes' ? 'refresh' : 'resend-all';
         task.state = 'waiting';
         this.#machine.book.orders++;
-        return;
+        return this.#supervisor.poke();
       }
       default:
         return this.#asProcess((opened) => this.#order(act, opened));
@@ -186,6 +186,8 @@ export class Operator {
 
   #reopen(run: RunRow): void {
     const task = this.#supervisor.tasks.find((one) => one.window.name === run.window.name);
-    if (task !== undefined && task.state !== 'cancelled') task.state = 'waiting';
+    if (task === undefined || task.state === 'cancelled') return;
+    task.state = 'waiting';
+    this.#supervisor.poke();
   }
 }

@@ -2,6 +2,7 @@ import type { RunAsk, RunSummary } from '../../engine/engine.ts';
 import { runJob } from '../../engine/run.ts';
 import { WaybillError } from '../../model/errors.ts';
 import type { Window } from '../../model/window.ts';
+import type { Happening } from './heap.ts';
 import { jobOf } from './job.ts';
 import type { Machine, Opened } from './machine.ts';
 import type { SimProcess } from './process.ts';
@@ -34,6 +35,7 @@ export class Supervisor {
   readonly tasks: readonly Task[];
   readonly running = new Set<Running>();
   readonly #machine: Machine;
+  #next: Happening | undefined;
   calmStarts = 0;
   starts = 0;
 
@@ -76,8 +78,19 @@ export class Supervisor {
     else first.stop.abort(new WaybillError('INTERRUPTED', 'told to stop'));
   }
 
+  /** Something may be to be done; there is one next look at most. */
+  poke(): void {
+    this.#later(0);
+  }
+
   #later(ms: number): void {
-    this.#machine.world.at(ms, undefined, 'supervisor', () => this.tick());
+    const { world } = this.#machine;
+    if (this.#next !== undefined && this.#next.atMs <= world.nowMs + ms) return;
+    if (this.#next !== undefined) this.#next.cancelled = true;
+    this.#next = world.at(ms, undefined, 'supervisor', () => {
+      this.#next = undefined;
+      this.tick();
+    });
   }
 
   #start(task: Task): void {
@@ -87,7 +100,6 @@ export class Supervisor {
     this.running.add(running);
     this.starts++;
     task.starts++;
-    if (!machine.world.faulty) this.calmStarts++;
     machine.world.tell(opened.process.name, `starts ${task.window.name} (${task.ask})`);
     this.#carry(running, opened).then(
       (summary) => this.#ended(running, opened, summary, undefined),
@@ -117,7 +129,7 @@ export class Supervisor {
     await ledger.breakLeases({ owner: owner.name, evidence: 'it is dead' });
   }
 
-  #ended(running: Running, { process, ledger }: Opened, summary: RunSummary | undefined, error: unknown): void {
+  #ended(running: Running, { process }: Opened, summary: RunSummary | undefined, error: unknown): void {
     if (!process.alive) return;
     const { world, book } = this.#machine;
     const { task } = running;
@@ -127,9 +139,9 @@ export class Supervisor {
     if (error !== undefined) book.said.push(String(error), JSON.stringify((error as WaybillError).ids ?? {}));
     world.tell(process.name, `ends: ${summary === undefined ? codeOf(error) : summary.run.state}`);
     this.#machine.end(process);
-    void ledger;
+    if (!world.faulty && codeOf(error) !== 'LEASE_HELD') this.calmStarts++;
     if (summary !== undefined) this.#learn(task, summary);
-    this.#later(world.tape.between(0, 2_000));
+    this.#later(codeOf(error) === 'LEASE_HELD' ? this.#patienceMs() : world.tape.between(0, 2_000));
   }
 
   #learn(task: Task, summary: RunSummary): void {
@@ -141,6 +153,12 @@ export class Supervisor {
     else if (summary.interrupted || summary.paused || summary.stalled.length > 0 || pending) task.state = 'waiting';
     else if (summary.run.state !== 'open' && summary.run.state !== 'failed') task.state = 'done';
     if (summary.run.state !== 'open' && !summary.interrupted) task.ask = 'go-on';
+  }
+
+  /** Until a lease that nobody renews is over; the clock that it is measured by may have been put back. */
+  #patienceMs(): number {
+    const { scenario, world } = this.#machine;
+    return world.wallSkewMs === 0 ? scenario.leaseMs / 2 : 20 * 60_000;
   }
 
   #died(process: SimProcess): void {
