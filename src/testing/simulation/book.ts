@@ -3,6 +3,7 @@ import type { Command } from '../../ledger/sqlite/verbs/all.ts';
 import type { Outcome } from '../../ledger/sqlite/writer.ts';
 import type { SimProcess } from './process.ts';
 import type { SinkRequest } from './sink-server.ts';
+import type { Reading } from './source-model.ts';
 
 /** A broken invariant: which, and what was seen. */
 export interface Violation {
@@ -40,6 +41,19 @@ export interface Settled {
   readonly evidence: string;
 }
 
+/** A generation that was closed, and the reading that it was closed with. */
+export interface Closed {
+  readonly run: number;
+  readonly reading: Reading | undefined;
+}
+
+/** What somebody who reads the sink saw of one batch. */
+export interface Look {
+  readonly batch: number;
+  readonly seen: number;
+  readonly whole: number;
+}
+
 /** How a process ended, and what it left open. */
 export interface Ending {
   readonly process: string;
@@ -51,6 +65,7 @@ export interface Ending {
 
 /** What the public answers said of a run at some moment. */
 export interface Seen {
+  readonly process: string;
   readonly run: RunRow;
   readonly atMs: number;
   /** Orders and starts that were given by then: only they may open a run again. */
@@ -67,6 +82,10 @@ export class Book {
   readonly settled: Settled[] = [];
   readonly endings: Ending[] = [];
   readonly seen: Seen[] = [];
+  readonly closed: Closed[] = [];
+  readonly looks: Look[] = [];
+  /** Told when a process closes a generation: its latest reading. */
+  readingOf: (process: string) => Reading | undefined = () => undefined;
   /** Everything that was said to a person, and every error. */
   readonly said: string[] = [];
   readonly violations: Violation[] = [];
@@ -77,6 +96,8 @@ export class Book {
   cancelled = false;
   resends = 0;
   takeovers = 0;
+  /** Records that came again with other content after they had been refused: they may be sent in any flow. */
+  changedAfterRefusal = 0;
   readonly #claims = new Map<string, Claim>();
   readonly #intents = new Map<string, string>();
   #jumped = false;
@@ -123,6 +144,9 @@ export class Book {
       }
       case 'startGeneration':
         if (ask.kind === 'resend') this.resends++;
+        return;
+      case 'closeGeneration':
+        this.closed.push({ run: ask.run!, reading: this.readingOf(process.name) });
         return;
       case 'cancel':
         this.cancelled = true;

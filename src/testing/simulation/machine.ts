@@ -39,6 +39,7 @@ export class Machine {
     this.bench = bench;
     this.network = new Network(world);
     this.source = new SourceModel(world, scenario);
+    this.book.readingOf = (process) => this.source.readings.findLast((one) => one.process === process);
     const { rung, visibilityLagMs, keyHorizonMs, rejectsAtomically } = scenario;
     const facts = { rung, visibilityLagMs, keyHorizonMs, rejectsAtomically, fences: rung === 'fence-then-look' };
     this.servers = Array.from({ length: scenario.lanes }, () => new SinkServer(world, facts));

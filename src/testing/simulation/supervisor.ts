@@ -140,14 +140,14 @@ export class Supervisor {
     world.tell(process.name, `ends: ${summary === undefined ? codeOf(error) : summary.run.state}`);
     this.#machine.end(process);
     if (!world.faulty && codeOf(error) !== 'LEASE_HELD') this.calmStarts++;
-    if (summary !== undefined) this.#learn(task, summary);
+    if (summary !== undefined) this.#learn(task, summary, process.name);
     this.#later(codeOf(error) === 'LEASE_HELD' ? this.#patienceMs() : world.tape.between(0, 2_000));
   }
 
-  #learn(task: Task, summary: RunSummary): void {
+  #learn(task: Task, summary: RunSummary, process: string): void {
     const { book, world } = this.#machine;
     task.last = summary;
-    book.seen.push({ run: summary.run, atMs: world.nowMs, orders: book.orders });
+    book.seen.push({ process, run: summary.run, atMs: world.nowMs, orders: book.orders });
     const pending = summary.lanes.some((lane) => lane.balance.pending > 0);
     if (summary.run.state === 'cancelled') task.state = 'cancelled';
     else if (summary.interrupted || summary.paused || summary.stalled.length > 0 || pending) task.state = 'waiting';

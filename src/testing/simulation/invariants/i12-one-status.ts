@@ -1,0 +1,46 @@
+import { WaybillError } from '../../../model/errors.ts';
+import { balances } from '../../../model/states.ts';
+import type { Evidence } from '../evidence.ts';
+
+/** What a start may end with, here: the rest of the catalogue would mean that something is broken. */
+const EXPLAINED = new Set([
+  'LEASE_HELD',
+  'FENCED',
+  'SOURCE_FAILED',
+  'STAGING_WRITE',
+  'JOURNAL_WRITE',
+  'LEDGER_BUSY',
+  'INTERRUPTED',
+  'RUN_UNKNOWN',
+]);
+
+/** I12: every failure has one status that says why, every answer balances, and "finished" is never taken back. */
+export function oneStatus(evidence: Evidence): void {
+  const { final, book } = evidence;
+  for (const { row } of final.records) {
+    if (row.state !== 'refused' && row.state !== 'in-doubt') continue;
+    const told = (row.reason ?? '') !== '' && (row.state === 'in-doubt' || (row.code ?? '') !== '');
+    book.check('I12', told, () => `a record is ${row.state} and nothing says why: ${JSON.stringify(row)}`);
+  }
+  for (const { process, error } of book.endings) {
+    const explained = error === undefined || (error instanceof WaybillError && EXPLAINED.has(error.code));
+    book.check('I12', explained, () => `${process} ended with ${(error as Error).stack ?? String(error)}`);
+  }
+  for (const [name, balance] of final.balances) {
+    book.check('I12', balances(balance), () => `${name} does not balance: ${JSON.stringify(balance)}`);
+  }
+  finishedStays(evidence);
+}
+
+function finishedStays({ book }: Evidence): void {
+  const finished = new Map<number, { state: string; orders: number }>();
+  for (const { run, orders } of book.seen) {
+    const before = finished.get(run.id);
+    if (before !== undefined && before.orders === orders) {
+      book.check('I12', run.state === before.state, () => `run ${run.id} was ${before.state}, then ${run.state}`);
+    }
+    if (run.state === 'complete' || run.state === 'complete-with-refusals') {
+      finished.set(run.id, { state: run.state, orders });
+    }
+  }
+}

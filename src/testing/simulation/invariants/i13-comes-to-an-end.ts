@@ -1,0 +1,16 @@
+import type { Evidence } from '../evidence.ts';
+
+/** I13: once the faults have stopped, everything is done, or listed, within a bounded time. */
+export function comesToAnEnd({ supervisor, course, book, final }: Evidence): void {
+  book.check('I13', course.how !== 'livelock', () => 'events without end');
+  for (const task of supervisor.tasks) {
+    book.check('I13', task.state !== 'waiting', () => {
+      const { run, stalled, lanes } = task.last ?? {};
+      const last = JSON.stringify({ state: run?.state, stalled, lanes: lanes?.map((lane) => lane.balance) });
+      return `${task.window.name} was started ${task.starts} times and is not done (${course.how}): ${last}`;
+    });
+  }
+  for (const [name, balance] of final.balances) {
+    book.check('I13', !supervisor.idle || balance.pending === 0, () => `${name} has ${balance.pending} pending`);
+  }
+}
