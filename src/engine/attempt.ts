@@ -1,6 +1,6 @@
 import type { Permit } from '../connectors/connector.ts';
 import type { Payload } from '../model/batch.ts';
-import { WaybillError } from '../model/errors.ts';
+import { NotAppliedError, WaybillError } from '../model/errors.ts';
 import type { AttemptNotes } from '../strategies/strategy.ts';
 import { type Heard, heardError, heardVerdict } from './answers.ts';
 import type { StopSignals } from './engine.ts';
@@ -92,7 +92,13 @@ async function notesOf(work: Work, lane: LaneRuntime, context: ReturnType<typeof
   if (strategy.prepare === undefined) return {};
   const earlier = work.batch.attempts === 0 ? [] : await lane.ledger.read.attempts(work.batch.id);
   const previous = earlier.find((attempt) => Object.keys(asNotes(attempt.notes)).length > 0);
-  return await strategy.prepare(context, asNotes(previous?.notes ?? {}));
+  try {
+    return await strategy.prepare(context, asNotes(previous?.notes ?? {}));
+  } catch (error) {
+    if (error instanceof WaybillError && error.code === 'INVARIANT_BROKEN') throw error;
+    // A question that the sink did not answer is no attempt: the batch waits as if the sink were away.
+    throw new NotAppliedError('the sink could not be asked where the batch belongs', { cause: error, sinkAway: true });
+  }
 }
 
 function openAttempt(work: Work, lane: LaneRuntime, permit: Permit, notes: AttemptNotes) {

@@ -1,5 +1,5 @@
 import type { Answer, DoubtRow, Moved } from '../ledger/ledger.ts';
-import { describeError, WaybillError } from '../model/errors.ts';
+import { describeError, NotAppliedError, WaybillError } from '../model/errors.ts';
 import { showBatch } from '../model/ids.ts';
 import { type Heard, heardUnsent } from './answers.ts';
 import { type Intended, intendBatch, transmit } from './attempt.ts';
@@ -121,13 +121,29 @@ export class LaneDelivery {
       if (heard.answer.kind === 'verdict' && !this.#lane.ordered) over();
       await this.#record(work, intended.attempt, heard);
     } catch (error) {
-      if (!(error instanceof WaybillError) || error.code !== 'STAGING_CORRUPT' || this.#lane.ordered) throw error;
-      // One batch that cannot be sent holds up no other; the start fails with this once they are through.
-      this.#failure ??= error;
-      await this.#feed.done(work, true);
+      await this.#unsendable(work, error);
     } finally {
       over();
     }
+  }
+
+  /** There is no attempt: the batch has no bytes, or nobody can say where to, or it is not to be sent any more. */
+  async #unsendable(work: Work, error: unknown): Promise<void> {
+    if (!(error instanceof WaybillError)) throw error;
+    if (error instanceof NotAppliedError) {
+      const heard: Heard = { answer: { kind: 'not-applied', reason: describeError(error) }, sinkAway: true };
+      this.#react(heard);
+      return await this.#notApplied(work, heard);
+    }
+    if (error.code === 'MOVE_FORBIDDEN') {
+      // The run was cancelled, and the lane has not heard of it yet.
+      const { state } = await this.#lane.ledger.read.batch(work.batch.id);
+      if (state === 'skipped') return await this.#feed.done(work, false);
+    }
+    if (error.code !== 'STAGING_CORRUPT' || this.#lane.ordered) throw error;
+    // One batch that cannot be sent holds up no other; the start fails with this once they are through.
+    this.#failure ??= error;
+    await this.#feed.done(work, true);
   }
 
   /** Sends when it is this batch's turn; by then it may be that nothing is to be sent any more. */
@@ -246,6 +262,9 @@ export class LaneDelivery {
     const doubt = await this.#doubtOf(work);
     if (doubt === undefined) return await this.#feed.done(work, false);
     if (this.#stop.aborted) return await this.#feed.done(work, true);
+    // A fence shuts out older ones only: to settle an attempt of this claim, the shard has to be claimed anew.
+    const fences = this.#lane.guarantee.rung === 'fence-then-look';
+    if (fences && doubt.attempt.fence >= work.claim.fence) return await this.#feed.done(work, false);
     const notBeforeMs = this.#lane.services.ports.monotonicMs() + waitBeforeSettling(doubt, work.claim, this.#lane);
     this.#feed.again(work, { todo: 'settle', batch: doubt, doubt, tries: work.tries, notBeforeMs });
   }

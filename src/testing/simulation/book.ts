@@ -138,7 +138,7 @@ export class Book {
       case 'seal':
         return this.#sealed(process, ask);
       case 'settle': {
-        const { kind } = ask.decision as SettleDecision;
+        const { kind } = (command.ask as { decision: SettleDecision }).decision;
         this.settled.push({ batch: ask.batch!, decision: kind, who: ask.who!, evidence: ask.evidence! });
         return;
       }

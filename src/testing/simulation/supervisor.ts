@@ -18,6 +18,8 @@ export interface Task {
   ask: 'go-on' | 'refresh' | 'resend-all';
   starts: number;
   last: RunSummary | undefined;
+  /** Was started in peace with nothing but doubts left. */
+  calm: boolean;
 }
 
 interface Running {
@@ -42,7 +44,7 @@ export class Supervisor {
   constructor(machine: Machine) {
     this.#machine = machine;
     const names = ['w1', 'w2'].slice(0, machine.scenario.windows);
-    this.tasks = names.map((name) => ({ window: { name }, state: 'waiting', ask: 'go-on', starts: 0, last: undefined }));
+    this.tasks = names.map((name) => ({ window: { name }, state: 'waiting', ask: 'go-on', starts: 0, last: undefined, calm: false }));
     machine.onDeath((process) => this.#died(process));
   }
 
@@ -153,6 +155,13 @@ export class Supervisor {
     else if (summary.interrupted || summary.paused || summary.stalled.length > 0 || pending) task.state = 'waiting';
     else if (summary.run.state !== 'open' && summary.run.state !== 'failed') task.state = 'done';
     if (summary.run.state !== 'open' && !summary.interrupted) task.ask = 'go-on';
+    if (task.state === 'done' && summary.run.state === 'in-doubt' && !task.calm) this.#onceMoreInPeace(task);
+  }
+
+  /** Doubts that the sink could not be asked about while it had its troubles: one more start settles them. */
+  #onceMoreInPeace(task: Task): void {
+    task.state = 'waiting';
+    task.calm = !this.#machine.world.faulty;
   }
 
   /** Until a lease that nobody renews is over; the clock that it is measured by may have been put back. */

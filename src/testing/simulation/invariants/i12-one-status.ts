@@ -19,7 +19,7 @@ export function oneStatus(evidence: Evidence): void {
   const { final, book } = evidence;
   for (const { row } of final.records) {
     if (row.state !== 'refused' && row.state !== 'in-doubt') continue;
-    const told = (row.reason ?? '') !== '' && (row.state === 'in-doubt' || (row.code ?? '') !== '');
+    const told = (row.reason ?? '') !== '';
     book.check('I12', told, () => `a record is ${row.state} and nothing says why: ${JSON.stringify(row)}`);
   }
   for (const { process, error } of book.endings) {
@@ -29,7 +29,16 @@ export function oneStatus(evidence: Evidence): void {
   for (const [name, balance] of final.balances) {
     book.check('I12', balances(balance), () => `${name} does not balance: ${JSON.stringify(balance)}`);
   }
+  fencedIsNoRefusal(evidence);
   finishedStays(evidence);
+}
+
+/** That somebody else holds the shard says nothing about the record: it may not be the status that it ends with. */
+function fencedIsNoRefusal({ final, book }: Evidence): void {
+  for (const { row } of final.records) {
+    const fenced = row.state === 'refused' && (row.reason ?? '').startsWith('fenced');
+    book.check('I12', !fenced, () => `a record is refused since a sender was fenced: ${row.reason}`);
+  }
 }
 
 function finishedStays({ book }: Evidence): void {
