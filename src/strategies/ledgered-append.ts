@@ -118,13 +118,26 @@ async function untilDone(
   lane: LaneContext,
 ): Promise<Verdict> {
   for (let pause = 100; ; pause = Math.min(pause * 2, POLL_MAX_MS)) {
-    const state = await job.state(handle, batch);
+    const state = await stateOfSent(job, handle, batch);
     if (state === 'empty') {
       // Not a proof: data that was taken may show later. The batch is in doubt, and the job is asked again.
       throw new WaybillError('SINK_FAILED', `job ${handle} shows nothing of what was sent to it`);
     }
     if (state !== 'running') return state;
     await lane.wait(pause);
+  }
+}
+
+/** A question that was refused says nothing about the data, which has left: only the job itself can. */
+async function stateOfSent(
+  job: Abilities['job'],
+  handle: string,
+  batch: Permit['batch'],
+): Promise<Verdict | 'running' | 'empty'> {
+  try {
+    return await job.state(handle, batch);
+  } catch (error) {
+    throw new WaybillError('SINK_FAILED', `job ${handle} could not be asked what became of the data`, { cause: error });
   }
 }
 
