@@ -1,7 +1,8 @@
 import type { Permit } from '../connectors/connector.ts';
+import type { AttemptRow } from '../ledger/ledger.ts';
 import type { Payload } from '../model/batch.ts';
 import { NotAppliedError, WaybillError } from '../model/errors.ts';
-import type { AttemptNotes } from '../strategies/strategy.ts';
+import type { AttemptNotes, OpenAttempt } from '../strategies/strategy.ts';
 import { type Heard, heardError, heardVerdict } from './answers.ts';
 import type { StopSignals } from './engine.ts';
 import type { Work } from './feed.ts';
@@ -15,6 +16,8 @@ export interface Intended {
   readonly notes: AttemptNotes;
   /** By the monotonic clock: nothing leaves after this. */
   readonly deadlineMs: number;
+  /** By the wall clock: when the first attempt was intended whose answer was lost, if one was. */
+  readonly firstLostAtMs: number | undefined;
 }
 
 /**
@@ -25,7 +28,8 @@ export async function intendBatch(work: Work, lane: LaneRuntime, signals: StopSi
   const { batch } = work;
   const payload = await lane.payloads.load(batch);
   if (!(await mayLeave(work, lane, signals.stop))) return undefined;
-  const notes = await notesOf(work, lane, laneContext(lane, signals.abort));
+  const earlier = batch.attempts === 0 ? [] : await lane.ledger.read.attempts(batch.id);
+  const notes = await notesOf(earlier, lane, laneContext(lane, signals.abort));
   const deadlineMs = deadline(work, lane);
   const { attempt } = await lane.ledger.intend({
     ...work.claim,
@@ -33,12 +37,15 @@ export async function intendBatch(work: Work, lane: LaneRuntime, signals: StopSi
     deadlineMs: Math.max(0, deadlineMs - lane.services.ports.monotonicMs()),
     notes: { ...notes },
   });
-  return { attempt, payload, notes, deadlineMs };
+  // Whoever had it sent again without proof has accepted that it may arrive twice.
+  const accepted = batch.possibly === 'twice';
+  const firstLostAtMs = accepted ? undefined : earlier.find((one) => one.answer === 'lost')?.intendedAtMs;
+  return { attempt, payload, notes, deadlineMs, firstLostAtMs };
 }
 
 /** Permit, send, answer. Never rejects: whatever happens to a send is heard as something. */
 export async function transmit(work: Work, intended: Intended, lane: LaneRuntime, abort: AbortSignal): Promise<Heard> {
-  const { attempt, payload, deadlineMs, notes } = intended;
+  const { attempt, payload, deadlineMs } = intended;
   lane.tally.attempts++;
   const { correlationId } = lane;
   const permit = lane.desk.issue({
@@ -53,7 +60,7 @@ export async function transmit(work: Work, intended: Intended, lane: LaneRuntime
   const sent = { payload, payloads: lane.payloads };
   try {
     const context = laneContext(lane, abort);
-    const verdict = await lane.job.strategy.deliver(permit, context, openAttempt(work, lane, permit, notes));
+    const verdict = await lane.job.strategy.deliver(permit, context, openAttempt(work, lane, permit, intended));
     return heardVerdict(verdict, { ...sent, rung: lane.guarantee.rung });
   } catch (error) {
     const rejectsAtomically = lane.job.sink.facts.rejectsAtomically ?? false;
@@ -87,10 +94,13 @@ function deadline(work: Work, lane: LaneRuntime): number {
   return Math.min(nowMs + turns * lane.job.sink.requestTimeoutMs, untilMs);
 }
 
-async function notesOf(work: Work, lane: LaneRuntime, context: ReturnType<typeof laneContext>): Promise<AttemptNotes> {
+async function notesOf(
+  earlier: readonly AttemptRow[],
+  lane: LaneRuntime,
+  context: ReturnType<typeof laneContext>,
+): Promise<AttemptNotes> {
   const { strategy } = lane.job;
   if (strategy.prepare === undefined) return {};
-  const earlier = work.batch.attempts === 0 ? [] : await lane.ledger.read.attempts(work.batch.id);
   const previous = earlier.find((attempt) => Object.keys(asNotes(attempt.notes)).length > 0);
   try {
     return await strategy.prepare(context, asNotes(previous?.notes ?? {}));
@@ -101,9 +111,12 @@ async function notesOf(work: Work, lane: LaneRuntime, context: ReturnType<typeof
   }
 }
 
-function openAttempt(work: Work, lane: LaneRuntime, permit: Permit, notes: AttemptNotes) {
+function openAttempt(work: Work, lane: LaneRuntime, permit: Permit, intended: Intended): OpenAttempt {
+  const { notes, firstLostAtMs } = intended;
+  const firstLostAgoMs = firstLostAtMs === undefined ? undefined : lane.services.ports.wallMs() - firstLostAtMs;
   return {
     notes,
+    ...(firstLostAgoMs === undefined ? {} : { firstLostAgoMs }),
     note: async (more: AttemptNotes): Promise<void> => {
       await lane.ledger.note({ ...work.claim, batch: permit.batch.id, attempt: permit.attempt, notes: { ...more } });
     },

@@ -48,6 +48,7 @@ export const ledgeredAppend: Strategy = {
       case 'position':
         return await surely(can.appendAt)(permit, surely(attempt.notes.expectedPosition));
       case 'key':
+        refuseForgotten(attempt, lane);
         return await surely(can.appendOnce)(permit);
       case 'job':
         return await deliverByJob(surely(can.job), permit, lane, attempt);
@@ -151,6 +152,17 @@ async function settleByJob(attempt: LostAttempt, lane: LaneContext): Promise<Set
     if (state !== 'running') return { kind: 'known', verdict: state, evidence: `job ${handle} has ended` };
     await lane.wait(pause);
   }
+}
+
+/**
+ * Whether a repeat is recognised is asked again at every send: a batch that was cleared for one may have waited since,
+ * for a sink that was away or for a process to start. Thrown before a byte has left; the batch is in doubt again.
+ */
+function refuseForgotten(attempt: OpenAttempt, lane: LaneContext): void {
+  const { firstLostAgoMs } = attempt;
+  const { horizonMs } = surely(lane.sink.facts.key);
+  if (firstLostAgoMs === undefined || firstLostAgoMs + lane.sink.requestTimeoutMs < horizonMs) return;
+  throw new WaybillError('SINK_FAILED', 'the sink may have forgotten the key under which the batch was sent before');
 }
 
 async function settleByKey(attempt: LostAttempt, lane: LaneContext): Promise<Settlement> {

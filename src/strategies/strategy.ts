@@ -58,6 +58,8 @@ export interface AttemptNotes {
 
 export interface OpenAttempt {
   readonly notes: AttemptNotes;
+  /** How long ago the first attempt of this batch was intended whose answer was lost; absent when none was. */
+  readonly firstLostAgoMs?: number;
   /** Resolves when the notes are durable: a job's handle, before its data is sent. */
   note(notes: AttemptNotes): Promise<void>;
 }

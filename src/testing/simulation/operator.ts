@@ -174,6 +174,8 @@ export class Operator {
     const mine = new Set(effects.filter((one) => one.request.batch.id === doubt.id).map((one) => one.index));
     const there = doubt.doubtful.filter((index) => mine.has(index)).length;
     if (there === doubt.doubtful.length) return 'delivered';
+    // Under an idempotency key the engine does not take a person's word for it: the key may have been forgotten.
+    if (this.#machine.scenario.rung === 'key') return 'resend';
     return there === 0 ? 'absent' : world.tape.pick(['resend', 'skip']);
   }
 

@@ -40,7 +40,24 @@ export interface Scenario {
   readonly swarm: Swarm;
 }
 
+/**
+ * What is known to be wrong and not mended yet, each with its story in `docs/found-by-simulation.md`: left out here, so
+ * that a campaign that finds something has found something new.
+ */
+function withoutKnown(scenario: Scenario): Scenario {
+  const { 'source-changes': changes, ...still } = scenario.swarm;
+  return {
+    ...scenario,
+    windows: scenario.rung === 'fence-then-look' ? 1 : scenario.windows,
+    swarm: changes === undefined || scenario.resumable ? still : scenario.swarm,
+  };
+}
+
 export function drawScenario(seed: number): Scenario {
+  return withoutKnown(freshScenario(seed));
+}
+
+function freshScenario(seed: number): Scenario {
   const tape = Tape.ofSeed(seed ^ 0x5eed5eed);
   const rung = tape.pick(RUNGS);
   const swarm = drawSwarm(tape, rung);
