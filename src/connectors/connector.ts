@@ -116,7 +116,10 @@ export interface Abilities {
   appendAt(permit: Permit, expected: string): Promise<Verdict>;
   /** Adds the records under the batch's idempotency key; a repeat within the horizon is recognised by the sink. */
   appendOnce(permit: Permit): Promise<Verdict>;
-  /** The records and a marker of the batch, in one transaction of the sink. `already`: the marker was there. */
+  /**
+   * The records and a marker of the batch, in one transaction of the sink. `already`: the marker was there. A marker
+   * says that all of the batch was applied, so one refused record rolls everything back: that is a RefusedError.
+   */
   commitOnce(permit: Permit): Promise<Verdict | 'already'>;
   /** Each record under its key: a second call changes nothing. */
   put(permit: Permit): Promise<Verdict>;

@@ -126,7 +126,12 @@ export class Book {
 
   /** What a process had the ledger do. */
   written(process: SimProcess, command: Command, outcome: Outcome): void {
-    if (!outcome.ok) return;
+    if (!outcome.ok) {
+      const code = (outcome.error as { code?: string }).code;
+      if (code === 'LEASE_HELD') process.world.mark('a start was refused: somebody holds the lease');
+      if (code === 'FENCED') process.world.mark('a writer was fenced');
+      return;
+    }
     const ask = command.ask as Readonly<Record<string, never>>;
     switch (command.verb) {
       case 'claimShard':
@@ -139,6 +144,7 @@ export class Book {
         return this.#sealed(process, ask);
       case 'settle': {
         const { kind } = (command.ask as { decision: SettleDecision }).decision;
+        process.world.mark(`a doubt was settled: ${kind}`);
         this.settled.push({ batch: ask.batch!, decision: kind, who: ask.who!, evidence: ask.evidence! });
         return;
       }
@@ -148,6 +154,8 @@ export class Book {
       case 'closeGeneration':
         this.closed.push({ run: ask.run!, reading: this.readingOf(process.name) });
         return;
+      case 'abandonGeneration':
+        return process.world.mark('a generation was abandoned');
       case 'cancel':
         this.cancelled = true;
         return;
@@ -159,6 +167,10 @@ export class Book {
     if (shard === undefined) return;
     const place = `${shard.run}/${shard.lane}/${shard.shard}`;
     const before = this.#claims.get(place);
+    const { doubts } = shard as unknown as { doubts: readonly { attempt: { answeredAtMs?: number } }[] };
+    if (doubts.some((doubt) => doubt.attempt.answeredAtMs === process.world.wallMs)) {
+      process.world.mark('an attempt was lost by a takeover');
+    }
     if (before !== undefined && before.process !== process.name) {
       this.takeovers++;
       process.world.mark('a shard was taken over');

@@ -82,6 +82,9 @@ export class Machine {
 
   #died(process: SimProcess, how: string): void {
     this.kills++;
+    if (this.book.settled.length === 0 && this.kills > 1 && process.name.startsWith('runner')) {
+      this.world.mark('killed while it recovered');
+    }
     this.#giveBack(process);
     if (how.startsWith('power-cut')) this.#losePower();
     for (const listener of this.#onDeath) listener(process);

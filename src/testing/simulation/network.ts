@@ -65,6 +65,7 @@ export class Network {
     this.underway.add(travel);
     world.at(ms, undefined, name, () => {
       this.underway.delete(travel);
+      if (!call.process.alive) world.mark('a request of a dead process arrived');
       if (!call.heard) world.mark('a request arrived while somebody waited for it');
       else world.mark('a request arrived after its sender had given it up');
       this.#answer(call, work);

@@ -4,6 +4,7 @@ import type { LedgerBench } from './ledger-bench.ts';
 import { Machine } from './machine.ts';
 import { Operator } from './operator.ts';
 import type { SimProcess } from './process.ts';
+import { Reader } from './reader.ts';
 import type { Scenario } from './scenario.ts';
 import { Supervisor } from './supervisor.ts';
 import { Tape } from './tape.ts';
@@ -54,6 +55,7 @@ export async function runSchedule(
   try {
     supervisor.begin();
     operator.begin();
+    new Reader(machine).begin();
     const calmAtMs = await untilCalm(world, scenario, supervisor, operator);
     const over = (): boolean => supervisor.idle || supervisor.hopeless || world.nowMs > calmAtMs + LIVENESS_MS;
     const how = await world.run(over);

@@ -63,7 +63,7 @@ export function simSink(process: SimProcess, parts: SinkParts): Sink {
       ...(rung === 'key' && { key: { horizonMs: scenario.keyHorizonMs, storesErrors: false } }),
       ...(rung === 'look' || rung === 'fence-then-look' ? { visibilityLagMs: scenario.visibilityLagMs } : {}),
       ...(rung === 'position' && { tail: () => client.ask('tail', 0, () => parts.server.tail) }),
-      ...(scenario.rejectsAtomically && { rejectsAtomically: true }),
+      ...((scenario.rejectsAtomically || rung === 'marker') && { rejectsAtomically: true }),
     },
     requestTimeoutMs: scenario.requestTimeoutMs,
   };

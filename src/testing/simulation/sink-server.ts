@@ -160,7 +160,6 @@ export class SinkServer {
       return 'already';
     }
     const verdict = this.#apply(request);
-    // A transaction that refuses a record leaves no marker: nothing of it is committed.
     this.#markers.set(idempotencyKey, digest);
     return verdict;
   }
@@ -177,7 +176,8 @@ export class SinkServer {
   #apply(request: SinkRequest): Verdict {
     const refusals = this.#refusals(request);
     const permanent = refusals.find((one) => !one.retryable);
-    if (permanent !== undefined && this.#facts.rejectsAtomically) {
+    // A marker says that the whole batch is there, so a sink with markers cannot take a part of one.
+    if (permanent !== undefined && (this.#facts.rejectsAtomically || this.#facts.rung === 'marker')) {
       throw new RefusedError('a record was refused, and the batch with it', { reason: permanent.code });
     }
     const refused = new Set(refusals.map(({ index }) => index));

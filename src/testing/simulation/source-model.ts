@@ -93,6 +93,7 @@ export function simSource(model: SourceModel, process: SimProcess, scenario: Sce
     async *read({ window, from }, signal) {
       const { rows, reading } = model.begin(window.name, process.name);
       const after = from === undefined || !scenario.resumable ? -1 : Number(from.value);
+      if (after >= 0) process.world.mark('a generation was gone on with');
       const left = rows.filter((row) => row.place > after);
       for (const part of partsOf(left, scenario.chunkRecords)) {
         signal.throwIfAborted();

@@ -20,6 +20,7 @@ export function swarmWatcher(world: World, leaseMs: number): (process: SimProces
     }
     if (world.fault('pause')) {
       left--;
+      world.mark('a process was stalled');
       process.pausedUntilMs = world.nowMs + world.tape.between(100, leaseMs * 3);
       return 'pause';
     }

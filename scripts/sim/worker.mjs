@@ -1,0 +1,26 @@
+// One worker of a campaign: told what to do by a message, tells how far it is by messages.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { memoryFolder } from './memory-folder.mjs';
+
+process.once('message', async ({ dir, ask, minutes }) => {
+  const { runCampaign } = await import(join(dir, 'campaign.mjs'));
+  const folder = mkdtempSync(join(memoryFolder(), 'waybill-sim-'));
+  const endAt = performance.now() + minutes * 60_000;
+  let stopped = false;
+  process.on('message', (message) => {
+    if (message === 'stop') stopped = true;
+  });
+  try {
+    const result = await runCampaign({
+      ...ask,
+      folder,
+      over: () => stopped || performance.now() > endAt,
+      progress: (totals) => process.send({ progress: totals }),
+    });
+    process.send({ result });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+    process.disconnect();
+  }
+});

@@ -1,0 +1,107 @@
+import type { Violation } from './book.ts';
+import type { StoredCase } from './case-file.ts';
+import { LedgerBench } from './ledger-bench.ts';
+import { drawScenario } from './scenario.ts';
+import { type Case, replay, runSchedule, type ScheduleResult } from './schedule.ts';
+import { shrink } from './shrink.ts';
+import { Tape } from './tape.ts';
+import { addSchedule, noTotals, type Totals } from './totals.ts';
+
+export { writeCase } from './case-file.ts';
+export { INVARIANTS } from './invariants/all.ts';
+export { missingMarks } from './marks.ts';
+export { addTotals, noTotals } from './totals.ts';
+
+export interface CampaignAsk {
+  /** A folder of its own, on a disk in memory if there is one. */
+  readonly folder: string;
+  readonly seed: number;
+  /** Seeds are `seed`, `seed + step`, … so that several workers share a range. */
+  readonly step: number;
+  readonly schedulesMax: number;
+  /** Asked after each schedule. */
+  over(): boolean;
+  /** Called now and then with all that was done so far. */
+  progress?(totals: Totals): void;
+  /** Every how many schedules one is run twice; 100 when absent. */
+  readonly replayEvery?: number;
+  /** Schedules that a failing one may be shrunk by. */
+  readonly shrinkTries?: number;
+}
+
+export interface CampaignResult {
+  readonly totals: Totals;
+  /** The first case that broke something, made small. */
+  readonly failed?: StoredCase & { readonly seed: number };
+}
+
+const PROGRESS_EVERY = 50;
+
+/** Runs fresh schedules until it is told to end, or until one breaks something. */
+export async function runCampaign(ask: CampaignAsk): Promise<CampaignResult> {
+  const bench = new LedgerBench(ask.folder);
+  const totals = noTotals();
+  const stray = new StrayErrors();
+  try {
+    for (let nth = 0; nth < ask.schedulesMax && !ask.over(); nth++) {
+      const seed = (ask.seed + nth * ask.step) >>> 0;
+      const scenario = drawScenario(seed);
+      const result = await runSchedule(scenario, Tape.ofSeed(seed), bench);
+      addSchedule(totals, result, scenario.rung);
+      const again = nth % (ask.replayEvery ?? 100) === 0;
+      const violations = [...result.violations, ...stray.taken(), ...(again ? await replayed(scenario, result, bench) : [])];
+      if (again) totals.replayed++;
+      const [first] = violations;
+      if (first !== undefined) {
+        const tape = result.tape;
+        return { totals, failed: { seed, ...(await madeSmall({ scenario, tape }, first, bench, ask)) } };
+      }
+      if (nth % PROGRESS_EVERY === PROGRESS_EVERY - 1) ask.progress?.(totals);
+    }
+    return { totals };
+  } finally {
+    stray.close();
+    bench.close();
+  }
+}
+
+/** The same case a second time: the same trace, or something came in that is not on the tape. */
+async function replayed(scenario: Case['scenario'], first: ScheduleResult, bench: LedgerBench): Promise<Violation[]> {
+  const second = await replay({ scenario, tape: first.tape }, bench);
+  if (second.hash === first.hash) return [];
+  return [{ invariant: 'determinism', what: `two runs of one tape have the traces ${first.hash} and ${second.hash}` }];
+}
+
+async function madeSmall(
+  failing: Case,
+  violation: Violation,
+  bench: LedgerBench,
+  ask: CampaignAsk,
+): Promise<StoredCase> {
+  const { invariant } = violation;
+  const small = await shrink(failing, bench, { invariant, triesMax: ask.shrinkTries ?? 1_500 });
+  const last = await replay(small, bench);
+  const what = last.violations.find((one) => one.invariant === invariant)?.what ?? violation.what;
+  return { broke: invariant, what, hash: last.hash, ...small };
+}
+
+/** Promises that were rejected and that nobody heard: in a real process they would end it. */
+class StrayErrors {
+  readonly #heard: Violation[] = [];
+  readonly #hear = (error: unknown): void => {
+    const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.#heard.push({ invariant: 'stray', what: `a promise was rejected and nobody heard: ${what}` });
+  };
+
+  constructor() {
+    process.on('unhandledRejection', this.#hear);
+  }
+
+  taken(): Violation[] {
+    return this.#heard.splice(0);
+  }
+
+  close(): void {
+    process.off('unhandledRejection', this.#hear);
+  }
+}
