@@ -28,12 +28,21 @@ export function swarmWatcher(world: World, leaseMs: number): (process: SimProces
   };
 }
 
-/** Strikes exactly at these boundaries, counted from 1 over the whole schedule. */
-export function plannedWatcher(at: readonly number[]): (process: SimProcess) => Blow | undefined {
+/** Strikes exactly at these boundaries of the processes that carry windows, counted from 1 over the whole schedule. */
+export function plannedWatcher(
+  at: readonly number[],
+  blow: Blow,
+  pauseMs: number,
+): { watch(process: SimProcess): Blow | undefined; struck(): number } {
   let passed = 0;
-  return (process) => {
+  let struck = 0;
+  const watch = (process: SimProcess): Blow | undefined => {
     if (!process.name.startsWith('runner')) return undefined;
     passed++;
-    return at.includes(passed) ? 'kill' : undefined;
+    if (!at.includes(passed)) return undefined;
+    struck++;
+    if (blow === 'pause') process.pausedUntilMs = process.world.nowMs + pauseMs;
+    return blow;
   };
+  return { watch, struck: () => struck };
 }
