@@ -124,3 +124,4 @@ export async function runExhaustive(ask: ExhaustiveAsk): Promise<readonly Exhaus
     bench.close();
   }
 }
+export { LedgerBench } from './ledger-bench.ts';

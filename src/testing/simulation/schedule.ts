@@ -78,6 +78,7 @@ async function untilCalm(
   world.faulty = false;
   world.tell('world', 'the faults stop');
   operator.mend();
+  supervisor.calmDown();
   return world.nowMs;
 }
 

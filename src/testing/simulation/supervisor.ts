@@ -57,6 +57,12 @@ export class Supervisor {
     return this.calmStarts > CALM_STARTS_MAX;
   }
 
+  /** The faults are over: whatever was left in doubt is taken up once more. */
+  calmDown(): void {
+    const again = this.tasks.filter((task) => this.#onceMoreInPeace(task));
+    this.#later(again.length > 0 ? this.#patienceMs() * 3 : 0);
+  }
+
   begin(): void {
     this.#later(0);
   }
@@ -143,7 +149,8 @@ export class Supervisor {
     this.#machine.end(process);
     if (!world.faulty && codeOf(error) !== 'LEASE_HELD') this.calmStarts++;
     if (summary !== undefined) this.#learn(task, summary, process.name);
-    this.#later(codeOf(error) === 'LEASE_HELD' ? this.#patienceMs() : world.tape.between(0, 2_000));
+    if (this.#onceMoreInPeace(task)) this.#later(this.#patienceMs() * 3);
+    else this.#later(codeOf(error) === 'LEASE_HELD' ? this.#patienceMs() : world.tape.between(0, 2_000));
   }
 
   #learn(task: Task, summary: RunSummary, process: string): void {
@@ -155,13 +162,18 @@ export class Supervisor {
     else if (summary.interrupted || summary.paused || summary.stalled.length > 0 || pending) task.state = 'waiting';
     else if (summary.run.state !== 'open' && summary.run.state !== 'failed') task.state = 'done';
     if (summary.run.state !== 'open' && !summary.interrupted) task.ask = 'go-on';
-    if (task.state === 'done' && summary.run.state === 'in-doubt' && !task.calm) this.#onceMoreInPeace(task);
   }
 
-  /** Doubts that the sink could not be asked about while it had its troubles: one more start settles them. */
-  #onceMoreInPeace(task: Task): void {
+  /**
+   * Doubts that nobody could be asked about while there were troubles, or whose shard an ended process still held: one
+   * more start settles them, after the lease.
+   */
+  #onceMoreInPeace(task: Task): boolean {
+    const { world } = this.#machine;
+    if (task.state !== 'done' || task.last?.run.state !== 'in-doubt' || world.faulty || task.calm) return false;
     task.state = 'waiting';
-    task.calm = !this.#machine.world.faulty;
+    task.calm = true;
+    return true;
   }
 
   /** Until a lease that nobody renews is over; the clock that it is measured by may have been put back. */
