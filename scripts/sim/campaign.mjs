@@ -6,7 +6,7 @@ import { join } from 'node:path';
 const WORKER = fileURLToPath(new URL('worker.mjs', import.meta.url));
 
 /** Resolves with the totals of all workers and the first case that failed, if one did. */
-export async function runWorkers({ dir, seed, schedules, minutes, workers, shrinkTries, tell }) {
+export async function runWorkers({ dir, seed, schedules, minutes, workers, shrinkTries, focus, tell }) {
   const { addTotals, noTotals } = await import(join(dir, 'campaign.mjs'));
   const latest = new Map();
   const sum = () => {
@@ -18,7 +18,7 @@ export async function runWorkers({ dir, seed, schedules, minutes, workers, shrin
   let failed;
   const running = Array.from({ length: workers }, (_, nth) => {
     const schedulesMax = Math.ceil((schedules - nth) / workers);
-    const ask = { seed: seed + nth, step: workers, schedulesMax, ...(shrinkTries === undefined ? {} : { shrinkTries }) };
+    const ask = { seed: seed + nth, step: workers, schedulesMax, ...(shrinkTries === undefined ? {} : { shrinkTries }), focus };
     return new Promise((resolve, reject) => {
       const child = fork(WORKER, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
       children.push(child);

@@ -1,7 +1,9 @@
+import type { Rung } from '../../model/guarantee.ts';
 import type { Violation } from './book.ts';
 import type { StoredCase } from './case-file.ts';
+import type { Swarm } from './faults.ts';
 import { LedgerBench } from './ledger-bench.ts';
-import { drawScenario } from './scenario.ts';
+import { drawScenario, type Scenario } from './scenario.ts';
 import { type Case, replay, runSchedule, type ScheduleResult } from './schedule.ts';
 import { shrink } from './shrink.ts';
 import { Tape } from './tape.ts';
@@ -12,6 +14,13 @@ export { INVARIANTS } from './invariants/all.ts';
 export { missingMarks } from './marks.ts';
 export { addTotals, noTotals } from './totals.ts';
 
+/** Only schedules of these classes, with these settings on top of what was drawn. */
+export interface Focus {
+  readonly rungs?: readonly Rung[];
+  readonly swarm?: Swarm;
+  readonly change?: Partial<Scenario>;
+}
+
 export interface CampaignAsk {
   /** A folder of its own, on a disk in memory if there is one. */
   readonly folder: string;
@@ -19,6 +28,7 @@ export interface CampaignAsk {
   /** Seeds are `seed`, `seed + step`, … so that several workers share a range. */
   readonly step: number;
   readonly schedulesMax: number;
+  readonly focus?: Focus;
   /** Asked after each schedule. */
   over(): boolean;
   /** Called now and then with all that was done so far. */
@@ -43,12 +53,13 @@ export async function runCampaign(ask: CampaignAsk): Promise<CampaignResult> {
   const totals = noTotals();
   const stray = new StrayErrors();
   try {
-    for (let nth = 0; nth < ask.schedulesMax && !ask.over(); nth++) {
+    for (let nth = 0; totals.schedules < ask.schedulesMax && !ask.over(); nth++) {
       const seed = (ask.seed + nth * ask.step) >>> 0;
-      const scenario = drawScenario(seed);
+      const scenario = focused(drawScenario(seed), ask.focus);
+      if (scenario === undefined) continue;
       const result = await runSchedule(scenario, Tape.ofSeed(seed), bench);
       addSchedule(totals, result, scenario.rung);
-      const again = nth % (ask.replayEvery ?? 100) === 0;
+      const again = totals.schedules % (ask.replayEvery ?? 100) === 1;
       const violations = [...result.violations, ...stray.taken(), ...(again ? await replayed(scenario, result, bench) : [])];
       if (again) totals.replayed++;
       const [first] = violations;
@@ -63,6 +74,11 @@ export async function runCampaign(ask: CampaignAsk): Promise<CampaignResult> {
     stray.close();
     bench.close();
   }
+}
+
+function focused(drawn: Scenario, focus: Focus | undefined): Scenario | undefined {
+  if (focus?.rungs?.includes(drawn.rung) === false) return undefined;
+  return { ...drawn, ...focus?.change, swarm: { ...drawn.swarm, ...focus?.swarm } };
 }
 
 /** The same case a second time: the same trace, or something came in that is not on the tape. */

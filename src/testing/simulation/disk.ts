@@ -51,6 +51,11 @@ export class Disk {
     return lost;
   }
 
+  /** Answers that were heard and are in no ledger yet. */
+  get openAnswers(): number {
+    return openEntries(this.journal).length;
+  }
+
   find(at: StagedAt): Staged {
     const entry = this.staged.get(placeOf(at));
     if (entry !== undefined && !entry.torn) return entry.staged;

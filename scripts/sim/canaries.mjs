@@ -1,0 +1,43 @@
+// Plants known bugs, one at a time, and lets the simulator look for each. `node scripts/sim/canaries.mjs [--workers 2]
+// [--only words]`. Ends with a code that is not 0 when one was not found within its limit.
+import { rmSync } from 'node:fs';
+import { readArguments } from './arguments.mjs';
+import { bundleSimulator } from './bundle.mjs';
+import { runWorkers } from './campaign.mjs';
+import { PLANTS } from './plants/all.mjs';
+import { plantPlugin } from './plants/plant.mjs';
+
+const SEED = 20_261_119;
+const options = readArguments(process.argv.slice(2));
+const wanted = PLANTS.map((plant, nth) => ({ ...plant, nth })).filter((plant) => plant.name.includes(options.only ?? ''));
+const queue = [...wanted];
+const missed = [];
+const began = performance.now();
+await Promise.all(Array.from({ length: Number(options.workers ?? 2) }, drain));
+const seconds = Math.round((performance.now() - began) / 1000);
+console.log(`${wanted.length - missed.length} of ${wanted.length} planted bugs were found, in ${seconds} s`);
+for (const name of missed) console.log(`NOT FOUND: ${name}`);
+process.exitCode = missed.length > 0 || wanted.length === 0 ? 1 : 0;
+
+async function drain() {
+  for (let plant = queue.shift(); plant !== undefined; plant = queue.shift()) await hunt(plant);
+}
+
+async function hunt(plant) {
+  const { plugin, checkApplied } = plantPlugin(plant);
+  const dir = await bundleSimulator(`plant-${plant.nth}`, [plugin]);
+  checkApplied();
+  const { totals, failed } = await runWorkers({
+    dir,
+    seed: SEED,
+    schedules: plant.limit,
+    minutes: 10,
+    workers: 1,
+    shrinkTries: 0,
+    focus: plant.focus,
+  });
+  rmSync(dir, { recursive: true, force: true });
+  if (failed === undefined) missed.push(plant.name);
+  const how = failed === undefined ? 'NOT FOUND' : `${failed.broke} after ${totals.schedules}`;
+  console.log(`${how.padEnd(24)} of ${String(plant.limit).padStart(5)}  ${plant.name}`);
+}

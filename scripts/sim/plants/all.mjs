@@ -1,0 +1,6 @@
+import { ENGINE } from './engine.mjs';
+import { LEDGER } from './ledger.mjs';
+import { STRATEGIES } from './strategies.mjs';
+
+/** Every planted bug. A simulator that misses one of them proves less than it says. */
+export const PLANTS = [...ENGINE, ...STRATEGIES, ...LEDGER];
