@@ -143,7 +143,7 @@ export class LaneFeed {
   #firstInOrder(): number {
     let first = 0;
     this.#queue.forEach((work, at) => {
-      if (work.batch.seq < this.#queue[first]!.batch.seq) first = at;
+      if (comesBefore(work.batch, this.#queue[first]!.batch)) first = at;
     });
     return first;
   }
@@ -216,4 +216,10 @@ export class LaneFeed {
       this.#wake = undefined;
     }
   }
+}
+
+/** Children stand at the end of their lane, but their records belong where they were sealed: before what came later. */
+function comesBefore(a: BatchRow, b: BatchRow): boolean {
+  const [rootOfA, rootOfB] = [a.root ?? a.id, b.root ?? b.id];
+  return rootOfA === rootOfB ? a.id < b.id : rootOfA < rootOfB;
 }

@@ -74,6 +74,8 @@ export const ledgeredAppend: Strategy = {
         return await settleByJob(attempt, lane);
       case 'fence-then-look':
         await surely(lane.sink.can.fence)(attempt.shard, attempt.fence);
+        // Until that moment an older request could be applied, and what was applied last shows last.
+        await lane.wait(lane.sink.facts.visibilityLagMs ?? 0);
         return await settleByLook(attempt, lane.sink);
       case 'look':
         return await settleByLook(attempt, lane.sink);

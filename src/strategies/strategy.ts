@@ -103,7 +103,8 @@ export function settleAfterMs(rung: Rung, sink: Sink, shutOut: boolean): number 
     case 'look':
       return sink.requestTimeoutMs + (sink.facts.visibilityLagMs ?? 0);
     case 'fence-then-look':
-      return (shutOut ? 0 : sink.requestTimeoutMs) + (sink.facts.visibilityLagMs ?? 0);
+      // The lag counts from the raising of the fence, so the strategy waits for it between fence and look.
+      return shutOut ? 0 : sink.requestTimeoutMs;
     case 'job':
       // A job that looks empty may have its data still on the way to it.
       return sink.requestTimeoutMs;

@@ -86,6 +86,16 @@ export const STRATEGIES = [
     limit: 600,
   },
   {
+    name: 'a sink is searched as soon as the fence is raised',
+    edits: [{ file: LEDGERED, find: 'await lane.wait(lane.sink.facts.visibilityLagMs ?? 0);', replace: '' }],
+    focus: {
+      rungs: ['fence-then-look'],
+      swarm: { 'look-lags': 600, 'request-late': 300, kill: 60, 'error-after-apply': 200 },
+      change: { visibilityLagMs: 4_000, requestTimeoutMs: 1_000 },
+    },
+    limit: 600,
+  },
+  {
     name: 'a job that cannot be asked counts as not sent',
     edits: [
       {

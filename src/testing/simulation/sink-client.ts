@@ -51,7 +51,8 @@ export function simSink(process: SimProcess, parts: SinkParts): Sink {
       send: async (handle, permit) => void (await client.send('job.send', permit, handle)),
       state: (handle, batch) => client.ask('job.state', batch.id, () => parts.server.jobState(handle)),
     },
-    find: (batch, payload) => client.ask('find', batch.id, () => parts.server.find(batch, hexKeys(payload))),
+    find: (batch, payload) =>
+      client.ask('find', batch.id, () => parts.server.find(batch, hexKeys(payload), textsOf(payload))),
     fence: (lane, fence) => client.ask('fence', 0, () => parts.server.raiseFence(lane, fence)),
   };
   const { rung } = scenario;

@@ -72,11 +72,7 @@ export class SinkServer {
 
   /** Applies a request as a whole and answers; throws RefusedError. `already`: the marker was there. */
   handle(request: SinkRequest): Verdict | 'already' {
-    const raised = this.fences.get(request.batch.lane);
-    if (this.#facts.fences && raised !== undefined && request.fence < raised) {
-      this.#world.mark('an older fence was turned away by the sink');
-      throw new RefusedError(`fence ${request.fence} is older than ${raised}`, { reason: 'fenced' });
-    }
+    this.#turnAwayFenced(request);
     switch (request.ability) {
       case 'appendAt':
         return this.#appendAt(request);
@@ -93,6 +89,7 @@ export class SinkServer {
 
   /** Dies in the middle: the first `count` records are in, and nobody is told. */
   handleInPart(request: SinkRequest, count: number): void {
+    this.#turnAwayFenced(request);
     const refused = new Set(this.#refusals(request).map(({ index }) => index));
     for (let index = 0; index < count; index++) if (!refused.has(index)) this.#take(request, index);
   }
@@ -109,13 +106,21 @@ export class SinkServer {
     return job.polls-- > 0 ? 'running' : job.answer;
   }
 
-  find(batch: Batch, keys: readonly string[]): Found {
-    const seen = new Set<string>();
-    for (const { request, key, visibleAtMs } of this.effects) {
-      if (request.batch.idempotencyKey === batch.idempotencyKey && visibleAtMs <= this.#world.nowMs) seen.add(key);
+  /** Equal records of a batch are told apart by how many of them there are. */
+  find(batch: Batch, keys: readonly string[], texts: readonly string[]): Found {
+    const seen = new Map<string, number>();
+    for (const { request, key, text, visibleAtMs } of this.effects) {
+      if (request.batch.idempotencyKey !== batch.idempotencyKey || visibleAtMs > this.#world.nowMs) continue;
+      seen.set(`${key} ${text}`, (seen.get(`${key} ${text}`) ?? 0) + 1);
     }
-    const records = keys.map((key) => (seen.has(key) ? ('applied' as const) : ('absent' as const)));
-    return { records, evidence: `${seen.size} of ${batch.records} records were found` };
+    let found = 0;
+    const records = keys.map((key, at) => {
+      const left = seen.get(`${key} ${texts[at]}`) ?? 0;
+      seen.set(`${key} ${texts[at]}`, left - 1);
+      if (left > 0) found++;
+      return left > 0 ? ('applied' as const) : ('absent' as const);
+    });
+    return { records, evidence: `${found} of ${batch.records} records were found` };
   }
 
   raiseFence(lane: string, fence: number): void {
@@ -124,6 +129,13 @@ export class SinkServer {
 
   get tail(): string {
     return String(this.effects.length);
+  }
+
+  #turnAwayFenced(request: SinkRequest): void {
+    const raised = this.fences.get(request.batch.lane);
+    if (!this.#facts.fences || raised === undefined || request.fence >= raised) return;
+    this.#world.mark('an older fence was turned away by the sink');
+    throw new RefusedError(`fence ${request.fence} is older than ${raised}`, { reason: 'fenced' });
   }
 
   #appendAt(request: SinkRequest): Verdict {

@@ -148,6 +148,8 @@ export class Supervisor {
     world.tell(process.name, `ends: ${summary === undefined ? codeOf(error) : summary.run.state}`);
     this.#machine.end(process);
     if (!world.faulty && codeOf(error) !== 'LEASE_HELD') this.calmStarts++;
+    // Cancelled before anything was read: that is what every further start is told.
+    if (codeOf(error) === 'RUN_UNKNOWN') task.state = 'cancelled';
     if (summary !== undefined) this.#learn(task, summary, process.name);
     if (this.#onceMoreInPeace(task)) this.#later(this.#patienceMs() * 3);
     else this.#later(codeOf(error) === 'LEASE_HELD' ? this.#patienceMs() : world.tape.between(0, 2_000));
