@@ -73,12 +73,15 @@ async function decide(doubt: DoubtRow, settlement: Settlement, lane: LaneRuntime
     case 'known': {
       const payload = await lane.payloads.load(doubt);
       const { outcomes, refusals, receipt } = settlement.verdict;
+      // The verdict speaks of the whole batch. What was decided before, or went to a child, is not sent once more.
+      const open = new Set(doubt.doubtful);
+      const again = refusals.filter((refusal) => open.has(refusal.index));
       return {
         kind: 'known',
         outcomes,
         refusals: maskedRefusals(refusals),
         receipt: maskedReceipt(receipt),
-        children: childrenOf(refusals, { payload, payloads: lane.payloads }),
+        children: childrenOf(again, { payload, payloads: lane.payloads }),
       };
     }
     case 'absent':
