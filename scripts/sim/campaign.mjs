@@ -1,7 +1,7 @@
 // Runs a campaign on several workers and adds up what they did.
 import { fork } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 const WORKER = fileURLToPath(new URL('worker.mjs', import.meta.url));
 
@@ -18,7 +18,13 @@ export async function runWorkers({ dir, seed, schedules, minutes, workers, shrin
   let failed;
   const running = Array.from({ length: workers }, (_, nth) => {
     const schedulesMax = Math.ceil((schedules - nth) / workers);
-    const ask = { seed: seed + nth, step: workers, schedulesMax, ...(shrinkTries === undefined ? {} : { shrinkTries }), focus };
+    const ask = {
+      seed: seed + nth,
+      step: workers,
+      schedulesMax,
+      ...(shrinkTries === undefined ? {} : { shrinkTries }),
+      focus,
+    };
     return new Promise((resolve, reject) => {
       const child = fork(WORKER, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
       children.push(child);

@@ -9,7 +9,9 @@ import { plantPlugin } from './plants/plant.mjs';
 
 const SEED = 20_261_119;
 const options = readArguments(process.argv.slice(2));
-const wanted = PLANTS.map((plant, nth) => ({ ...plant, nth })).filter((plant) => plant.name.includes(options.only ?? ''));
+const wanted = PLANTS.map((plant, nth) => ({ ...plant, nth })).filter((plant) =>
+  plant.name.includes(options.only ?? ''),
+);
 const queue = [...wanted];
 const missed = [];
 const clean = await bundleSimulator();

@@ -28,13 +28,17 @@ async function lead() {
   const runs = results.reduce((sum, one) => sum + one.runs, 0);
   const broken = results.flatMap((one) => one.violations.map((violation) => ({ ...one, ...violation })));
   for (const { rung, deliver, blow, depth, runs: count, violations } of results) {
-    console.log(`${rung}, ${deliver}: ${count} ${depth === 2 ? 'pairs' : 'boundaries'}, ${blow}: ${violations.length} broken`);
+    console.log(
+      `${rung}, ${deliver}: ${count} ${depth === 2 ? 'pairs' : 'boundaries'}, ${blow}: ${violations.length} broken`,
+    );
   }
   for (const { rung, deliver, blow, at, invariant, what } of broken.slice(0, 20)) {
     console.log(`BROKEN ${invariant} (${rung}, ${deliver}, ${blow} at ${at.join(' and ')}): ${what}`);
   }
   const pairs = results.filter((one) => one.depth === 2).reduce((sum, one) => sum + one.runs, 0);
-  console.log(`${runs} runs, ${pairs} of them pairs, in ${Math.round((performance.now() - began) / 1000)} s; ${broken.length} broken`);
+  console.log(
+    `${runs} runs, ${pairs} of them pairs, in ${Math.round((performance.now() - began) / 1000)} s; ${broken.length} broken`,
+  );
   process.exitCode = broken.length > 0 || runs === 0 ? 1 : 0;
 }
 
@@ -52,7 +56,9 @@ async function work({ dir, rungs }) {
   const { runExhaustive } = await import(join(dir, 'exhaustive.mjs'));
   const folder = mkdtempSync(join(memoryFolder(), 'waybill-sim-'));
   try {
-    process.send(await runExhaustive({ folder, rungs, pairs: true, tell: () => undefined }), () => process.disconnect());
+    process.send(await runExhaustive({ folder, rungs, pairs: true, tell: () => undefined }), () =>
+      process.disconnect(),
+    );
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

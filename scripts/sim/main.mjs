@@ -35,10 +35,14 @@ async function campaign() {
   if (!options['no-tally']) addToTally({ totals, seed, seconds, workers, kind: options.kind ?? 'sim' });
   if (failed !== undefined) return await tellFailure(failed);
   const { INVARIANTS, missingMarks } = await import(join(dir, 'campaign.mjs'));
-  const gaps = totals.schedules < ENOUGH_FOR_MARKS ? [] : unexercised(totals, { invariants: Object.keys(INVARIANTS), missingMarks });
+  const gaps =
+    totals.schedules < ENOUGH_FOR_MARKS
+      ? []
+      : unexercised(totals, { invariants: Object.keys(INVARIANTS), missingMarks });
   for (const gap of gaps) console.log(`NOT EXERCISED: ${gap}`);
   const slow = options['rate-min'] !== undefined && perMinute < Number(options['rate-min']);
-  if (slow) console.log(`TOO SLOW: ${Math.round(perMinute)} schedules a minute, at least ${options['rate-min']} are wanted`);
+  if (slow)
+    console.log(`TOO SLOW: ${Math.round(perMinute)} schedules a minute, at least ${options['rate-min']} are wanted`);
   return gaps.length > 0 || slow ? 1 : 0;
 }
 
@@ -58,4 +62,3 @@ function freshSeed() {
   const commit = execFileSync('git', ['rev-parse', 'HEAD'], { cwd: root, encoding: 'utf8' });
   return Number.parseInt(commit.slice(0, 8), 16);
 }
-

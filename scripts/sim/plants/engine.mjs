@@ -209,8 +209,8 @@ export const ENGINE = [
     edits: [
       {
         file: 'engine/extract.ts',
-        find: 'if (error instanceof WaybillError) throw error;\n    throw new WaybillError(\'SOURCE_FAILED\'',
-        replace: 'if (error instanceof WaybillError) return;\n    throw new WaybillError(\'SOURCE_FAILED\'',
+        find: "if (error instanceof WaybillError) throw error;\n    throw new WaybillError('SOURCE_FAILED'",
+        replace: "if (error instanceof WaybillError) return;\n    throw new WaybillError('SOURCE_FAILED'",
       },
     ],
     focus: { swarm: { 'source-fails': 150 } },

@@ -21,7 +21,10 @@ export const LEDGER = [
         replace: 'if (this.#version === undefined) this.forget();',
       },
     ],
-    focus: { swarm: { pause: 60, twin: 900, 'operator-cancels': 400 }, change: { leaseMs: 3_000, rows: 13, recordsPerBatch: 1 } },
+    focus: {
+      swarm: { pause: 60, twin: 900, 'operator-cancels': 400 },
+      change: { leaseMs: 3_000, rows: 13, recordsPerBatch: 1 },
+    },
     limit: 1_000,
   },
   {
@@ -49,7 +52,10 @@ export const LEDGER = [
         replace: 'if (lease === undefined || lease.untilMs >= 0) return;',
       },
     ],
-    focus: { swarm: { twin: 900, 'answer-late': 300, throttled: 300 }, change: { rows: 13, recordsPerBatch: 1, intendAhead: 3 } },
+    focus: {
+      swarm: { twin: 900, 'answer-late': 300, throttled: 300 },
+      change: { rows: 13, recordsPerBatch: 1, intendAhead: 3 },
+    },
     limit: 600,
   },
   {
@@ -88,7 +94,11 @@ export const LEDGER = [
         replace: 'picks: packPicks(child.picks),',
       },
     ],
-    focus: { rungs: ['look', 'fence-then-look'], swarm: { 'half-applied': 250 }, change: { recordsPerBatch: 5, rows: 13 } },
+    focus: {
+      rungs: ['look', 'fence-then-look'],
+      swarm: { 'half-applied': 250 },
+      change: { recordsPerBatch: 5, rows: 13 },
+    },
     limit: 1_000,
   },
   {
@@ -98,9 +108,7 @@ export const LEDGER = [
   },
   {
     name: 'records that went to children are counted twice',
-    edits: [
-      { file: 'ledger/sqlite/transaction.ts', find: 'tally.read -= after.moved - before.moved;', replace: '' },
-    ],
+    edits: [{ file: 'ledger/sqlite/transaction.ts', find: 'tally.read -= after.moved - before.moved;', replace: '' }],
     focus: { swarm: { 'refusal-for-now': 300 } },
     limit: 200,
   },

@@ -10,7 +10,8 @@ export function plantPlugin({ name, edits }) {
         for (const edit of edits) {
           if (!id.endsWith(`/src/${edit.file}`)) continue;
           const parts = changed.split(edit.find);
-          if (parts.length !== 2) throw new Error(`plant "${name}": ${parts.length - 1} places in ${edit.file} instead of one`);
+          if (parts.length !== 2)
+            throw new Error(`plant "${name}": ${parts.length - 1} places in ${edit.file} instead of one`);
           changed = parts.join(edit.replace);
           done.set(edit, done.get(edit) + 1);
         }

@@ -147,7 +147,11 @@ export const STRATEGIES = [
         replace: 'return sink.requestTimeoutMs;',
       },
     ],
-    focus: { rungs: ['look'], swarm: { 'look-lags': 600, 'error-after-apply': 200 }, change: { visibilityLagMs: 4_000, requestTimeoutMs: 200 } },
+    focus: {
+      rungs: ['look'],
+      swarm: { 'look-lags': 600, 'error-after-apply': 200 },
+      change: { visibilityLagMs: 4_000, requestTimeoutMs: 200 },
+    },
     limit: 300,
   },
   {

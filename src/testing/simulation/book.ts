@@ -1,4 +1,4 @@
-import { type RunRow, SHARD_BATCHES, type SettleDecision } from '../../ledger/ledger.ts';
+import { type RunRow, type SettleDecision, SHARD_BATCHES } from '../../ledger/ledger.ts';
 import type { Command } from '../../ledger/sqlite/verbs/all.ts';
 import type { Outcome } from '../../ledger/sqlite/writer.ts';
 import type { SimProcess } from './process.ts';

@@ -60,7 +60,11 @@ export async function runCampaign(ask: CampaignAsk): Promise<CampaignResult> {
       const result = await runSchedule(scenario, Tape.ofSeed(seed), bench);
       addSchedule(totals, result, scenario.rung);
       const again = totals.schedules % (ask.replayEvery ?? 100) === 1;
-      const violations = [...result.violations, ...stray.taken(), ...(again ? await replayed(scenario, result, bench) : [])];
+      const violations = [
+        ...result.violations,
+        ...stray.taken(),
+        ...(again ? await replayed(scenario, result, bench) : []),
+      ];
       if (again) totals.replayed++;
       const [first] = violations;
       if (first !== undefined) {

@@ -27,12 +27,7 @@ export interface Evidence {
 
 export type Invariant = (evidence: Evidence) => void;
 
-export function gatherEvidence(
-  machine: Machine,
-  supervisor: Supervisor,
-  course: Course,
-  final: FinalView,
-): Evidence {
+export function gatherEvidence(machine: Machine, supervisor: Supervisor, course: Course, final: FinalView): Evidence {
   const taken = new Map<string, SinkEffect[]>();
   machine.servers.forEach((server, nth) => {
     for (const effect of server.effects) {

@@ -55,7 +55,12 @@ export interface ExhaustiveResult {
 }
 
 /** Strikes at every effect boundary in turn, until a schedule ends without having been struck. */
-export async function everyBoundary(rung: Rung, deliver: Scenario['deliver'], blow: Blow, bench: LedgerBench): Promise<ExhaustiveResult> {
+export async function everyBoundary(
+  rung: Rung,
+  deliver: Scenario['deliver'],
+  blow: Blow,
+  bench: LedgerBench,
+): Promise<ExhaustiveResult> {
   const found: ExhaustiveResult['violations'][number][] = [];
   let runs = 0;
   for (let at = 1; at < BOUNDARIES_MAX; at++) {
@@ -68,7 +73,11 @@ export async function everyBoundary(rung: Rung, deliver: Scenario['deliver'], bl
 }
 
 /** Strikes at every pair: the second blow meets whoever makes good the first, at each of his boundaries. */
-export async function everyPair(rung: Rung, deliver: Scenario['deliver'], bench: LedgerBench): Promise<ExhaustiveResult> {
+export async function everyPair(
+  rung: Rung,
+  deliver: Scenario['deliver'],
+  bench: LedgerBench,
+): Promise<ExhaustiveResult> {
   const found: ExhaustiveResult['violations'][number][] = [];
   let runs = 0;
   for (let first = 1; first < BOUNDARIES_MAX; first++) {

@@ -50,7 +50,11 @@ function notTooOften({ machine, scenario, book }: Evidence, taken: ReadonlyMap<s
 }
 
 /** A run that is called complete, with nothing refused, skipped or in doubt, has brought everything that was read. */
-function notMissing({ machine, supervisor, book, final }: Evidence, taken: ReadonlyMap<string, string[]>, lane: string): void {
+function notMissing(
+  { machine, supervisor, book, final }: Evidence,
+  taken: ReadonlyMap<string, string[]>,
+  lane: string,
+): void {
   for (const task of supervisor.tasks) {
     const { last } = task;
     const balance = last?.lanes.find((one) => one.lane === lane)?.balance;

@@ -51,7 +51,9 @@ export class Machine {
   }
 
   start(kind: string): Opened {
-    const process = new SimProcess(`${kind}${this.processes.length + 1}`, this.world, (dead, how) => this.#died(dead, how));
+    const process = new SimProcess(`${kind}${this.processes.length + 1}`, this.world, (dead, how) =>
+      this.#died(dead, how),
+    );
     this.processes.push(process);
     const connections = this.bench.lend();
     this.#connections.set(process, connections);

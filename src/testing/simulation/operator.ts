@@ -127,7 +127,9 @@ export class Operator {
     await ledger.pause({ run: run.id, who: 'operator', reason: 'lunch' });
     const { world } = this.#machine;
     world.mark('a run was paused');
-    world.at(world.tape.between(100, 20_000), undefined, 'operator', () => this.#asProcess((again) => this.#resume(run, again)));
+    world.at(world.tape.between(100, 20_000), undefined, 'operator', () =>
+      this.#asProcess((again) => this.#resume(run, again)),
+    );
   }
 
   async #resume(run: RunRow, { ledger }: Opened): Promise<void> {

@@ -38,7 +38,7 @@ export interface ScheduleOptions {
 }
 
 /** After the faults have stopped, everything has to be done or listed within this. */
-export const LIVENESS_MS = 4 * 3_600_000;
+export const LIVENESS_MS = 24 * 3_600_000;
 
 /** Runs one schedule from an empty ledger to the verdict. Nothing of it is left afterwards. */
 export async function runSchedule(

@@ -96,5 +96,7 @@ function plainer(scenario: Scenario): readonly Partial<Scenario>[] {
     { recordsPerBatch: 2 },
     { chunkRecords: 20 },
   ];
-  return steps.filter((step) => Object.entries(step).some(([name, value]) => scenario[name as keyof Scenario] !== value));
+  return steps.filter((step) =>
+    Object.entries(step).some(([name, value]) => scenario[name as keyof Scenario] !== value),
+  );
 }

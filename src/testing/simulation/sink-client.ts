@@ -82,7 +82,12 @@ class SinkClient {
   async ask<T>(name: string, batch: number, work: () => T, signal?: AbortSignal): Promise<T> {
     const { network, scenario, server } = this.#parts;
     const timeoutMs = scenario.requestTimeoutMs;
-    const line: Line = { kind: 'ask', timeoutMs, arrivesWithinMs: timeoutMs, ...(signal === undefined ? {} : { signal }) };
+    const line: Line = {
+      kind: 'ask',
+      timeoutMs,
+      arrivesWithinMs: timeoutMs,
+      ...(signal === undefined ? {} : { signal }),
+    };
     return await network.call(this.#process, name, batch, line, () => {
       const { world } = this.#process;
       if (server.isDown) throw new NotAppliedError('the sink is down', { sinkAway: true });

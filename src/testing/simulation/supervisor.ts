@@ -18,6 +18,7 @@ export interface Task {
   ask: 'go-on' | 'refresh' | 'resend-all';
   starts: number;
   last: RunSummary | undefined;
+  notBeforeMs: number;
   /** Was started in peace with nothing but doubts left. */
   calm: boolean;
 }
@@ -44,7 +45,15 @@ export class Supervisor {
   constructor(machine: Machine) {
     this.#machine = machine;
     const names = ['w1', 'w2'].slice(0, machine.scenario.windows);
-    this.tasks = names.map((name) => ({ window: { name }, state: 'waiting', ask: 'go-on', starts: 0, last: undefined, calm: false }));
+    this.tasks = names.map((name) => ({
+      window: { name },
+      state: 'waiting',
+      ask: 'go-on',
+      starts: 0,
+      last: undefined,
+      notBeforeMs: 0,
+      calm: false,
+    }));
     machine.onDeath((process) => this.#died(process));
   }
 
@@ -59,8 +68,10 @@ export class Supervisor {
 
   /** The faults are over: whatever was left in doubt is taken up once more. */
   calmDown(): void {
-    const again = this.tasks.filter((task) => this.#onceMoreInPeace(task));
-    this.#later(again.length > 0 ? this.#patienceMs() * 3 : 0);
+    for (const task of this.tasks) {
+      task.notBeforeMs = this.#onceMoreInPeace(task) ? this.#machine.world.nowMs + this.#patienceMs() * 3 : 0;
+    }
+    this.#later(0);
   }
 
   begin(): void {
@@ -74,8 +85,9 @@ export class Supervisor {
     if (task === undefined || this.hopeless) return;
     const twin = this.running.size > 0 && this.running.size < 3 && world.fault('twin');
     if (twin) world.mark('two processes on one window');
+    const early = task.notBeforeMs > world.nowMs && !world.faulty;
     const tired = world.faulty && this.starts >= FAULTY_STARTS_MAX;
-    if (!tired && (this.running.size === 0 || twin)) this.#start(task);
+    if (!tired && !early && (this.running.size === 0 || twin)) this.#start(task);
     this.#later(world.faulty ? world.tape.between(500, 15_000) : 10_000);
   }
 
@@ -151,8 +163,10 @@ export class Supervisor {
     // Cancelled before anything was read: that is what every further start is told.
     if (codeOf(error) === 'RUN_UNKNOWN') task.state = 'cancelled';
     if (summary !== undefined) this.#learn(task, summary, process.name);
-    if (this.#onceMoreInPeace(task)) this.#later(this.#patienceMs() * 3);
-    else this.#later(codeOf(error) === 'LEASE_HELD' ? this.#patienceMs() : world.tape.between(0, 2_000));
+    const peaceful = this.#onceMoreInPeace(task);
+    const waitMs = this.#mustWait(error) ? this.#patienceMs() : world.tape.between(0, 2_000);
+    task.notBeforeMs = world.nowMs + (peaceful ? this.#patienceMs() * 3 : waitMs);
+    this.#later(task.notBeforeMs - world.nowMs);
   }
 
   #learn(task: Task, summary: RunSummary, process: string): void {
@@ -178,10 +192,15 @@ export class Supervisor {
     return true;
   }
 
+  /** Somebody holds the run, or, when start after start finds nothing to do, a shard of it. */
+  #mustWait(error: unknown): boolean {
+    return codeOf(error) === 'LEASE_HELD' || this.calmStarts > 5;
+  }
+
   /** Until a lease that nobody renews is over; the clock that it is measured by may have been put back. */
   #patienceMs(): number {
-    const { scenario, world } = this.#machine;
-    return world.wallSkewMs === 0 ? scenario.leaseMs / 2 : 20 * 60_000;
+    const { scenario } = this.#machine;
+    return scenario.swarm['clock-jump'] === undefined ? scenario.leaseMs / 2 : 45 * 60_000;
   }
 
   #died(process: SimProcess): void {

@@ -23,7 +23,8 @@ export class Tape {
 
   /** At least 0, below `bound`. */
   draw(bound: number): number {
-    const value = bound <= 1 ? 0 : (this.#given === undefined ? this.#fresh() : (this.#given[this.drawn.length] ?? 0)) % bound;
+    const value =
+      bound <= 1 ? 0 : (this.#given === undefined ? this.#fresh() : (this.#given[this.drawn.length] ?? 0)) % bound;
     this.drawn.push(value);
     return value;
   }

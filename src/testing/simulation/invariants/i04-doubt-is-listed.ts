@@ -16,6 +16,10 @@ export function doubtIsListed(evidence: Evidence): void {
     const told = doubt?.doubtful.includes(row.index!) === true && (doubt.reason ?? '') !== '';
     book.check('I4', told, () => `record ${identity} is in doubt and is not listed with its evidence`);
     const left = final.runs.some((run) => run.id === row.run && run.state === 'cancelled');
-    book.check('I4', left || !ALWAYS_SETTLED.has(scenario.rung), () => `a doubt is left on a sink with ${scenario.rung}`);
+    book.check(
+      'I4',
+      left || !ALWAYS_SETTLED.has(scenario.rung),
+      () => `a doubt is left on a sink with ${scenario.rung}`,
+    );
   }
 }
