@@ -35,10 +35,9 @@ async function lead() {
   for (const { rung, deliver, blow, at, invariant, what } of broken.slice(0, 20)) {
     console.log(`BROKEN ${invariant} (${rung}, ${deliver}, ${blow} at ${at.join(' and ')}): ${what}`);
   }
+  const seconds = Math.round((performance.now() - began) / 1000);
   const pairs = results.filter((one) => one.depth === 2).reduce((sum, one) => sum + one.runs, 0);
-  console.log(
-    `${runs} runs, ${pairs} of them pairs, in ${Math.round((performance.now() - began) / 1000)} s; ${broken.length} broken`,
-  );
+  console.log(`${runs} runs, ${pairs} of them pairs, in ${seconds} s; ${broken.length} broken`);
   process.exitCode = broken.length > 0 || runs === 0 ? 1 : 0;
 }
 

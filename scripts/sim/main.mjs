@@ -1,5 +1,5 @@
 // `npm run sim`: schedules of the simulator, until so many are done, or so many minutes have passed, or one of them
-// breaks something. `npm run sim -- 30000 --seed 7 --workers 2 --minutes 5`, `npm run sim -- --replay test/cases/x.json`.
+// breaks something. `npm run sim -- 30000 --seed 7 --workers 2 --minutes 5`, or `npm run sim -- --replay FILE`.
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { readArguments } from './arguments.mjs';

@@ -113,9 +113,8 @@ export const ENGINE = [
     edits: [
       {
         file: 'engine/answers.ts',
-        find: "if (!(error instanceof RefusedError)) return { answer: { kind: 'lost', evidence: describeError(error) } };",
-        replace:
-          "if (!(error instanceof RefusedError)) return { answer: { kind: 'not-applied', reason: describeError(error) } };",
+        find: "return { answer: { kind: 'lost', evidence: describeError(error) } };",
+        replace: "return { answer: { kind: 'not-applied', reason: describeError(error) } };",
       },
     ],
     focus: { rungs: ['none', 'look'], swarm: { 'error-after-apply': 250 } },

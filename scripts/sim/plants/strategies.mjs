@@ -38,7 +38,7 @@ export const STRATEGIES = [
         file: LEDGERED,
         find: "if (kinds.size === 1 && kinds.has('absent')) return { kind: 'absent', evidence: found.evidence };",
         replace: `if (kinds.size === 1 && kinds.has('absent'))
-    return { kind: 'known', verdict: applied(found.records.length, { summary: found.evidence }), evidence: found.evidence };`,
+    return { kind: 'known', verdict: applied(found.records.length, { summary: '' }), evidence: found.evidence };`,
       },
     ],
     focus: { rungs: ['look', 'fence-then-look'], swarm: { 'request-lost': 200 } },
@@ -100,8 +100,8 @@ export const STRATEGIES = [
     edits: [
       {
         file: LEDGERED,
-        find: "throw new WaybillError('SINK_FAILED', `job ${handle} could not be asked what became of the data`, { cause: error });",
-        replace: 'throw error;',
+        find: "throw new WaybillError('SINK_FAILED', `job ${handle} could not be asked what",
+        replace: "throw error ?? new WaybillError('SINK_FAILED', `job ${handle} could not be asked what",
       },
     ],
     focus: { rungs: ['job'], swarm: { 'connect-refused': 250 } },

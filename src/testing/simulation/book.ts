@@ -135,13 +135,15 @@ export class Book {
     const ask = command.ask as Readonly<Record<string, never>>;
     switch (command.verb) {
       case 'claimShard':
-        return this.#claimed(process, outcome.value as { run: number; lane: string; shard: number; fence: number });
+        this.#claimed(process, outcome.value as { run: number; lane: string; shard: number; fence: number });
+        return;
       case 'intend':
         this.#intents.set(`${ask.batch}/${(outcome.value as { attempt: number }).attempt}`, process.name);
         this.#intents.set(`last ${ask.batch}`, process.name);
         return;
       case 'seal':
-        return this.#sealed(process, ask);
+        this.#sealed(process, ask);
+        return;
       case 'settle': {
         const { kind } = (command.ask as { decision: SettleDecision }).decision;
         process.world.mark(`a doubt was settled: ${kind}`);
@@ -155,7 +157,8 @@ export class Book {
         this.closed.push({ run: ask.run!, reading: this.readingOf(process.name) });
         return;
       case 'abandonGeneration':
-        return process.world.mark('a generation was abandoned');
+        process.world.mark('a generation was abandoned');
+        return;
       case 'cancel':
         this.cancelled = true;
         return;

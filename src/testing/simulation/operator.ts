@@ -64,19 +64,22 @@ export class Operator {
     const { world } = this.#machine;
     switch (act) {
       case 'stop-asked':
-        return this.#supervisor.stopSomeone();
+        this.#supervisor.stopSomeone();
+        return;
       case 'clock-jump':
-        return this.#jump();
+        this.#jump();
+        return;
       case 'operator-refreshes':
       case 'operator-resends': {
         const task = world.tape.pick(this.#supervisor.tasks);
         task.ask = act === 'operator-refreshes' ? 'refresh' : 'resend-all';
         task.state = 'waiting';
         this.#machine.book.orders++;
-        return this.#supervisor.poke();
+        this.#supervisor.poke();
+        return;
       }
       default:
-        return this.#asProcess((opened) => this.#order(act, opened));
+        this.#asProcess((opened) => this.#order(act, opened));
     }
   }
 

@@ -50,7 +50,7 @@ export class SimProcess {
   passes(where: string): boolean {
     if (!this.alive) return false;
     this.world.boundaries++;
-    const blow = this.world.watcher?.(this, where);
+    const blow = this.world.watcher?.(this, where, this.world.nowMs);
     if (blow !== undefined && blow !== 'pause') this.die(`${blow} ${where}`);
     return this.alive;
   }

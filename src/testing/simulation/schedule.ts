@@ -3,13 +3,12 @@ import { judge } from './judge.ts';
 import type { LedgerBench } from './ledger-bench.ts';
 import { Machine } from './machine.ts';
 import { Operator } from './operator.ts';
-import type { SimProcess } from './process.ts';
 import { Reader } from './reader.ts';
 import type { Scenario } from './scenario.ts';
 import { Supervisor } from './supervisor.ts';
 import { Tape } from './tape.ts';
 import { swarmWatcher } from './watcher.ts';
-import { type Blow, World } from './world.ts';
+import { World } from './world.ts';
 
 /** A schedule that can be run again: what it is about, and every choice that was made in it. */
 export interface Case {
@@ -34,7 +33,7 @@ export interface ScheduleResult {
 export interface ScheduleOptions {
   readonly keepTimeline?: boolean;
   /** Instead of the swarm's blows. */
-  readonly watcher?: (process: SimProcess, where: string) => Blow | undefined;
+  readonly watcher?: NonNullable<World['watcher']>;
 }
 
 /** After the faults have stopped, everything has to be done or listed within this. */

@@ -1,11 +1,10 @@
-import type { SimProcess } from './process.ts';
-import type { Blow, World } from './world.ts';
+import type { Blow, Owner, World } from './world.ts';
 
 /** Deaths and stalls of a schedule are bounded: each costs a start, and nothing would ever get done. */
 const BLOWS_MAX = 8;
 
 /** Strikes processes at effect boundaries, as the swarm allows and the tape decides. */
-export function swarmWatcher(world: World, leaseMs: number): (process: SimProcess, where: string) => Blow | undefined {
+export function swarmWatcher(world: World, leaseMs: number): (process: Owner, where: string) => Blow | undefined {
   let left = BLOWS_MAX;
   return (process, where) => {
     if (!world.faulty || left <= 0) return undefined;
@@ -33,15 +32,15 @@ export function plannedWatcher(
   at: readonly number[],
   blow: Blow,
   pauseMs: number,
-): { watch(process: SimProcess): Blow | undefined; struck(): number } {
+): { watch(process: Owner, where: string, nowMs: number): Blow | undefined; struck(): number } {
   let passed = 0;
   let struck = 0;
-  const watch = (process: SimProcess): Blow | undefined => {
+  const watch = (process: Owner, _where: string, nowMs: number): Blow | undefined => {
     if (!process.name.startsWith('runner')) return undefined;
     passed++;
     if (!at.includes(passed)) return undefined;
     struck++;
-    if (blow === 'pause') process.pausedUntilMs = process.world.nowMs + pauseMs;
+    if (blow === 'pause') process.pausedUntilMs = nowMs + pauseMs;
     return blow;
   };
   return { watch, struck: () => struck };

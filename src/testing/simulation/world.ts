@@ -1,14 +1,21 @@
 import type { FaultKind, Swarm } from './faults.ts';
 import { type Happening, Heap } from './heap.ts';
-import type { SimProcess } from './process.ts';
 import type { Tape } from './tape.ts';
 
 /** Longer than any schedule; one that is still busy then is a livelock. */
 const EVENTS_MAX = 200_000;
 export const WALL_START_MS = Date.UTC(2026, 10, 19, 6);
 
+/** Whom an event happens to, as far as time is concerned. */
+export interface Owner {
+  readonly name: string;
+  readonly alive: boolean;
+  /** It hears nothing before this. */
+  pausedUntilMs: number;
+}
+
 interface WorldEvent extends Happening {
-  readonly owner: SimProcess | undefined;
+  readonly owner: Owner | undefined;
 }
 
 /** What a watcher of effect boundaries orders. */
@@ -32,7 +39,7 @@ export class World {
   readonly faults = new Map<string, number>();
   readonly marks = new Map<string, number>();
   /** Called at every effect boundary of a process; its order is carried out. */
-  watcher: ((process: SimProcess, where: string) => Blow | undefined) | undefined;
+  watcher: ((process: Owner, where: string, nowMs: number) => Blow | undefined) | undefined;
   readonly timeline: string[] | undefined;
   readonly #heap = new Heap<WorldEvent>();
   #sequence = 0;
@@ -53,7 +60,7 @@ export class World {
     return (this.#hash >>> 0).toString(16).padStart(8, '0');
   }
 
-  at(delayMs: number, owner: SimProcess | undefined, name: string, run: () => void): Happening {
+  at(delayMs: number, owner: Owner | undefined, name: string, run: () => void): Happening {
     const atMs = this.nowMs + Math.max(0, Math.ceil(delayMs));
     const event = { atMs, tie: this.tape.draw(4), sequence: this.#sequence++, name, owner, cancelled: false, run };
     this.#heap.push(event);
