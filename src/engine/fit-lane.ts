@@ -35,8 +35,9 @@ export function keepsOrder(
   reading: boolean,
 ): boolean {
   if (ordered !== 'repeats') return ordered === 'always';
-  const repeated = generations.some((one) =>
-    one.lanes.some((row) => row.lane === lane && row.duplicates + row.changed > 0),
+  // A generation that sends everything again compares nothing, so nobody has counted what had changed.
+  const repeated = generations.some(
+    (one) => one.kind === 'resend' || one.lanes.some((row) => row.lane === lane && row.duplicates + row.changed > 0),
   );
   return reading || repeated;
 }
