@@ -1,6 +1,8 @@
-// Plants known bugs, one at a time, and lets the simulator look for each. `node scripts/sim/canaries.mjs [--workers 2]
-// [--only words]`. Ends with a code that is not 0 when one was not found within its limit.
+// Plants known bugs, one at a time, and lets the simulator look for each: `node scripts/sim/canaries.mjs`, with
+// `--workers 2` and `--only WORDS`. With `--cases FOLDER` each is made small and kept there: what once was a bug stays
+// a test. Ends with a code that is not 0 when one was not found within its limit.
 import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { readArguments } from './arguments.mjs';
 import { bundleSimulator } from './bundle.mjs';
 import { runWorkers } from './campaign.mjs';
@@ -15,6 +17,7 @@ const wanted = PLANTS.map((plant, nth) => ({ ...plant, nth })).filter((plant) =>
 const queue = [...wanted];
 const missed = [];
 const clean = await bundleSimulator();
+const shrinkTries = options.cases === undefined ? 0 : 800;
 const began = performance.now();
 await Promise.all(Array.from({ length: Number(options.workers ?? 2) }, drain));
 const seconds = Math.round((performance.now() - began) / 1000);
@@ -35,11 +38,17 @@ async function hunt(plant) {
   // The same schedules without the bug: whatever is found there is no proof of anything here.
   const control = await search(clean, totals.schedules, plant.focus);
   if (failed === undefined) missed.push(plant.name);
+  else if (options.cases !== undefined) await keep(plant, failed);
   if (control.failed !== undefined) missed.push(`${plant.name} (found without it as well: ${control.failed.what})`);
   const how = failed === undefined ? 'NOT FOUND' : `${failed.broke} after ${totals.schedules}`;
   console.log(`${how.padEnd(24)} of ${String(plant.limit).padStart(5)}  ${plant.name}`);
 }
 
+async function keep(plant, { seed, ...stored }) {
+  const { writeCase } = await import(join(clean, 'campaign.mjs'));
+  writeCase(join(options.cases, `${plant.name.replaceAll(/[^a-z]+/g, '-')}.json`), stored);
+}
+
 function search(dir, schedules, focus) {
-  return runWorkers({ dir, seed: SEED, schedules, minutes: 10, workers: 1, shrinkTries: 0, focus });
+  return runWorkers({ dir, seed: SEED, schedules, minutes: 10, workers: 1, shrinkTries, focus });
 }

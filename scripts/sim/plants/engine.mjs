@@ -235,6 +235,72 @@ export const ENGINE = [
     limit: 200,
   },
   {
+    name: 'a child is sent after later versions of its records',
+    edits: [
+      {
+        file: 'engine/feed.ts',
+        find: 'return rootOfA === rootOfB ? a.id < b.id : rootOfA < rootOfB;',
+        replace: 'return rootOfA === rootOfB ? a.id < b.id : a.id < b.id;',
+      },
+    ],
+    focus: {
+      rungs: ['put'],
+      swarm: { 'refusal-for-now': 300 },
+      change: { repeats: true, onDuplicate: 'report', rows: 13, recordsPerBatch: 1, rejectsAtomically: false },
+    },
+    limit: 600,
+  },
+  {
+    name: 'a settlement sends again what was decided before',
+    edits: [
+      {
+        file: 'engine/settle.ts',
+        find: 'const again = refusals.filter((refusal) => open.has(refusal.index));',
+        replace: 'const again = refusals.filter(() => open.size > 0);',
+      },
+    ],
+    focus: {
+      rungs: ['look', 'fence-then-look'],
+      swarm: { 'refusal-for-now': 300, 'answer-partly-unknown': 300 },
+      change: { recordsPerBatch: 3, rejectsAtomically: false },
+    },
+    limit: 600,
+  },
+  {
+    name: 'a lane that sends everything again forgets the order of versions',
+    edits: [{ file: 'engine/fit-lane.ts', find: "one.kind === 'resend' ||", replace: '' }],
+    focus: {
+      rungs: ['put'],
+      swarm: { 'operator-resends': 300, 'source-changes': 600, 'request-late': 300, 'request-reset': 200 },
+      change: { resumable: false, deliver: 'after-read', recordsPerBatch: 1, inFlight: 4, requestTimeoutMs: 5_000 },
+    },
+    limit: 3_000,
+  },
+  {
+    name: 'a question that the sink does not answer ends the start',
+    edits: [
+      {
+        file: 'engine/attempt.ts',
+        find: "if (error instanceof WaybillError && error.code === 'INVARIANT_BROKEN') throw error;",
+        replace: 'if (error !== undefined) throw error;',
+      },
+    ],
+    focus: { rungs: ['position'], swarm: { 'answer-reset': 200 } },
+    limit: 200,
+  },
+  {
+    name: 'a batch of a run that was cancelled meanwhile ends the start',
+    edits: [
+      {
+        file: 'engine/deliver.ts',
+        find: "if (state === 'skipped') return await this.#feed.done(work, false);",
+        replace: 'void state;',
+      },
+    ],
+    focus: { swarm: { 'operator-cancels': 700, throttled: 300 }, change: { rows: 13, recordsPerBatch: 1 } },
+    limit: 1_000,
+  },
+  {
     name: 'a failed renewal leaves the timer of another running',
     edits: [{ file: 'engine/feed.ts', find: 'await held.lease.close();', replace: 'void held.lease;' }],
     limit: 100,

@@ -1,0 +1,44 @@
+// The table of the README: what all campaigns in docs/tally.json add up to. `node scripts/sim/table.mjs` writes it.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { root } from './bundle.mjs';
+import { readTally } from './tally.mjs';
+
+const BEGIN = '<!-- tally: begin; made by scripts/sim/table.mjs -->';
+const END = '<!-- tally: end -->';
+const README = join(root, 'README.md');
+
+const number = (value) => Math.round(value).toLocaleString('en-US');
+const sum = (entries, name) => entries.reduce((all, entry) => all + entry[name], 0);
+
+export function tallyTable(entries) {
+  const last = entries.at(-1);
+  if (last === undefined) return 'No campaign has been counted yet.';
+  const clean = entries.filter((entry) => entry.violations === 0);
+  const seeds = clean.at(-1)?.seeds ?? [];
+  return [
+    '| | so far |',
+    '|---|---:|',
+    `| fault schedules run through the real engine, strategies and SQLite ledger | ${number(sum(entries, 'schedules'))} |`,
+    `| simulated processes killed | ${number(sum(entries, 'kills'))} |`,
+    `| faults | ${number(sum(entries, 'faults'))} |`,
+    `| checks of invariants | ${number(sum(entries, 'checks'))} |`,
+    `| simulated hours | ${number(sum(entries, 'hours'))} |`,
+    `| campaigns that found something, which was then mended or listed | ${entries.length - clean.length} of ${entries.length} |`,
+    '',
+    `Last campaign without a violation: ${clean.at(-1)?.date ?? 'none'}, commit ${clean.at(-1)?.commit ?? '-'},`,
+    `${number(clean.at(-1)?.schedules ?? 0)} schedules, seeds ${seeds.join(' to ')}, ${clean.at(-1)?.machine ?? '-'}.`,
+  ].join('\n');
+}
+
+/** The README with the table of today. */
+export function withTable(readme, entries) {
+  const [begin, end] = [readme.indexOf(BEGIN), readme.indexOf(END)];
+  if (begin < 0 || end < begin) throw new Error('the README has no place for the tally');
+  return `${readme.slice(0, begin + BEGIN.length)}\n${tallyTable(entries)}\n${readme.slice(end)}`;
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  writeFileSync(README, withTable(readFileSync(README, 'utf8'), readTally()));
+}
