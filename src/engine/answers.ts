@@ -26,7 +26,7 @@ export function heardUnsent(why: string): Heard {
 }
 
 /** On these rungs a repeat of the whole batch brings the whole verdict, so a half-known one is not worth keeping. */
-const WHOLE: ReadonlySet<Rung> = new Set(['marker', 'position', 'key']);
+const WHOLE: ReadonlySet<Rung> = new Set(['marker', 'position', 'key', 'put']);
 
 /** Reads a verdict. Whatever does not add up proves nothing, and nothing is taken for applied. */
 export function heardVerdict(verdict: Verdict, sent: { payload: Payload; rung: Rung; payloads: Payloads }): Heard {

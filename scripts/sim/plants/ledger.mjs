@@ -32,8 +32,8 @@ export const LEDGER = [
     edits: [
       {
         file: 'ledger/sqlite/writer.ts',
-        find: "this.#store.execute('COMMIT');\n      return values",
-        replace: "this.#store.execute(commands.length > 1 ? 'ROLLBACK' : 'COMMIT');\n      return values",
+        find: "this.#store.execute('COMMIT');\n      if (tx.last",
+        replace: "this.#store.execute(commands.length > 1 ? 'ROLLBACK' : 'COMMIT');\n      if (tx.last",
       },
     ],
     limit: 50,

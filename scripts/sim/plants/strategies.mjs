@@ -118,7 +118,7 @@ export const STRATEGIES = [
     edits: [
       {
         file: 'strategies/strategy.ts',
-        find: `      // A job that shows nothing may still get the data that was sent to it.
+        find: `      // A job that looks empty may have its data still on the way to it.
       return sink.requestTimeoutMs;`,
         replace: '      return 0;',
       },

@@ -135,6 +135,7 @@ function copyOf(draft: StagedDraft): Staged {
     keys: keys.slice(),
     sourceDigests: sourceDigests.slice(),
     payloadDigests: payloadDigests.slice(),
+    digest: draft.about.digest,
     ...(columns === undefined ? {} : { columns }),
   };
 }
