@@ -76,7 +76,10 @@ describe('planted bugs', async () => {
     for (const { file, find, replace } of edits) {
       const text = texts.get(file) ?? readFileSync(join('src', file), 'utf8');
       expect(text.split(find).length - 1, `${file}: ${find}`).toBe(1);
-      texts.set(file, text.replace(find, () => replace));
+      texts.set(
+        file,
+        text.replace(find, () => replace),
+      );
     }
   });
 });

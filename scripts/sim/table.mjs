@@ -16,20 +16,29 @@ export function tallyTable(entries) {
   const last = entries.at(-1);
   if (last === undefined) return 'No campaign has been counted yet.';
   const clean = entries.filter((entry) => entry.violations === 0);
-  const seeds = clean.at(-1)?.seeds ?? [];
-  return [
-    '| | so far |',
+  const row = (what, figure) => `| ${what} | ${figure} |`;
+  const total = (what, name) => row(what, number(sum(entries, name)));
+  const lines = [
+    row('', 'so far'),
     '|---|---:|',
-    `| fault schedules run through the real engine, strategies and SQLite ledger | ${number(sum(entries, 'schedules'))} |`,
-    `| simulated processes killed | ${number(sum(entries, 'kills'))} |`,
-    `| faults | ${number(sum(entries, 'faults'))} |`,
-    `| checks of invariants | ${number(sum(entries, 'checks'))} |`,
-    `| simulated hours | ${number(sum(entries, 'hours'))} |`,
-    `| campaigns that found something, which was then mended or listed | ${entries.length - clean.length} of ${entries.length} |`,
-    '',
-    `Last campaign without a violation: ${clean.at(-1)?.date ?? 'none'}, commit ${clean.at(-1)?.commit ?? '-'},`,
-    `${number(clean.at(-1)?.schedules ?? 0)} schedules, seeds ${seeds.join(' to ')}, ${clean.at(-1)?.machine ?? '-'}.`,
-  ].join('\n');
+    total('fault schedules through the real engine, strategies and SQLite ledger', 'schedules'),
+    total('simulated processes killed', 'kills'),
+    total('faults', 'faults'),
+    total('checks of invariants', 'checks'),
+    total('simulated hours', 'hours'),
+    row(
+      'campaigns that found something, since mended or listed',
+      `${entries.length - clean.length} of ${entries.length}`,
+    ),
+  ];
+  return [...lines, ...lastClean(clean.at(-1))].join('\n');
+}
+
+function lastClean(entry) {
+  if (entry === undefined) return [];
+  const { date, commit, schedules, seeds, machine } = entry;
+  const which = `${number(schedules)} schedules, seeds ${seeds.join(' to ')}, ${machine}`;
+  return ['', `Last campaign without a violation: ${date}, commit ${commit}, ${which}.`];
 }
 
 /** The README with the table of today. */

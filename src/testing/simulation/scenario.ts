@@ -45,15 +45,23 @@ export interface Scenario {
  * that a campaign that finds something has found something new.
  */
 function withoutKnown(scenario: Scenario): Scenario {
-  const { 'source-changes': changes, ...still } = scenario.swarm;
+  const { rung } = scenario;
+  const swarm = { ...scenario.swarm };
+  // Rows beyond the position are skipped by their number when a reading goes on.
+  if (scenario.resumable) delete swarm['source-changes'];
+  // What was cleared for a harmless repeat passes for never sent when its run is cancelled.
+  if (REPEATS.has(rung)) delete swarm['operator-cancels'];
   return {
     ...scenario,
+    swarm,
+    // Fences of one window are older than those of another.
+    windows: rung === 'fence-then-look' ? 1 : scenario.windows,
     // Two versions of one key in one batch, of which the older is refused for now.
-    recordsPerBatch: scenario.rung === 'put' && scenario.repeats ? 1 : scenario.recordsPerBatch,
-    windows: scenario.rung === 'fence-then-look' ? 1 : scenario.windows,
-    swarm: changes === undefined || scenario.resumable ? still : scenario.swarm,
+    recordsPerBatch: rung === 'put' && scenario.repeats ? 1 : scenario.recordsPerBatch,
   };
 }
+
+const REPEATS: ReadonlySet<Rung> = new Set(['marker', 'position', 'key', 'put']);
 
 export function drawScenario(seed: number): Scenario {
   return withoutKnown(freshScenario(seed));
