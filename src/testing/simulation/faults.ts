@@ -92,7 +92,8 @@ const RATE_MAX: Readonly<Record<FaultKind, number>> = {
  */
 const BEYOND: Partial<Record<FaultKind, readonly Rung[]>> = {
   // A network that delivers twice doubles what a sink adds without looking; no sender can help that.
-  'duplicate-delivery': ['none', 'look', 'fence-then-look', 'job', 'put'],
+  // Where it recognises repeats for a while only, one copy may be refused and the other be forgotten.
+  'duplicate-delivery': ['none', 'look', 'fence-then-look', 'job', 'put', 'key'],
   // These apply a batch whole or not at all.
   'half-applied': ['marker', 'position', 'key', 'job'],
   // Waits that are measured by the wall clock end early when it is put forward.
