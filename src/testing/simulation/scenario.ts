@@ -51,6 +51,9 @@ function withoutKnown(scenario: Scenario): Scenario {
   if (scenario.resumable) delete swarm['source-changes'];
   // What was cleared for a harmless repeat passes for never sent when its run is cancelled.
   if (REPEATS.has(rung)) delete swarm['operator-cancels'];
+  // What a person sends again while a reading that compares is about to supersede it.
+  const compares = ['operator-refreshes', 'operator-resends'].some((kind) => kind in swarm);
+  if (compares || scenario.deliver === 'while-reading') delete swarm['operator-retries'];
   return {
     ...scenario,
     swarm,
