@@ -10,13 +10,12 @@ export const TALLY = join(root, 'docs', 'tally.json');
 export const readTally = () => (existsSync(TALLY) ? JSON.parse(readFileSync(TALLY, 'utf8')) : []);
 
 export function addToTally({ totals, seed, seconds, workers, kind }) {
-  const [cpu] = cpus();
   const entry = {
     date: new Date().toISOString().slice(0, 10),
     kind,
     commit: git('rev-parse', '--short', 'HEAD') + (git('status', '--porcelain', 'src') === '' ? '' : '+'),
     seeds: [seed, seed + totals.schedules - 1],
-    machine: `${cpu?.model.trim() ?? 'unknown'}, ${workers} workers, Node ${process.versions.node}`,
+    machine: `${cpus().length} cores, ${process.arch}, Node ${process.versions.node}, ${workers} workers`,
     schedules: totals.schedules,
     kills: totals.kills,
     hours: Math.round((totals.virtualMs / 3_600_000) * 10) / 10,

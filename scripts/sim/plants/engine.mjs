@@ -161,7 +161,7 @@ export const ENGINE = [
   },
   {
     name: 'a lane that fails while the window is read is heard by nobody',
-    edits: [{ file: 'engine/start.ts', find: 'delivering.catch(() => undefined);', replace: '' }],
+    edits: [{ file: 'engine/start.ts', find: 'awaitedLater(this.#deliver(true))', replace: 'this.#deliver(true)' }],
     focus: { swarm: { 'ledger-busy': 60 }, change: { deliver: 'while-reading', chunkRecords: 2, rows: 13 } },
     limit: 600,
   },

@@ -81,7 +81,7 @@ export const STRATEGIES = [
   },
   {
     name: 'the fence is not raised before the sink is searched',
-    edits: [{ file: LEDGERED, find: 'await surely(lane.sink.can.fence)(lane.lane, attempt.fence);', replace: '' }],
+    edits: [{ file: LEDGERED, find: 'await surely(lane.sink.can.fence)(attempt.shard, attempt.fence);', replace: '' }],
     focus: { rungs: ['fence-then-look'], swarm: { 'request-late': 300, kill: 60, 'request-reset': 200 } },
     limit: 600,
   },

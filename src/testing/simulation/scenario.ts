@@ -57,8 +57,6 @@ function withoutKnown(scenario: Scenario): Scenario {
   return {
     ...scenario,
     swarm,
-    // Fences of one window are older than those of another.
-    windows: rung === 'fence-then-look' ? 1 : scenario.windows,
     // Two versions of one key in one batch, of which the older is refused for now.
     recordsPerBatch: rung === 'put' && scenario.repeats ? 1 : scenario.recordsPerBatch,
   };

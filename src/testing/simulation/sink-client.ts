@@ -53,7 +53,7 @@ export function simSink(process: SimProcess, parts: SinkParts): Sink {
     },
     find: (batch, payload) =>
       client.ask('find', batch.id, () => parts.server.find(batch, hexKeys(payload), textsOf(payload))),
-    fence: (lane, fence) => client.ask('fence', 0, () => parts.server.raiseFence(lane, fence)),
+    fence: (shard, fence) => client.ask('fence', 0, () => parts.server.raiseFence(shard, fence)),
   };
   const { rung } = scenario;
   return {
@@ -153,6 +153,7 @@ function requestOf(
     ability,
     batch: permit.batch,
     attempt: permit.attempt,
+    shard: permit.shard,
     fence: permit.fence,
     sender: process.name,
     sentAtMs: process.world.nowMs,

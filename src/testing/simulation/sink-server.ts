@@ -10,6 +10,7 @@ export interface SinkRequest {
   readonly ability: 'append' | 'appendAt' | 'appendOnce' | 'commitOnce' | 'put' | 'job.send';
   readonly batch: Batch;
   readonly attempt: number;
+  readonly shard: string;
   readonly fence: number;
   readonly sender: string;
   readonly sentAtMs: number;
@@ -123,8 +124,8 @@ export class SinkServer {
     return { records, evidence: `${found} of ${batch.records} records were found` };
   }
 
-  raiseFence(lane: string, fence: number): void {
-    this.fences.set(lane, Math.max(fence, this.fences.get(lane) ?? 0));
+  raiseFence(shard: string, fence: number): void {
+    this.fences.set(shard, Math.max(fence, this.fences.get(shard) ?? 0));
   }
 
   get tail(): string {
@@ -132,7 +133,7 @@ export class SinkServer {
   }
 
   #turnAwayFenced(request: SinkRequest): void {
-    const raised = this.fences.get(request.batch.lane);
+    const raised = this.fences.get(request.shard);
     if (!this.#facts.fences || raised === undefined || request.fence >= raised) return;
     this.#world.mark('an older fence was turned away by the sink');
     throw new RefusedError(`fence ${request.fence} is older than ${raised}`, { reason: 'fenced' });
