@@ -3,7 +3,10 @@ import { type Evidence, timesTaken } from '../evidence.ts';
 /** States that say that a record is not in the sink. */
 const ELSEWHERE: ReadonlySet<string> = new Set(['refused', 'skipped']);
 
-/** I2: what is called delivered is in the sink: once, or, where the sink replaces, with its content; what is refused is not. */
+/**
+ * I2: what is called delivered is in the sink: once, or, where the sink replaces, with its content. What is called
+ * refused or skipped is not.
+ */
 export function deliveredIsThere(evidence: Evidence): void {
   const { final, book, scenario, possiblyTwice } = evidence;
   for (const { row, batch, identity } of final.records) {
