@@ -4,7 +4,7 @@ export const LEDGER = [
     name: 'an older fence may write',
     edits: [
       {
-        file: 'ledger/sqlite/tables/leases.ts',
+        file: 'ledger/books/tables/leases.ts',
         find: 'if (lease !== undefined && lease.fence === at.fence) return lease;',
         replace: 'if (lease !== undefined && lease.fence >= at.fence) return lease;',
       },
@@ -16,7 +16,7 @@ export const LEDGER = [
     name: 'what a connection remembers is not forgotten when another one writes',
     edits: [
       {
-        file: 'ledger/sqlite/kept.ts',
+        file: 'ledger/books/kept.ts',
         find: 'if (version !== this.#version) this.forget();',
         replace: 'if (this.#version === undefined) this.forget();',
       },
@@ -42,12 +42,12 @@ export const LEDGER = [
     name: 'a shard is claimed while somebody holds it',
     edits: [
       {
-        file: 'ledger/sqlite/verbs/claim-shard.ts',
+        file: 'ledger/books/verbs/claim-shard.ts',
         find: 'return lease === undefined || lease.untilMs <= tx.nowMs || lease.owner === owner;',
         replace: 'return lease === undefined || lease.untilMs >= 0 || lease.owner === owner;',
       },
       {
-        file: 'ledger/sqlite/verbs/open-run.ts',
+        file: 'ledger/books/verbs/open-run.ts',
         find: 'if (lease === undefined || lease.untilMs <= tx.nowMs) return;',
         replace: 'if (lease === undefined || lease.untilMs >= 0) return;',
       },
@@ -62,7 +62,7 @@ export const LEDGER = [
     name: 'a batch without an answer is sealed again at a takeover',
     edits: [
       {
-        file: 'ledger/sqlite/verbs/claim-shard.ts',
+        file: 'ledger/books/verbs/claim-shard.ts',
         find: "for (const batch of openBatches(tx, lane.id, shard, 'sending')) lose(tx, batch, before, lease);",
         replace: `for (const batch of openBatches(tx, lane.id, shard, 'sending')) {
     if (before === undefined) lose(tx, batch, before, lease);
@@ -77,7 +77,7 @@ export const LEDGER = [
     name: 'the fence does not grow with a claim',
     edits: [
       {
-        file: 'ledger/sqlite/tables/leases.ts',
+        file: 'ledger/books/tables/leases.ts',
         find: 'const lease = { ...ask, fence: (held?.fence ?? 0) + 1 };',
         replace: 'const lease = { ...ask, fence: Math.max(held?.fence ?? 1, 1) };',
       },
@@ -89,7 +89,7 @@ export const LEDGER = [
     name: 'a child finds the wrong records of its root',
     edits: [
       {
-        file: 'ledger/sqlite/outcome.ts',
+        file: 'ledger/books/outcome.ts',
         find: 'picks: packPicks(placesInRoot(batch, child.picks)),',
         replace: 'picks: packPicks(child.picks),',
       },
@@ -103,12 +103,12 @@ export const LEDGER = [
   },
   {
     name: 'an event is left out of the count of its chain',
-    edits: [{ file: 'ledger/sqlite/transaction.ts', find: 'chain.events++;', replace: '' }],
+    edits: [{ file: 'ledger/books/transaction.ts', find: 'chain.events++;', replace: '' }],
     limit: 20,
   },
   {
     name: 'records that went to children are counted twice',
-    edits: [{ file: 'ledger/sqlite/transaction.ts', find: 'tally.read -= after.moved - before.moved;', replace: '' }],
+    edits: [{ file: 'ledger/books/transaction.ts', find: 'tally.read -= after.moved - before.moved;', replace: '' }],
     focus: { swarm: { 'refusal-for-now': 300 } },
     limit: 200,
   },
@@ -116,12 +116,12 @@ export const LEDGER = [
     name: 'an answer that was given up as lost is carried after all',
     edits: [
       {
-        file: 'ledger/sqlite/verbs/answer.ts',
+        file: 'ledger/books/verbs/answer.ts',
         find: "if (batch.state !== 'sending' || attempt === undefined || attempt.answer !== null)",
         replace: "if (batch.state !== 'sending' || attempt === undefined || attempt.answer === 'none')",
       },
       {
-        file: 'ledger/sqlite/tables/leases.ts',
+        file: 'ledger/books/tables/leases.ts',
         find: 'if (lease !== undefined && lease.fence === at.fence) return lease;',
         replace: 'if (lease !== undefined && at.fence > 0) return lease;',
       },

@@ -1,4 +1,5 @@
-import { SqliteReader } from '../../ledger/sqlite/reader.ts';
+import { BooksReader } from '../../ledger/books/books-reader.ts';
+import { answerFrom } from '../../ledger/sqlite/reader.ts';
 import { type Course, gatherEvidence } from './evidence.ts';
 import { finalView } from './final-view.ts';
 import { INVARIANTS } from './invariants/all.ts';
@@ -10,7 +11,7 @@ export async function judge(machine: Machine, supervisor: Supervisor, course: Co
   const { bench, disk, book } = machine;
   const connections = bench.lend();
   try {
-    const reader = new SqliteReader(connections.reading, bench.identity.id);
+    const reader = new BooksReader(answerFrom(connections.reading, bench.identity.id));
     const final = await finalView(reader, disk);
     const evidence = gatherEvidence(machine, supervisor, course, final);
     for (const check of Object.values(INVARIANTS)) check(evidence);

@@ -2,15 +2,15 @@ import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { LedgerIdentity } from '../../ledger/ledger.ts';
 import { createFile, META, openFile, UNSEEDED } from '../../ledger/sqlite/ledger-file.ts';
-import { Store } from '../../ledger/sqlite/store.ts';
+import { now, SqliteStore } from '../../ledger/sqlite/sqlite-store.ts';
 
 const LEDGER_ID = '00000000-0000-4000-8000-00000000beef';
 const SEED = Uint8Array.from({ length: 16 }, (_, at) => at * 7 + 1);
 
 /** A pair of connections, as every process has: one that writes, one that asks. */
 export interface Connections {
-  readonly writing: Store;
-  readonly reading: Store;
+  readonly writing: SqliteStore;
+  readonly reading: SqliteStore;
 }
 
 /**
@@ -33,9 +33,8 @@ export class LedgerBench {
     copyFileSync(template, this.path);
     const { store, identity } = openFile(this.path);
     this.identity = identity;
-    this.#tables = store
-      .plain("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT IN ('meta')")
-      .map(([name]) => String(name));
+    const tables = now(store.plain("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT IN ('meta')"));
+    this.#tables = tables.map(([name]) => String(name));
     store.db.close();
   }
 
@@ -76,7 +75,7 @@ export class LedgerBench {
 function makeTemplate(path: string): void {
   createFile(path, LEDGER_ID);
   const { db } = openFile(path).store;
-  new Store(db, path, UNSEEDED).update(META, ['seed', SEED]);
+  new SqliteStore(db, path, UNSEEDED).update(META, ['seed', SEED]);
   db.pragma('wal_checkpoint(TRUNCATE)');
   db.close();
 }

@@ -1,10 +1,10 @@
 import type { Ledger, LedgerReader } from '../../ledger/ledger.ts';
-import type { Submit, Waiting } from '../../ledger/sqlite/local-writer.ts';
-import { settleWaiting } from '../../ledger/sqlite/local-writer.ts';
-import { SqliteReader } from '../../ledger/sqlite/reader.ts';
-import { SqliteLedger } from '../../ledger/sqlite/sqlite-ledger.ts';
-import type { Command } from '../../ledger/sqlite/verbs/all.ts';
-import { type Outcome, Writer } from '../../ledger/sqlite/writer.ts';
+import { BooksLedger, type Submit } from '../../ledger/books/books-ledger.ts';
+import { BooksReader } from '../../ledger/books/books-reader.ts';
+import type { Command } from '../../ledger/books/verbs/all.ts';
+import { type Outcome, settleWaiting, type Waiting } from '../../ledger/books/waiting.ts';
+import { answerFrom } from '../../ledger/sqlite/reader.ts';
+import { Writer } from '../../ledger/sqlite/writer.ts';
 import { WaybillError } from '../../model/errors.ts';
 import type { Connections, LedgerBench } from './ledger-bench.ts';
 import { NEVER, type SimProcess } from './process.ts';
@@ -25,10 +25,10 @@ export function simLedger(
   how: { local: boolean; witness: LedgerWitness },
 ): Ledger {
   const identity = { ...bench.identity, local: how.local };
-  const reader = new SqliteReader(connections.reading, identity.id);
+  const reader = mortal(new BooksReader(answerFrom(connections.reading, identity.id)), process);
   const writer = new EventWriter(process, new Writer(connections.writing, identity.id), how.witness);
-  const ledger = new SqliteLedger({ identity, reader, writer, ports: process.ports });
-  return Object.assign(ledger, { read: mortal(reader, process) });
+  // The connections are lent; the bench closes them.
+  return new BooksLedger({ identity, reader, writer, ports: process.ports, closeReader: () => undefined });
 }
 
 class EventWriter implements Submit {
@@ -85,7 +85,7 @@ class EventWriter implements Submit {
 const codeOf = (error: unknown): string => (error instanceof WaybillError ? error.code : String(error));
 
 /** A dead process gets no answers. */
-function mortal(reader: SqliteReader, process: SimProcess): LedgerReader {
+function mortal(reader: BooksReader, process: SimProcess): LedgerReader {
   const asks = Object.entries(reader).filter(([, ask]) => typeof ask === 'function');
   const mortals = asks.map(([name, ask]) => [
     name,
