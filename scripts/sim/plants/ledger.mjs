@@ -63,9 +63,11 @@ export const LEDGER = [
     edits: [
       {
         file: 'ledger/books/verbs/claim-shard.ts',
-        find: "for (const batch of openBatches(tx, lane.id, shard, 'sending')) lose(tx, batch, before, lease);",
-        replace: `for (const batch of openBatches(tx, lane.id, shard, 'sending')) {
-    if (before === undefined) lose(tx, batch, before, lease);
+        find:
+          "for (const batch of yield* openBatches(tx, lane.id, shard, 'sending')) " +
+          'yield* lose(tx, batch, before, lease);',
+        replace: `for (const batch of yield* openBatches(tx, lane.id, shard, 'sending')) {
+    if (before === null) yield* lose(tx, batch, before, lease);
     tx.saveBatch(batch, { ...batch, state: 'sealed' });
   }`,
       },

@@ -1,6 +1,6 @@
-import { type RunRow, type SettleDecision, SHARD_BATCHES } from '../../ledger/ledger.ts';
 import type { Command } from '../../ledger/books/verbs/all.ts';
 import type { Outcome } from '../../ledger/books/waiting.ts';
+import { type RunRow, type SettleDecision, SHARD_BATCHES } from '../../ledger/ledger.ts';
 import type { SimProcess } from './process.ts';
 import type { SinkRequest } from './sink-server.ts';
 import type { Reading } from './source-model.ts';

@@ -1,8 +1,8 @@
-import type { Ledger, LedgerReader } from '../../ledger/ledger.ts';
 import { BooksLedger, type Submit } from '../../ledger/books/books-ledger.ts';
 import { BooksReader } from '../../ledger/books/books-reader.ts';
 import type { Command } from '../../ledger/books/verbs/all.ts';
 import { type Outcome, settleWaiting, type Waiting } from '../../ledger/books/waiting.ts';
+import type { Ledger, LedgerReader } from '../../ledger/ledger.ts';
 import { answerFrom } from '../../ledger/sqlite/reader.ts';
 import { Writer } from '../../ledger/sqlite/writer.ts';
 import { WaybillError } from '../../model/errors.ts';
