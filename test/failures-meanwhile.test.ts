@@ -17,6 +17,7 @@ import { strategies } from '../src/strategies/all.ts';
 import { drive } from '../src/testing/drive.ts';
 import { VirtualPorts } from '../src/testing/virtual-ports.ts';
 
+const LEASE_MS = 600_000;
 let folder: string;
 let ledger: Ledger;
 const ports = new VirtualPorts();
@@ -94,7 +95,7 @@ function start(deliver: Job['deliver'], using: Ledger): Promise<RunSummary> {
     notice: () => undefined,
   };
   const never = new AbortController().signal;
-  return runJob(jobOf(deliver), { owner: 'test', leaseMs: 600_000 }, services, { stop: never, abort: never });
+  return runJob(jobOf(deliver), { owner: 'test', leaseMs: LEASE_MS }, services, { stop: never, abort: never });
 }
 
 describe('what fails while something else is under way', () => {
@@ -123,6 +124,8 @@ describe('what fails while something else is under way', () => {
     await expect(drive(ports, start('after-read', failing(away)))).rejects.toMatchObject({ code: 'LEDGER_WRITE' });
     const sent = table.effects.length;
     expect(sent, 'it stopped').toBeLessThan(8);
+    // It could not give its leases back either.
+    await ports.advance(LEASE_MS);
     const summary = await start('after-read', ledger);
     expect(summary.lanes[0]!.balance).toMatchObject({ delivered: 8, inDoubt: 0, pending: 0 });
     expect(table.effects.length, 'nothing twice').toBe(8);
