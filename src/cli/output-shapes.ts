@@ -107,7 +107,7 @@ const batchFields = {
   balance: balanceShape,
   movedRecords: count,
   reason: z.string().optional(),
-  possibly: z.enum(['twice', 'lost']).optional(),
+  possibly: z.enum(['twice', 'lost', 'there']).optional(),
 };
 
 export const batchShape = z.strictObject(batchFields).meta({ id: 'batch' });

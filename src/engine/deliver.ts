@@ -138,7 +138,7 @@ export class LaneDelivery {
     if (error.code === 'MOVE_FORBIDDEN') {
       // The run was cancelled, and the lane has not heard of it yet.
       const { state } = await this.#lane.ledger.read.batch(work.batch.id);
-      if (state === 'skipped') return await this.#feed.done(work, false);
+      if (state === 'skipped' || state === 'in-doubt') return await this.#feed.done(work, false);
     }
     if (error.code !== 'STAGING_CORRUPT' || this.#lane.ordered) throw error;
     // One batch that cannot be sent holds up no other; the start fails with this once they are through.

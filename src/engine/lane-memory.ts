@@ -33,6 +33,9 @@ interface Hit {
   readonly batch: KnownBatch;
 }
 
+/** What was skipped so is not called unsent: it may be in the sink. */
+const UNPROVED: ReadonlySet<BatchRow['possibly']> = new Set(['lost', 'there'] as const);
+
 /** What a memory asks of the ledger. */
 export type KeyReader = Pick<LedgerReader, 'laneKeys' | 'findKeys' | 'batch' | 'batches' | 'records'>;
 
@@ -243,7 +246,7 @@ export class LaneMemory {
     const known = this.#known.get(id);
     if (known !== undefined) return known;
     const { root, picks, generation, possibly, staged } = await this.#reader.batch(id);
-    const about = { root: root ?? id, picks, generation, possiblyLost: possibly === 'lost', staged };
+    const about = { root: root ?? id, picks, generation, possiblyLost: UNPROVED.has(possibly), staged };
     this.#keep(id, about);
     return about;
   }

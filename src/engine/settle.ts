@@ -87,8 +87,8 @@ async function decide(doubt: DoubtRow, settlement: Settlement, lane: LaneRuntime
     case 'absent':
       return await sendAgain('absent', doubt, lane);
     case 'resend':
-      // The sink tells a repeat from a first send, so nothing can arrive twice: as good as proved absent.
-      return await sendAgain('absent', doubt, lane);
+      // The sink tells a repeat from a first send, so nothing can arrive twice; what has arrived is not known yet.
+      return await sendAgain('repeat', doubt, lane);
     default:
       if (lane.job.onDoubt === 'skip') return { kind: 'skip' };
       return lane.job.onDoubt === 'resend' ? await sendAgain('resend', doubt, lane) : undefined;
@@ -97,7 +97,7 @@ async function decide(doubt: DoubtRow, settlement: Settlement, lane: LaneRuntime
 
 /** A batch that is wholly in doubt is sent again as it is; of another only the doubtful part, as a child. */
 export async function sendAgain(
-  kind: 'absent' | 'resend',
+  kind: 'absent' | 'repeat' | 'resend',
   doubt: DoubtRow,
   lane: Pick<LaneRuntime, 'payloads'>,
 ): Promise<SettleDecision> {

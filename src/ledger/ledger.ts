@@ -274,9 +274,10 @@ export interface Settle {
   readonly evidence: string;
 }
 /**
- * `known`: the verdict was found out. `absent`: proved not applied, send again. `resend`: not proved; send again and
+ * `known`: the verdict was found out. `absent`: proved not applied, send again. `repeat`: not proved; send again, since
+ * the sink tells a repeat, and count as possibly there until it has answered. `resend`: not proved; send again and
  * count as possibly twice. `skip`: not proved; never send, count as possibly lost. `delivered`: a person says so.
- * When only a part of the batch is in doubt, `absent` and `resend` move that part into the child that is given.
+ * When only a part of the batch is in doubt, those that send again move that part into the child that is given.
  */
 export type SettleDecision =
   | {
@@ -286,9 +287,12 @@ export type SettleDecision =
       readonly receipt: Receipt;
       readonly children: readonly Child[];
     }
-  | { readonly kind: 'absent' | 'resend'; readonly child?: Child }
+  | { readonly kind: 'absent' | 'repeat' | 'resend'; readonly child?: Child }
   | { readonly kind: 'skip' }
   | { readonly kind: 'delivered' };
+
+/** What is not proved of a batch: that it is not in the sink twice, not lost, not there already. */
+export type Possibly = 'twice' | 'lost' | 'there';
 
 export interface Moved {
   readonly state: BatchState;
@@ -352,8 +356,8 @@ export interface BatchRow extends Batch {
   readonly movedRecords: number;
   /** Why it is where it is, in a few words. */
   readonly reason?: string;
-  /** Settled by `resend` or `skip` without proof. */
-  readonly possibly?: 'twice' | 'lost';
+  /** Settled without proof by `resend` or `skip`; `there` by `repeat`, for as long as the repeat has no answer. */
+  readonly possibly?: Possibly;
 }
 export interface AttemptRow {
   readonly batch: BatchId;

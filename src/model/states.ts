@@ -32,7 +32,8 @@ export const RUN_STATES = ['open', 'complete', 'complete-with-refusals', 'in-dou
 export type RunState = (typeof RUN_STATES)[number];
 
 const BATCH_MOVES: Record<BatchState, readonly BatchState[]> = {
-  sealed: ['sending', 'skipped'],
+  // In doubt again where a harmless repeat was due after a lost answer, and is not to be sent any more.
+  sealed: ['sending', 'skipped', 'in-doubt'],
   // Back to `sealed` only with proof that nothing was applied.
   sending: ['delivered', 'partial', 'refused', 'in-doubt', 'sealed', 'moved'],
   // By settlement: the sink, a policy or a person, with evidence.

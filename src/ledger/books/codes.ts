@@ -1,5 +1,5 @@
 import { BATCH_STATES, RECORD_STATES, RUN_STATES } from '../../model/states.ts';
-import { type Answer, EVENT_KINDS, type GenerationKind, type GenerationRow } from '../ledger.ts';
+import { type Answer, EVENT_KINDS, type GenerationKind, type GenerationRow, type Possibly } from '../ledger.ts';
 import type { Cell } from '../row-digest.ts';
 import { corrupt } from './corrupt.ts';
 
@@ -30,7 +30,7 @@ export const ANSWER_KIND: Code<Answer['kind']> = {
   name: 'answer',
   words: ['verdict', 'not-applied', 'refused', 'lost'],
 };
-export const POSSIBLY: Code<'twice' | 'lost'> = { name: 'possibly', words: ['twice', 'lost'] };
+export const POSSIBLY: Code<Possibly> = { name: 'possibly', words: ['twice', 'lost', 'there'] };
 
 export const toCode = <W extends string>(code: Code<W>, word: W): number => code.words.indexOf(word) + FIRST;
 

@@ -39,6 +39,7 @@ export function saveOutcome(
   const state = stateOf(counts, batch.records);
   const after: BatchRecord = {
     ...batch,
+    possibly: answered(batch.possibly),
     ...extra,
     state: state === batch.state ? state : moveBatch(batch.state, state),
     delivered: counts.delivered,
@@ -54,6 +55,10 @@ export function saveOutcome(
   return after;
 }
 
+/** A batch that may have been there before is there, or not, once its repeat was answered or its doubt settled. */
+export const answered = (possibly: BatchRecord['possibly']): BatchRecord['possibly'] =>
+  possibly === 'there' ? null : possibly;
+
 /**
  * Makes child batches of some records of a batch and marks those records as moved. `from`: the state that a record
  * must be in to go; anything else would send a record again that may have been applied.
@@ -64,7 +69,7 @@ export function* addChildren(
   notes: RecordNote[],
   children: readonly Child[],
   from: 'refused' | 'in-doubt',
-  possibly: 'twice' | null = null,
+  possibly: 'twice' | 'there' | null = null,
 ): Asking<BatchRow[]> {
   return yield* inTurn(children, function* (child) {
     checkPicks(batch, notes, child, from);
@@ -159,17 +164,25 @@ export function* settlePending(
 
 const SEALED_OF = query(BATCH, 'WHERE state = ? AND lane = ? AND state <> 4');
 
-/** Every sealed batch of a lane becomes skipped; returns how many records those were. */
+/** No sealed batch of a lane will be sent; returns how many records were skipped. Those that may be there are not. */
 export function* skipSealed(tx: Transaction, lane: number, reason: string): Asking<number> {
   const rows = yield* tx.store.many(SEALED_OF, toCode(BATCH_STATE, 'sealed'), lane);
   const sealed = rows.map((cells) => decodeBatch(tx.store, cells));
-  for (const batch of sealed) skipBatch(tx, batch, reason);
-  return sealed.reduce((sum, batch) => sum + batch.records, 0);
+  return sealed.reduce((sum, batch) => sum + skipBatch(tx, batch, reason).skipped, 0);
 }
 
-/** A batch that is not sealed is left as it is. */
+/**
+ * A batch that is not sealed is left as it is. One that waited for a harmless repeat is in doubt again, since nobody
+ * has found out what became of its lost attempt; a child of such a batch has none of its own and stays possibly there.
+ */
 export function skipBatch(tx: Transaction, batch: BatchRecord, reason: string): BatchRecord {
   if (batch.state !== 'sealed') return batch;
+  if (batch.possibly === 'there' && batch.attempts > 0) {
+    const moved = { state: moveBatch(batch.state, 'in-doubt'), pending: 0, inDoubt: batch.pending, possibly: null };
+    const doubt = { ...batch, ...moved, reason: `${reason}; a lost attempt may have been applied` };
+    tx.saveBatch(batch, doubt);
+    return doubt;
+  }
   const after = { ...batch, state: moveBatch(batch.state, 'skipped'), pending: 0, skipped: batch.pending, reason };
   tx.saveBatch(batch, after);
   return after;

@@ -26,6 +26,7 @@ export const REQUIRED_MARKS = [
   'a person settled: skip',
   'a doubt was settled: absent',
   'a doubt was settled: known',
+  'a doubt was settled: repeat',
   'a doubt was settled: resend',
   'a doubt was settled: skip',
   'an attempt was lost by a takeover',

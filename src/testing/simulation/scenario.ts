@@ -49,8 +49,6 @@ function withoutKnown(scenario: Scenario): Scenario {
   const swarm = { ...scenario.swarm };
   // Rows beyond the position are skipped by their number when a reading goes on.
   if (scenario.resumable) delete swarm['source-changes'];
-  // What was cleared for a harmless repeat passes for never sent when its run is cancelled.
-  if (REPEATS.has(rung)) delete swarm['operator-cancels'];
   // What a person sends again while a reading that compares is about to supersede it.
   const compares = ['operator-refreshes', 'operator-resends'].some((kind) => kind in swarm);
   if (compares || scenario.deliver === 'while-reading') delete swarm['operator-retries'];
@@ -61,8 +59,6 @@ function withoutKnown(scenario: Scenario): Scenario {
     recordsPerBatch: rung === 'put' && scenario.repeats ? 1 : scenario.recordsPerBatch,
   };
 }
-
-const REPEATS: ReadonlySet<Rung> = new Set(['marker', 'position', 'key', 'put']);
 
 export function drawScenario(seed: number): Scenario {
   return withoutKnown(freshScenario(seed));

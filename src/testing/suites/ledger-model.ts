@@ -13,6 +13,8 @@ export interface ModelBatch {
   /** An attempt that is not answered, under this fence. */
   open?: { readonly attempt: number; readonly fence: number };
   attempts: number;
+  /** Sent again without proof: whoever gives it up cannot say that it was never sent. */
+  possibly?: 'there' | 'twice';
 }
 
 /**

@@ -20,6 +20,7 @@ export function settleCases({ bench, ledger, describe, it }: UnderTest): void {
       ['uuu', { kind: 'delivered' }, 'delivered', '3/0/0/0/0 of 3', 'complete'],
       ['uuu', { kind: 'skip' }, 'skipped', '0/0/3/0/0 of 3', 'complete'],
       ['uuu', { kind: 'absent' }, 'sealed', '0/0/0/0/3 of 3', 'open'],
+      ['uuu', { kind: 'repeat' }, 'sealed', '0/0/0/0/3 of 3', 'open'],
       ['uuu', { kind: 'resend' }, 'sealed', '0/0/0/0/3 of 3', 'open'],
       ['aru', { kind: 'delivered' }, 'partial', '2/1/0/0/0 of 3', 'complete-with-refusals'],
       ['aau', { kind: 'delivered' }, 'delivered', '3/0/0/0/0 of 3', 'complete'],
@@ -51,6 +52,29 @@ export function settleCases({ bench, ledger, describe, it }: UnderTest): void {
       const whole = await doubtful('uuu');
       await whole.settle({ kind: 'resend' });
       expect((await ledger().read.batch(whole.id)).possibly).toBe('twice');
+    });
+
+    it('count what is repeated as possibly there until an answer has come', async () => {
+      const { book, id, claim, settle } = await doubtful('uuu');
+      const possibly = async () => (await ledger().read.batch(id)).possibly;
+      await settle({ kind: 'repeat' });
+      expect(await possibly()).toBe('there');
+      const sent = await book.deliver(id, { kind: 'not-applied', reason: 'refused to connect' });
+      expect([claim.lane, await possibly()]).toEqual([sent.claim.lane, 'there']);
+      await ledger().releaseShard(sent.claim);
+      await book.deliver(id, verdict('aaa'));
+      expect(await possibly()).toBeUndefined();
+    });
+
+    it('leave in doubt what waited for a harmless repeat when its run was cancelled', async () => {
+      const { book, id, settle } = await doubtful('uuu');
+      await settle({ kind: 'repeat' });
+      await ledger().cancel({ run: book.run, who: 'ann', reason: 'enough' });
+      expect([await book.states(), await book.balance()]).toEqual([['in-doubt'], '0/0/0/3/0 of 3']);
+      const [doubt] = await ledger().read.doubts({ run: book.run });
+      expect([doubt?.id, doubt?.doubtful]).toEqual([id, [0, 1, 2]]);
+      expect((await settle({ kind: 'repeat' })).state).toBe('in-doubt');
+      expect((await settle({ kind: 'absent' })).state).toBe('skipped');
     });
 
     it('count what was left out without proof, and what a child may bring twice', async () => {

@@ -165,10 +165,11 @@ class Walker {
     for (const batch of this.#model.batches.values()) this.#skipSealed(batch);
   }
 
-  /** In a run that was cancelled, what becomes sealed is skipped. */
+  /** In a run that was cancelled, what becomes sealed is skipped, or in doubt again where it may be there. */
   #skipSealed(batch: ModelBatch): void {
     if (this.#model.stateOf(batch) !== 'sealed') return;
-    for (const record of batch.records) record.state = 'skipped';
+    const doubtful = batch.possibly === 'there' && batch.attempts > 0;
+    for (const record of batch.records) record.state = doubtful ? 'in-doubt' : 'skipped';
   }
 
   async #intend(batch: ModelBatch): Promise<void> {
@@ -238,6 +239,7 @@ class Walker {
       { kind: 'delivered' },
       { kind: 'skip' },
       { kind: 'absent', ...part },
+      { kind: 'repeat', ...part },
       { kind: 'resend', ...part },
       { ...verdict(found), kind: 'known' },
     ];
@@ -249,8 +251,10 @@ class Walker {
       return;
     }
     const moved = await settled;
-    if (moved.children[0] !== undefined) this.#model.move(batch, doubtful, moved.children[0].id);
-    else this.#decide(batch, doubtful, decision, found);
+    const made = moved.children[0];
+    if (made !== undefined) this.#model.move(batch, doubtful, made.id);
+    sentAgain(made === undefined ? batch : this.#model.batches.get(made.id)!, decision.kind);
+    if (made === undefined) this.#decide(batch, doubtful, decision, found);
     this.#afterwards(
       batch,
       moved.children.map((one) => one.id),
@@ -260,7 +264,8 @@ class Walker {
 
   #decide(batch: ModelBatch, doubtful: readonly number[], decision: Settle['decision'], found: string): void {
     const known = { a: 'delivered', r: 'refused', u: 'in-doubt' } as const;
-    const all = { delivered: 'delivered', skip: 'skipped', absent: 'pending', resend: 'pending' } as const;
+    const again = { absent: 'pending', repeat: 'pending', resend: 'pending' } as const;
+    const all = { delivered: 'delivered', skip: 'skipped', ...again } as const;
     for (const index of doubtful) {
       batch.records[index]!.state =
         decision.kind === 'known' ? known[found[index] as 'a' | 'r' | 'u'] : all[decision.kind];
@@ -316,4 +321,12 @@ class Walker {
     for (const lane of LANES)
       expect(await this.#book.balance(lane), `${lane} after ${step.op}`).toBe(this.#model.balance(lane));
   }
+}
+
+/** What is not proved of a batch that is sent again; that it may come twice is never forgotten. */
+function sentAgain(batch: ModelBatch, decision: Settle['decision']['kind']): void {
+  if (batch.possibly === 'twice') return;
+  delete batch.possibly;
+  if (decision === 'repeat') batch.possibly = 'there';
+  if (decision === 'resend') batch.possibly = 'twice';
 }

@@ -1,7 +1,7 @@
 import { WaybillError } from '../../../model/errors.ts';
 import { asBatchId, type BatchId, type RunId, showBatch } from '../../../model/ids.ts';
 import type { BatchState } from '../../../model/states.ts';
-import type { BatchRow } from '../../ledger.ts';
+import type { BatchRow, Possibly } from '../../ledger.ts';
 import type { Cell } from '../../row-digest.ts';
 import { BATCH_STATE, POSSIBLY, toCode, toWord } from '../codes.ts';
 import { type Asking, query, type Store, table } from '../store.ts';
@@ -77,7 +77,7 @@ export interface BatchRecord {
   /** Records that went to children. */
   moved: number;
   reason: string | null;
-  possibly: 'twice' | 'lost' | null;
+  possibly: Possibly | null;
 }
 
 /** What never changes about a batch's surroundings. */

@@ -4,7 +4,7 @@ import { showBatch } from '../../../model/ids.ts';
 import { moveBatch } from '../../../model/states.ts';
 import { OUTCOME, type Refusal, type Tally, tally } from '../../../model/verdict.ts';
 import type { Answer, AttemptRef, BatchRow, Moved, ShardClaim } from '../../ledger.ts';
-import { addChildren, saveOutcome, settlePending } from '../outcome.ts';
+import { addChildren, answered, saveOutcome, settlePending } from '../outcome.ts';
 import { type Asking, inTurn, query } from '../store.ts';
 import { ATTEMPT, type AttemptRecord, attemptsOf, encodeAttempt, readAttempt } from '../tables/attempts.ts';
 import { BATCH, type BatchRecord, decodeBatch } from '../tables/batches.ts';
@@ -80,7 +80,8 @@ function carryWhole(tx: Transaction, batch: BatchRecord, given: Answer): Carried
     case 'verdict': {
       const counts = tally(given, all);
       if (counts.applied < all) return undefined;
-      return carried({ ...batch, state: moveBatch(batch.state, 'delivered'), pending: 0, delivered: all }, counts);
+      const moved = { state: moveBatch(batch.state, 'delivered'), pending: 0, delivered: all };
+      return carried({ ...batch, ...moved, possibly: answered(batch.possibly) }, counts);
     }
     case 'not-applied': {
       const after = { ...batch, state: moveBatch(batch.state, 'sealed'), reason: given.reason };
@@ -88,7 +89,11 @@ function carryWhole(tx: Transaction, batch: BatchRecord, given: Answer): Carried
     }
     case 'lost': {
       const moved = { state: moveBatch(batch.state, 'in-doubt'), pending: 0, inDoubt: all };
-      return carried({ ...batch, ...moved, reason: given.evidence }, { applied: 0, refused: 0, unknown: all });
+      const possibly = answered(batch.possibly);
+      return carried(
+        { ...batch, ...moved, possibly, reason: given.evidence },
+        { applied: 0, refused: 0, unknown: all },
+      );
     }
   }
 }
@@ -107,7 +112,9 @@ function* carryRefusal(tx: Transaction, batch: BatchRecord, given: Answer & { ki
   const notes = yield* notesOf(tx.store, batch);
   for (const note of notes) note.state = 'refused';
   const children = yield* addChildren(tx, batch, notes, given.children, 'refused');
-  const after = saveOutcome(tx, batch, notes, { reason: `${given.code}: ${given.message}` });
+  // A refusal proves nothing of an attempt that was lost before.
+  const reason = `${given.code}: ${given.message}`;
+  const after = saveOutcome(tx, batch, notes, { reason, possibly: batch.possibly });
   return { after, children, counts: { applied: 0, refused: batch.records, unknown: 0 } };
 }
 

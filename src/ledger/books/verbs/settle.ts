@@ -77,6 +77,7 @@ function* decide(
     case 'known':
       return yield* known(tx, batch, notes, decision);
     case 'absent':
+    case 'repeat':
     case 'resend':
       return yield* sendAgain(tx, batch, notes, decision, ask.evidence);
     case 'skip':
@@ -101,14 +102,17 @@ function* known(
   return { after: saveOutcome(tx, batch, notes, { reason: decision.receipt.summary }), children };
 }
 
+/** What is sent again without proof: twice at the worst, or, where the sink tells a repeat, there already. */
+const POSSIBLY_AFTER = { absent: null, repeat: 'there', resend: 'twice' } as const;
+
 function* sendAgain(
   tx: Transaction,
   batch: BatchRecord,
   notes: RecordNote[],
-  decision: { kind: 'absent' | 'resend'; child?: Child },
+  decision: { kind: 'absent' | 'repeat' | 'resend'; child?: Child },
   evidence: string,
 ): Asking<{ after: BatchRecord; children: readonly BatchRow[] }> {
-  const possibly = decision.kind === 'resend' ? 'twice' : null;
+  const possibly = POSSIBLY_AFTER[decision.kind];
   if (decision.child !== undefined) {
     const left = batch.inDoubt - decision.child.picks.length;
     const children = yield* addChildren(tx, batch, notes, [decision.child], 'in-doubt', possibly);
@@ -130,7 +134,10 @@ function* sendAgain(
   }
   for (const note of notes) note.state = 'pending';
   return {
-    after: saveOutcome(tx, batch, notes, { reason: evidence, possibly: possibly ?? batch.possibly }),
+    after: saveOutcome(tx, batch, notes, {
+      reason: evidence,
+      possibly: batch.possibly === 'twice' ? 'twice' : possibly,
+    }),
     children: [],
   };
 }
