@@ -293,7 +293,7 @@ export const ENGINE = [
     edits: [
       {
         file: 'engine/deliver.ts',
-        find: "if (state === 'skipped') return await this.#feed.done(work, false);",
+        find: "if (state === 'skipped' || state === 'in-doubt') return await this.#feed.done(work, false);",
         replace: 'void state;',
       },
     ],

@@ -131,4 +131,19 @@ export const LEDGER = [
     focus: { rungs: ['none', 'look', 'key'], swarm: { pause: 60, twin: 900, kill: 60 }, change: { leaseMs: 3_000 } },
     limit: 1_000,
   },
+  {
+    name: 'what waited for a harmless repeat counts as never sent when its run is cancelled',
+    edits: [
+      {
+        file: 'ledger/books/verbs/settle.ts',
+        find: "repeat: 'there', resend: 'twice'",
+        replace: "repeat: null, resend: 'twice'",
+      },
+    ],
+    focus: {
+      rungs: ['marker', 'position', 'key', 'put'],
+      swarm: { 'operator-cancels': 150, 'operator-refreshes': 400, 'error-after-apply': 250, 'sink-down': 200 },
+    },
+    limit: 600,
+  },
 ];

@@ -25,6 +25,8 @@ export interface Reading {
   readonly texts: string[];
   ended: boolean;
   failed: boolean;
+  /** It failed when it was to end anyway, since the start had been told to stop. */
+  failedOnTheWayOut: boolean;
 }
 
 /** The source as it really is: rows that come, change and go between readings, and what each reading was given. */
@@ -44,7 +46,7 @@ export class SourceModel {
     const rows = this.#rowsOf(window);
     const changes = this.readings.some((one) => one.window === window) && this.#world.fault('source-changes');
     if (changes) for (let left = this.#world.tape.between(1, 3); left > 0; left--) this.#change(rows);
-    const reading = { window, process, texts: [], ended: false, failed: false };
+    const reading = { window, process, texts: [], ended: false, failed: false, failedOnTheWayOut: false };
     this.readings.push(reading);
     return { rows: rows.map((row) => ({ ...row })), reading };
   }
@@ -98,7 +100,7 @@ export function simSource(model: SourceModel, process: SimProcess, scenario: Sce
       for (const part of partsOf(left, scenario.chunkRecords)) {
         signal.throwIfAborted();
         const texts = part.map((row) => model.textOf(window.name, row));
-        yield await chunkOf(texts, part.at(-1)!, { model, process, scenario, window, reading });
+        yield await chunkOf(texts, part.at(-1)!, { model, process, scenario, window, reading, signal });
       }
       reading.ended = true;
     },
@@ -111,6 +113,7 @@ interface At {
   readonly scenario: Scenario;
   readonly window: Window;
   readonly reading: Reading;
+  readonly signal: AbortSignal;
 }
 
 /** Rows that stand at the same place are never parted: a position between them could not be told. */
@@ -130,6 +133,7 @@ async function chunkOf(texts: readonly string[], last: Row, at: At): Promise<Chu
   await process.effect('source.chunk', readMs(process.world.tape), () => {
     if (process.world.fault('source-fails')) {
       reading.failed = true;
+      reading.failedOnTheWayOut = at.signal.aborted;
       throw new WaybillError('SOURCE_FAILED', 'the query was cancelled');
     }
     reading.texts.push(...texts);
