@@ -15,6 +15,10 @@ const sum = (entries, name) => entries.reduce((all, entry) => all + entry[name],
 /** Other campaigns share the file. */
 const SIMULATED = new Set(['sim', 'soak']);
 
+const FINDINGS = `A campaign that finds something ends there; most of those that did, while the simulator was made, are
+not in these figures. What they found was mended, or is listed as known and left out of later schedules:
+[found by simulation](docs/found-by-simulation.md).`;
+
 export function tallyTable(all) {
   const entries = all.filter((entry) => SIMULATED.has(entry.kind));
   const last = entries.at(-1);
@@ -30,12 +34,8 @@ export function tallyTable(all) {
     total('faults', 'faults'),
     total('checks of invariants', 'checks'),
     total('simulated hours', 'hours'),
-    row(
-      'campaigns that found something, since mended or listed',
-      `${entries.length - clean.length} of ${entries.length}`,
-    ),
   ];
-  return [...lines, ...lastClean(clean.at(-1))].join('\n');
+  return [...lines, '', FINDINGS, ...lastClean(clean.at(-1))].join('\n');
 }
 
 function lastClean(entry) {

@@ -49,6 +49,8 @@ function withoutKnown(scenario: Scenario): Scenario {
   const swarm = { ...scenario.swarm };
   // Rows beyond the position are skipped by their number when a reading goes on.
   if (scenario.resumable) delete swarm['source-changes'];
+  // A doubt that was left behind is repeated at a place that another window has taken since.
+  if (rung === 'position' && scenario.windows > 1) delete swarm['operator-cancels'];
   // What a person sends again while a reading that compares is about to supersede it.
   const compares = ['operator-refreshes', 'operator-resends'].some((kind) => kind in swarm);
   if (compares || scenario.deliver === 'while-reading') delete swarm['operator-retries'];
