@@ -15,8 +15,8 @@ const sum = (entries, name) => entries.reduce((all, entry) => all + entry[name],
 /** Other campaigns share the file. */
 const SIMULATED = new Set(['sim', 'soak']);
 
-const FINDINGS = `A campaign that finds something ends there; most of those that did, while the simulator was made, are
-not in these figures. What they found was mended, or is listed as known and left out of later schedules:
+const FINDINGS = `A campaign that finds something ends there; most of those that did are not in these figures. What
+they found was mended, or is listed as known and left out of later schedules:
 [found by simulation](docs/found-by-simulation.md).`;
 
 export function tallyTable(all) {
