@@ -17,6 +17,7 @@ import type { Position } from '../model/position.ts';
 import type { Job } from './engine.ts';
 import { type ChunkRows, type Decided, Intake } from './intake.ts';
 import { LaneMemory, type Picked } from './lane-memory.ts';
+import { readTrail, showTrail, TRAIL_START, type Trail, trailAt, trailOf } from './trail.ts';
 
 /** Sealing shares one sync of the disk and one transaction among this many bytes of full batches. */
 const SEAL_BYTES = 1024 * 1024;
@@ -101,7 +102,9 @@ export class Extraction {
   readonly #events: ExtractionEvents;
   readonly #writers = new Map<string, StagingWriter>();
   /** Where the source stood after which rows; the oldest are dropped as they are sealed. */
-  #positions: { readonly rows: number; readonly position: Position }[] = [];
+  #positions: { readonly rows: number; readonly position: Position; readonly trail: Trail | undefined }[] = [];
+  /** What has been read so far; undefined for a source that cannot be gone on with. */
+  #trail: Trail | undefined;
   #rows: number;
 
   constructor(
@@ -119,25 +122,37 @@ export class Extraction {
     this.#events = events;
   }
 
-  /** Ends when the window is exhausted and the generation is closed; rejects when it could not be read to its end. */
-  async run(kind: GenerationKind, goesOn: GenerationRow | undefined, signal: AbortSignal): Promise<void> {
+  /**
+   * Ends when the window is exhausted and the generation is closed; rejects when it could not be read to its end.
+   * False, and nothing was sealed, when the rows to go on from are not those that were decided before.
+   */
+  async run(kind: GenerationKind, goesOn: GenerationRow | undefined, signal: AbortSignal): Promise<boolean> {
+    this.#trail = this.#trailFrom(goesOn?.trail);
     const memories = new Map<string, LaneMemory>();
     const intakes: Intake[] = [];
     try {
       for (const lane of this.#job.lanes) {
         const memory = await this.#memory(lane.name, kind);
         memories.set(lane.name, memory);
-        const decided = goesOn?.lanes.find((one) => one.lane === lane.name)?.read ?? 0;
-        const skip = decided - this.#rows;
-        intakes.push(new Intake(lane, this.#job.source, memory, { seed: this.#ledger.identity.seed, decided, skip }));
+        const before = goesOn?.lanes.find((one) => one.lane === lane.name);
+        const decided = before?.read ?? 0;
+        const trail = this.#trailFrom(before?.trail);
+        const how = { seed: this.#ledger.identity.seed, decided, skip: decided - this.#rows, trail };
+        intakes.push(new Intake(lane, this.#job.source, memory, how));
       }
-      await this.#read(intakes, memories, goesOn?.position, signal);
+      if (!(await this.#read(intakes, memories, goesOn?.position, signal))) return false;
       for (const intake of intakes) intake.end();
       await this.#seal(intakes, memories);
       await this.#close(memories, kind);
+      return true;
     } finally {
       for (const writer of this.#writers.values()) await writer.close();
     }
+  }
+
+  #trailFrom(kept: string | undefined): Trail | undefined {
+    if (!this.#job.source.source.resumable) return undefined;
+    return kept === undefined ? TRAIL_START : readTrail(kept);
   }
 
   async #memory(lane: string, kind: GenerationKind): Promise<LaneMemory> {
@@ -155,29 +170,43 @@ export class Extraction {
     memories: ReadonlyMap<string, LaneMemory>,
     from: Position | undefined,
     signal: AbortSignal,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const { source, window, parameters } = { ...this.#job, source: this.#job.source.source };
     const range = { window, parameters, ...(from === undefined ? {} : { from }) };
     for await (const chunk of asSourceErrors(source.read(range, signal), this.#job.source.name)) {
       signal.throwIfAborted();
       const rows = this.#rowsOf(chunk);
-      for (const intake of intakes) await intake.take(rows);
+      // All of them first: every lane meets again what it had decided, or nothing is taken.
+      const passed = intakes.map((intake) => intake.pass(rows));
+      if (passed.includes(undefined)) return false;
+      for (const [nth, intake] of intakes.entries()) await intake.take(rows, passed[nth]!);
       this.#rows += rows.order.length;
-      if (chunk.end !== undefined) this.#positions.push({ rows: this.#rows, position: chunk.end });
+      this.#passed(chunk, rows);
       this.#events.read(this.#rows);
-      const full = intakes.reduce((sum, intake) => sum + intake.fullBytes, 0);
-      const eager = this.#job.deliver === 'while-reading' && full > 0;
-      if (eager || full >= SEAL_BYTES || intakes.some((intake) => intake.waiting >= SEAL_DECISIONS)) {
-        await this.#seal(intakes, memories);
-      }
+      if (this.#isWorthSealing(intakes)) await this.#seal(intakes, memories);
     }
     signal.throwIfAborted();
+    return !intakes.some((intake) => intake.skipping);
+  }
+
+  #passed(chunk: Chunk, { trail, order }: ChunkRows): void {
+    if (trail !== undefined) this.#trail = trailAt(trail, order.length);
+    if (chunk.end !== undefined) this.#positions.push({ rows: this.#rows, position: chunk.end, trail: this.#trail });
+  }
+
+  /** Not before all lanes are past what was decided before: until then it may turn out that nothing goes on here. */
+  #isWorthSealing(intakes: readonly Intake[]): boolean {
+    if (intakes.some((intake) => intake.skipping)) return false;
+    const full = intakes.reduce((sum, intake) => sum + intake.fullBytes, 0);
+    const eager = this.#job.deliver === 'while-reading' && full > 0;
+    return eager || full >= SEAL_BYTES || intakes.some((intake) => intake.waiting >= SEAL_DECISIONS);
   }
 
   #rowsOf(chunk: Chunk): ChunkRows {
     const { key, exclude } = this.#job.source;
     const identities = identify(chunk, { key, exclude, seed: this.#ledger.identity.seed });
-    return { chunk, identities, order: orderOf(chunk), rowsBefore: this.#rows };
+    const rows = { chunk, identities, order: orderOf(chunk), rowsBefore: this.#rows };
+    return { ...rows, trail: this.#trail === undefined ? undefined : trailOf(this.#trail, rows) };
   }
 
   /** Bytes first, durable; then one transaction for batches, members, the left-out and the position. */
@@ -197,6 +226,7 @@ export class Extraction {
       counts: decided.map((one) => one.counts),
       rows: passed?.rows ?? 0,
       ...(passed === undefined ? {} : { position: passed.position }),
+      ...(passed?.trail === undefined ? {} : { trail: showTrail(passed.trail) }),
     });
     for (const one of decided) {
       for (const batch of one.batches) memories.get(one.counts.lane)?.sealed(batch.keys);

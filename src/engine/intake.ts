@@ -8,6 +8,7 @@ import { WaybillError } from '../model/errors.ts';
 import type { LaneJob, SourceJob } from './engine.ts';
 import type { Judgement, LaneMemory } from './lane-memory.ts';
 import { type PackedBatch, Packer } from './pack.ts';
+import { isSameTrail, showTrail, type Trail, type TrailWords, trailAt } from './trail.ts';
 
 /** The rows of one chunk in the order of the source: records by place, unreadable ones as rejects. */
 export interface ChunkRows {
@@ -17,6 +18,8 @@ export interface ChunkRows {
   readonly order: Int32Array;
   /** Rows of the extraction before this chunk. */
   readonly rowsBefore: number;
+  /** Undefined for a source that cannot be gone on with. */
+  readonly trail: TrailWords | undefined;
 }
 
 /** What has been decided and may be sealed. */
@@ -47,24 +50,30 @@ export class Intake {
   readonly #seed: Uint8Array;
   readonly #packer: Packer;
   #skip: number;
+  /** What the rows decided so far were; as far as the ledger knows it until all of those have been met again. */
+  #trail: Trail | undefined;
+  /** The chunk at hand, and how many of its rows have been taken. */
+  #words: TrailWords | undefined;
+  #taken = 0;
   #full: PackedBatch[] = [];
   #fullBytes = 0;
   #final = emptyTally();
   #sinceOpen = emptyTally();
   #decidedRows: number;
 
-  /** `skip`: rows that an earlier process decided for this lane beyond the position it left. */
+  /** `skip`: rows that an earlier process decided for this lane beyond the position it left; `trail`: what they were. */
   constructor(
     lane: LaneJob,
     source: SourceJob,
     memory: LaneMemory,
-    how: { seed: Uint8Array; decided: number; skip: number },
+    how: { seed: Uint8Array; decided: number; skip: number; trail: Trail | undefined },
   ) {
     this.lane = lane;
     this.#source = source;
     this.#memory = memory;
     this.#seed = how.seed;
     this.#skip = how.skip;
+    this.#trail = how.trail;
     this.#decidedRows = how.decided;
     this.#packer = new Packer(lane.limits, lane.sink.accepts[0]!);
   }
@@ -80,9 +89,25 @@ export class Intake {
     return this.#decidedRows + this.#final.read;
   }
 
-  async take(rows: ChunkRows): Promise<void> {
-    const from = Math.min(this.#skip, rows.order.length);
-    this.#skip -= from;
+  /** Rows that were decided before have still to be met. */
+  get skipping(): boolean {
+    return this.#skip > 0;
+  }
+
+  /** How many rows of the chunk were decided before. Undefined: the rows that were are others than those met now. */
+  pass(rows: ChunkRows): number | undefined {
+    const passed = Math.min(this.#skip, rows.order.length);
+    this.#skip -= passed;
+    // Only the last of them tells, since only up to there is known what they were.
+    if (passed === 0 || this.#skip > 0) return passed;
+    const asBefore = this.#trail !== undefined && isSameTrail(this.#trail, trailAt(rows.trail!, passed));
+    return asBefore ? passed : undefined;
+  }
+
+  /** Without the first rows, which were decided before. */
+  async take(rows: ChunkRows, from: number): Promise<void> {
+    this.#words = rows.trail;
+    this.#taken = from;
     if (from === rows.order.length) return;
     const converted = convert(rows.chunk, this.lane.sink.accepts[0]!.format, this.lane.mapping);
     const places = placesOf(converted, rows.chunk.count);
@@ -116,7 +141,8 @@ export class Intake {
     this.#final = emptyTally();
     this.#full = [];
     this.#fullBytes = 0;
-    return { batches, unbatched, counts: { lane: this.lane.name, read, same, changed, duplicates } };
+    const trail = this.#trail === undefined ? {} : { trail: showTrail(this.#trail) };
+    return { batches, unbatched, counts: { lane: this.lane.name, read, same, changed, duplicates, ...trail } };
   }
 
   #judged(
@@ -126,7 +152,7 @@ export class Intake {
     at: { rows: ChunkRows; converted: Converted; place: number; payloadDigests: Uint8Array },
   ): void {
     if (judgement.kind === 'same') {
-      this.#sinceOpen.read++;
+      this.#count();
       this.#sinceOpen.same++;
       return;
     }
@@ -184,7 +210,7 @@ export class Intake {
     });
     this.#keep(closed);
     if (this.#packer.records === 1) this.#finalise();
-    this.#sinceOpen.read++;
+    this.#count();
     this.#memory.remember(identities.keys, nth);
   }
 
@@ -221,9 +247,14 @@ export class Intake {
   }
 
   #leaveOut(one: Omit<Unbatched, 'lane'>): void {
-    this.#sinceOpen.read++;
+    this.#count();
     this.#sinceOpen.unbatched.push({ lane: this.lane.name, ...one });
     if (this.#packer.records === 0) this.#finalise();
+  }
+
+  #count(): void {
+    this.#sinceOpen.read++;
+    this.#taken++;
   }
 
   #keep(closed: PackedBatch | undefined): void {
@@ -238,6 +269,7 @@ export class Intake {
     for (const name of ['read', 'same', 'changed', 'duplicates'] as const) this.#final[name] += counts[name];
     this.#final.unbatched.push(...unbatched);
     this.#sinceOpen = emptyTally();
+    if (this.#words !== undefined) this.#trail = trailAt(this.#words, this.#taken);
   }
 
   #sizeMessage(at: { converted: Converted; place: number }): string {

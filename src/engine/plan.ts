@@ -66,7 +66,7 @@ async function readInto(
     signal.throwIfAborted();
     const identities = identify(chunk, { key, exclude, seed });
     const order = orderOf(chunk);
-    for (const draft of drafts) await draft.take({ chunk, identities, order, rowsBefore });
+    for (const draft of drafts) await draft.take({ chunk, identities, order, rowsBefore, trail: undefined });
     rowsBefore += order.length;
   }
   for (const draft of drafts) draft.end();
@@ -104,7 +104,7 @@ class LaneDraft {
       { compares: how.compares, keyed: job.source.key !== null },
     );
     const seed = services.ledger?.identity.seed ?? new Uint8Array(16);
-    this.#intake = new Intake(lane, job.source, this.#memory, { seed, decided: 0, skip: 0 });
+    this.#intake = new Intake(lane, job.source, this.#memory, { seed, decided: 0, skip: 0, trail: undefined });
   }
 
   async load(): Promise<void> {
@@ -112,7 +112,7 @@ class LaneDraft {
   }
 
   async take(rows: Parameters<Intake['take']>[0]): Promise<void> {
-    await this.#intake.take(rows);
+    await this.#intake.take(rows, 0);
     this.#count(this.#intake.drain());
   }
 

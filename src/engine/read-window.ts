@@ -49,9 +49,27 @@ export class WindowReading {
 
   /** Ends when the window is read, or when it was told to stop; rejects, and the run has failed, when it cannot be. */
   async extract(): Promise<void> {
+    const { services, claim, progress, stop } = this.#facts;
+    progress.expected = await this.#expected();
+    try {
+      if (!(await this.#extractOnce())) {
+        this.#under = await this.#insteadOfGoingOn();
+        await this.#extractOnce();
+      }
+    } catch (error) {
+      if (stop.aborted) return;
+      const failure =
+        error instanceof WaybillError ? error : new WaybillError('SOURCE_FAILED', String(error), { cause: error });
+      await services.ledger.failRun({ ...claim, code: failure.code, message: mask(failure.message) });
+      throw failure;
+    }
+    await this.#tellComparison(this.#under!.kind);
+  }
+
+  /** False when the source is not as it was where an earlier start left it. */
+  async #extractOnce(): Promise<boolean> {
     const { job, services, claim, progress, stop } = this.#facts;
     const { generation, kind, goesOn } = this.#under!;
-    progress.expected = await this.#expected();
     const extraction = new Extraction(
       job,
       services,
@@ -65,16 +83,17 @@ export class WindowReading {
         uncompared: (lane, records) => this.#uncompared(lane, records),
       },
     );
-    try {
-      await extraction.run(kind, goesOn, stop);
-    } catch (error) {
-      if (stop.aborted) return;
-      const failure =
-        error instanceof WaybillError ? error : new WaybillError('SOURCE_FAILED', String(error), { cause: error });
-      await services.ledger.failRun({ ...claim, code: failure.code, message: mask(failure.message) });
-      throw failure;
-    }
-    await this.#tellComparison(kind);
+    return await extraction.run(kind, goesOn, stop);
+  }
+
+  /** What was sealed stays, since it may be on its way already; a reading from the top compares with it. */
+  async #insteadOfGoingOn(): Promise<ReadUnder> {
+    const { services, claim } = this.#facts;
+    const reason = 'the source has changed where an earlier start had stopped reading; the window is read again';
+    services.notice({ level: 'warning', kind: 'source-changed', message: reason, ids: {} });
+    await services.ledger.interruptGeneration({ ...claim, generation: this.#under!.generation });
+    const { generation } = await services.ledger.startGeneration({ ...claim, kind: 'again', reason });
+    return { generation, kind: 'again' };
   }
 
   /** The generation to read under. What an interrupted extraction left is gone on with, dropped, or compared with. */

@@ -150,6 +150,8 @@ export interface Seal extends RunClaim {
   /** Where the source stands, and how many rows of this extraction lie before that; a lane may have decided more. */
   readonly position?: Position;
   readonly rows: number;
+  /** What was read up to the position, in the engine's own words; so that a reading that goes on can be checked. */
+  readonly trail?: string;
   readonly counts: readonly LaneCounts[];
 }
 /** How many more records of a generation a lane has met since the last seal, and what they were. */
@@ -163,6 +165,8 @@ export interface LaneCounts {
   readonly changed: number;
   /** Of those in batches or unbatched: the key came more than once in this extraction. */
   readonly duplicates: number;
+  /** What was read up to the last row that the lane has decided. */
+  readonly trail?: string;
 }
 export interface SealedBatch {
   readonly lane: string;
@@ -340,6 +344,8 @@ export interface GenerationRow {
   /** As sealed last. */
   readonly position?: Position;
   readonly rows: number;
+  /** What was read up to the position; absent where there is none. */
+  readonly trail?: string;
 }
 export interface BatchRow extends Batch {
   readonly state: BatchState;

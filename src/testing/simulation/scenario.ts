@@ -47,8 +47,6 @@ export interface Scenario {
 function withoutKnown(scenario: Scenario): Scenario {
   const { rung } = scenario;
   const swarm = { ...scenario.swarm };
-  // Rows beyond the position are skipped by their number when a reading goes on.
-  if (scenario.resumable) delete swarm['source-changes'];
   // A doubt that was left behind is repeated at a place that another window has taken since.
   if (rung === 'position' && scenario.windows > 1) delete swarm['operator-cancels'];
   // What a person sends again while a reading that compares is about to supersede it.

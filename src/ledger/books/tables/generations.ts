@@ -9,11 +9,11 @@ import { readLane } from './lanes.ts';
 export const GENERATION = table('generation', 7, {
   keys: ['run', 'generation'],
   fixed: ['kind', 'started_at', 'reason'],
-  rest: ['state', 'closed_at', 'source', 'position_kind', 'position_value', 'position_rows', 'before'],
+  rest: ['state', 'closed_at', 'source', 'position_kind', 'position_value', 'position_rows', 'before', 'trail'],
 });
 export const GENERATION_LANE = table('generation_lane', 8, {
   keys: ['run', 'generation', 'lane'],
-  rest: ['read', 'same', 'changed', 'duplicates', 'batches', 'sealed', 'unbatched', 'vanished'],
+  rest: ['read', 'same', 'changed', 'duplicates', 'batches', 'sealed', 'unbatched', 'vanished', 'trail'],
 });
 
 export interface GenerationRecord {
@@ -29,6 +29,8 @@ export interface GenerationRecord {
   rows: number;
   /** Where each source stood before the first seal: null for one that stood nowhere. */
   before: Readonly<Record<string, Position | null>>;
+  /** What was read up to the position; null where nothing was sealed, or the source cannot go on. */
+  trail: string | null;
 }
 
 export interface GenerationLane {
@@ -43,6 +45,8 @@ export interface GenerationLane {
   sealed: number;
   unbatched: number;
   vanished: number;
+  /** What was read up to the last row that is decided; null as above. */
+  trail: string | null;
 }
 
 const ONE = query(GENERATION, 'WHERE run = ? AND generation = ?');
@@ -78,6 +82,7 @@ export const encodeGeneration = (g: GenerationRecord): Cell[] => [
   g.position?.value ?? null,
   g.rows,
   Object.keys(g.before).length === 0 ? null : JSON.stringify(g.before),
+  g.trail,
 ];
 
 function decodeGeneration(store: Store, c: readonly Cell[]): GenerationRecord {
@@ -92,6 +97,7 @@ function decodeGeneration(store: Store, c: readonly Cell[]): GenerationRecord {
     position: c[7] === null ? null : { sourceName: c[7] as string, kind: c[8] as string, value: c[9] as string },
     rows: c[10] as number,
     before: c[11] === null ? {} : (JSON.parse(c[11] as string) as GenerationRecord['before']),
+    trail: c[12] as string | null,
   };
 }
 
@@ -107,23 +113,13 @@ export const encodeGenerationLane = (l: GenerationLane): Cell[] => [
   l.sealed,
   l.unbatched,
   l.vanished,
+  l.trail,
 ];
 
 function decodeGenerationLane(cells: readonly Cell[]): GenerationLane {
-  const [run, generation, lane, read, same, changed, duplicates, batches, sealed, unbatched, vanished] = cells as [
-    RunId,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
-  return { run, generation, lane, read, same, changed, duplicates, batches, sealed, unbatched, vanished };
+  const [run, generation, lane, read, same, changed, duplicates, batches, sealed, unbatched, vanished, trail] =
+    cells as [RunId, number, number, number, number, number, number, number, number, number, number, string | null];
+  return { run, generation, lane, read, same, changed, duplicates, batches, sealed, unbatched, vanished, trail };
 }
 
 /** The counts of one lane in one generation; all zero and not yet stored when there are none. */
@@ -142,6 +138,7 @@ export function* generationLane(store: Store, run: RunId, generation: number, la
     sealed: 0,
     unbatched: 0,
     vanished: 0,
+    trail: null,
   };
   return fresh;
 }
@@ -166,10 +163,12 @@ export function* toGenerationRow(store: Store, g: GenerationRecord): Asking<Gene
     startedAtMs: g.startedAtMs,
     ...(g.closedAtMs === null ? {} : { closedAtMs: g.closedAtMs }),
     lanes: yield* inTurn(yield* generationLanes(store, g.run, g.generation), function* (one) {
-      const { run, generation, lane, ...counts } = one;
-      return { lane: (yield* readLane(store, lane)).name, ...counts };
+      const { run, generation, lane, trail, ...counts } = one;
+      const { name } = yield* readLane(store, lane);
+      return { lane: name, ...counts, ...(trail === null ? {} : { trail }) };
     }),
     ...(g.position === null ? {} : { position: g.position }),
     rows: g.rows,
+    ...(g.trail === null ? {} : { trail: g.trail }),
   };
 }

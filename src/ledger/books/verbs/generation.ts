@@ -48,6 +48,7 @@ export function* startGeneration(
     position: null,
     rows: 0,
     before: {},
+    trail: null,
   };
   tx.store.insert(GENERATION, encodeGeneration(fresh));
   for (const lane of yield* lanesOf(tx.store, run.id))

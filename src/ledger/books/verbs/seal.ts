@@ -70,7 +70,7 @@ export function* seal(tx: Transaction, ask: PackedSeal): Asking<{ batches: reado
   for (const lane of ask.lanes) yield* sealLane(tx, ask, lane, ids);
   for (const one of ask.unbatched) yield* addUnbatched(tx, ask, one);
   for (const counts of ask.counts) yield* addCounts(tx, ask, counts);
-  if (ask.position !== undefined) yield* movePosition(tx, generation, ask.position, ask.rows);
+  if (ask.position !== undefined) yield* movePosition(tx, generation, { ...ask, position: ask.position });
   const lanes = ask.lanes.map(({ lane, keys, batches }) => [lane, batches.length, keys.length / KEY_BYTES]);
   tx.event(ask.run, 'sealed', { generation: ask.generation, lanes, position: ask.position?.value });
   return { batches: ids };
@@ -169,15 +169,20 @@ function* addCounts(tx: Transaction, ask: { run: RunId; generation: number }, mo
   counts.same += more.same;
   counts.changed += more.changed;
   counts.duplicates += more.duplicates;
+  counts.trail = more.trail ?? counts.trail;
   yield* saveGenerationLane(tx.store, counts);
 }
 
 /** Keeps where the source stood before this extraction, so that abandoning it can put the source back there. */
-function* movePosition(tx: Transaction, generation: GenerationRecord, position: Position, rows: number): Asking<void> {
+function* movePosition(
+  tx: Transaction,
+  generation: GenerationRecord,
+  { position, rows, trail }: { position: Position; rows: number; trail?: string | undefined },
+): Asking<void> {
   const { sourceName } = position;
   const { flow } = yield* readRun(tx.store, generation.run);
   const stood = (yield* findPosition(tx.store, flow, sourceName))?.position ?? null;
   const before = sourceName in generation.before ? generation.before : { ...generation.before, [sourceName]: stood };
-  tx.store.update(GENERATION, encodeGeneration({ ...generation, position, rows, before }));
+  tx.store.update(GENERATION, encodeGeneration({ ...generation, position, rows, trail: trail ?? null, before }));
   yield* putPosition(tx.store, { flow, sourceName, position, atMs: tx.nowMs, run: generation.run });
 }

@@ -37,6 +37,8 @@ CREATE TABLE generation (
   source TEXT, position_kind TEXT, position_value TEXT, position_rows BIGINT NOT NULL,
   -- Where the source stood before the first seal, as JSON, so that abandoning can put it back.
   before TEXT,
+  -- What was read up to the position, folded row by row; of a lane, up to the last row that it has decided.
+  trail TEXT,
   chk BIGINT NOT NULL,
   PRIMARY KEY (run, generation)
 );
@@ -45,6 +47,7 @@ CREATE TABLE generation_lane (
   run BIGINT NOT NULL, generation BIGINT NOT NULL, lane BIGINT NOT NULL,
   read BIGINT NOT NULL, same BIGINT NOT NULL, changed BIGINT NOT NULL, duplicates BIGINT NOT NULL,
   batches BIGINT NOT NULL, sealed BIGINT NOT NULL, unbatched BIGINT NOT NULL, vanished BIGINT NOT NULL,
+  trail TEXT,
   chk BIGINT NOT NULL,
   PRIMARY KEY (run, generation, lane)
 );

@@ -37,6 +37,8 @@ CREATE TABLE generation (
   source TEXT, position_kind TEXT, position_value TEXT, position_rows INTEGER NOT NULL,
   -- Where the source stood before the first seal, as JSON, so that abandoning can put it back.
   before TEXT,
+  -- What was read up to the position, folded row by row; of a lane, up to the last row that it has decided.
+  trail TEXT,
   chk INTEGER NOT NULL,
   PRIMARY KEY (run, generation)
 ) WITHOUT ROWID;
@@ -45,6 +47,7 @@ CREATE TABLE generation_lane (
   run INTEGER NOT NULL, generation INTEGER NOT NULL, lane INTEGER NOT NULL,
   read INTEGER NOT NULL, same INTEGER NOT NULL, changed INTEGER NOT NULL, duplicates INTEGER NOT NULL,
   batches INTEGER NOT NULL, sealed INTEGER NOT NULL, unbatched INTEGER NOT NULL, vanished INTEGER NOT NULL,
+  trail TEXT,
   chk INTEGER NOT NULL,
   PRIMARY KEY (run, generation, lane)
 ) WITHOUT ROWID;
