@@ -61,7 +61,7 @@ export class Intake {
   #sinceOpen = emptyTally();
   #decidedRows: number;
 
-  /** `skip`: rows that an earlier process decided for this lane beyond the position it left; `trail`: what they were. */
+  /** `skip`: rows that an earlier process decided for this lane beyond its position. `trail`: what it had read. */
   constructor(
     lane: LaneJob,
     source: SourceJob,

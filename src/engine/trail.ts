@@ -1,5 +1,4 @@
-import { DIGEST_BYTES, KEY_BYTES } from '../model/chunk.ts';
-import type { ChunkRows } from './intake.ts';
+import { type Chunk, DIGEST_BYTES, type Identities, KEY_BYTES } from '../model/chunk.ts';
 
 /**
  * What an extraction has read so far, row by row, as two words of 32 bits. It tells whether a reading that goes on
@@ -12,6 +11,13 @@ export interface Trail {
 
 export const TRAIL_START: Trail = { high: 0x6a09_e667, low: 0xbb67_ae85 };
 
+/** The rows of a chunk in the order of the source; a number below zero is the reject at `-1 - number`. */
+interface Rows {
+  readonly chunk: Chunk;
+  readonly identities: Identities;
+  readonly order: Int32Array;
+}
+
 /** Where a trail stands before the first row of a chunk and after each row: two words each. */
 export type TrailWords = Uint32Array;
 
@@ -21,7 +27,7 @@ const REJECT = 0x52_45_4a_45;
  * Plain arithmetic, since a row's key and digest are hashes or close to it and one call of the kernel for each row
  * would cost more than the rest. A reject has no content here; that it is one, and of what kind, is what counts.
  */
-export function trailOf(from: Trail, { chunk, identities, order }: Omit<ChunkRows, 'trail'>): TrailWords {
+export function trailOf(from: Trail, { chunk, identities, order }: Rows): TrailWords {
   const { keys, digests } = identities;
   const keyWords = new DataView(keys.buffer, keys.byteOffset, keys.byteLength);
   const digestWords = new DataView(digests.buffer, digests.byteOffset, digests.byteLength);
