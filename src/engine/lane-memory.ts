@@ -34,7 +34,7 @@ interface Hit {
 }
 
 /** What was skipped so is not called unsent: it may be in the sink. */
-const UNPROVED: ReadonlySet<BatchRow['possibly']> = new Set(['lost', 'there'] as const);
+const UNPROVED: ReadonlySet<BatchRow['possibly']> = new Set(['lost', 'there', 'twice'] as const);
 
 /** What a memory asks of the ledger. */
 export type KeyReader = Pick<LedgerReader, 'laneKeys' | 'findKeys' | 'batch' | 'batches' | 'records'>;

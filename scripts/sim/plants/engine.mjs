@@ -175,9 +175,36 @@ export const ENGINE = [
     name: 'the position runs ahead of what is sealed',
     edits: [
       { file: 'engine/extract.ts', find: 'one.rows <= behind).at(-1)', replace: 'one.rows <= this.#rows).at(-1)' },
+      // What went on from a place that is too far ahead would not meet the rows that were decided, and be noticed.
+      {
+        file: 'engine/intake.ts',
+        find: 'return asBefore ? passed : undefined;',
+        replace: 'return asBefore ? passed : passed;',
+      },
+      {
+        file: 'engine/extract.ts',
+        find: 'return !intakes.some((intake) => intake.skipping);',
+        replace: 'return true;',
+      },
     ],
     focus: { swarm: { kill: 60 }, change: { resumable: true, deliver: 'while-reading', chunkRecords: 2, rows: 13 } },
     limit: 400,
+  },
+  {
+    name: 'rows that were decided before are passed over by their number',
+    edits: [
+      {
+        file: 'engine/intake.ts',
+        find: 'return asBefore ? passed : undefined;',
+        replace: 'return asBefore ? passed : passed;',
+      },
+    ],
+    focus: {
+      rungs: ['marker', 'none'],
+      swarm: { kill: 60, 'source-changes': 600 },
+      change: { resumable: true, deliver: 'while-reading', chunkRecords: 5, recordsPerBatch: 1, rows: 13 },
+    },
+    limit: 1_500,
   },
   {
     name: 'a reading after an abandoned one compares with nothing',

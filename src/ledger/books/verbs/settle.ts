@@ -82,7 +82,11 @@ function* decide(
       return yield* sendAgain(tx, batch, notes, decision, ask.evidence);
     case 'skip':
       for (const note of notes.filter(inDoubt)) note.state = 'skipped';
-      return { after: saveOutcome(tx, batch, notes, { reason: ask.evidence, possibly: 'lost' }), children: [] };
+      // What was sent again without proof may be there twice, whatever is done with it afterwards.
+      return {
+        after: saveOutcome(tx, batch, notes, { reason: ask.evidence, possibly: twiceOr(batch, 'lost') }),
+        children: [],
+      };
     case 'delivered':
       for (const note of notes.filter(inDoubt)) note.state = 'delivered';
       return { after: saveOutcome(tx, batch, notes, { reason: ask.evidence }), children: [] };
@@ -101,6 +105,8 @@ function* known(
   const children = yield* addChildren(tx, batch, notes, decision.children, 'refused');
   return { after: saveOutcome(tx, batch, notes, { reason: decision.receipt.summary }), children };
 }
+
+const twiceOr = <P>(batch: BatchRecord, possibly: P): P | 'twice' => (batch.possibly === 'twice' ? 'twice' : possibly);
 
 /** What is sent again without proof: twice at the worst, or, where the sink tells a repeat, there already. */
 const POSSIBLY_AFTER = { absent: null, repeat: 'there', resend: 'twice' } as const;
@@ -136,7 +142,7 @@ function* sendAgain(
   return {
     after: saveOutcome(tx, batch, notes, {
       reason: evidence,
-      possibly: batch.possibly === 'twice' ? 'twice' : possibly,
+      possibly: twiceOr(batch, possibly),
     }),
     children: [],
   };
