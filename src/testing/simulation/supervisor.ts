@@ -205,6 +205,10 @@ export class Supervisor {
 
   #died(process: SimProcess): void {
     for (const running of this.running) if (running.process === process) this.running.delete(running);
+    // A person whose command broke off does not know what became of it, and has the windows started again.
+    if (process.name.startsWith('person')) {
+      for (const task of this.tasks) if (task.state === 'done') task.state = 'waiting';
+    }
     this.#later(this.#machine.world.tape.between(1, 3_000));
   }
 }
