@@ -21,7 +21,6 @@ interface KnownBatch {
   readonly root: BatchId;
   readonly picks: readonly number[] | undefined;
   readonly generation: number;
-  readonly possiblyLost: boolean;
   readonly staged: StagedAt;
   /** Null: its staged bytes are lost, so nobody can say what its records were. */
   readonly digests: Uint8Array | null;
@@ -31,6 +30,8 @@ interface Hit {
   readonly ref: RecordRef;
   readonly state: RecordState;
   readonly batch: KnownBatch;
+  /** Skipped, and called unsent by nobody: it may be in the sink. */
+  readonly possiblyThere: boolean;
 }
 
 /** What was skipped so is not called unsent: it may be in the sink. */
@@ -149,7 +150,7 @@ export class LaneMemory {
     for await (const { batch, index, generation, state } of this.#recordsOf(['refused', 'skipped'])) {
       if (generation >= this.#at.generation) continue;
       const known = await this.#about(batch);
-      if (state === 'skipped' && known.possiblyLost) continue;
+      if (await this.#possiblyThere(state, batch)) continue;
       if (isSet(this.#same.get(known.root), known.picks?.[index] ?? index)) continue;
       const list = picked.get(batch);
       if (list === undefined) picked.set(batch, [index]);
@@ -203,7 +204,7 @@ export class LaneMemory {
       mark(this.#matched, match);
       mark(this.#present, match);
       // What a cancelled run left out was never sent; what a person gave up as possibly lost stays given up.
-      if (match.state === 'skipped' && !match.batch.possiblyLost) return NEW;
+      if (match.state === 'skipped' && !match.possiblyThere) return NEW;
       if (equal === undefined) return { kind: 'changed', was: match.state };
       mark(this.#same, match);
       if (this.#keyed && match.batch.digests === null) this.#uncompared++;
@@ -222,12 +223,18 @@ export class LaneMemory {
     const found = await this.#reader.findKeys({ run: this.#at.run, lane: this.#at.lane, keys });
     for (const { nth: place, ref, state } of found) {
       const nth = asked[place]!;
-      const hit: Hit = { ref, state, batch: await this.#batch(ref.batch) };
+      const possiblyThere = await this.#possiblyThere(state, ref.batch);
+      const hit: Hit = { ref, state, batch: await this.#batch(ref.batch), possiblyThere };
       const list = hits.get(nth);
       if (list === undefined) hits.set(nth, [hit]);
       else list.push(hit);
     }
     return hits;
+  }
+
+  /** Asked anew each time: a doubt may be given up while the window is read. */
+  async #possiblyThere(state: RecordState, id: BatchId): Promise<boolean> {
+    return state === 'skipped' && UNPROVED.has((await this.#reader.batch(id)).possibly);
   }
 
   async #batch(id: BatchId): Promise<KnownBatch> {
@@ -245,8 +252,8 @@ export class LaneMemory {
   async #about(id: BatchId): Promise<Omit<KnownBatch, 'digests'>> {
     const known = this.#known.get(id);
     if (known !== undefined) return known;
-    const { root, picks, generation, possibly, staged } = await this.#reader.batch(id);
-    const about = { root: root ?? id, picks, generation, possiblyLost: UNPROVED.has(possibly), staged };
+    const { root, picks, generation, staged } = await this.#reader.batch(id);
+    const about = { root: root ?? id, picks, generation, staged };
     this.#keep(id, about);
     return about;
   }
@@ -283,7 +290,7 @@ function isEqual(hit: Hit, digest: Uint8Array): boolean {
  * more would be the worse mistake. What was refused is proved to be nowhere, and may go out again.
  */
 const isAccountedFor = (hit: Hit): boolean =>
-  hit.batch.digests === null && hit.state !== 'refused' && (hit.state !== 'skipped' || hit.batch.possiblyLost);
+  hit.batch.digests === null && hit.state !== 'refused' && (hit.state !== 'skipped' || hit.possiblyThere);
 
 const isSet = (bits: Uint8Array | undefined, index: number): boolean =>
   bits !== undefined && ((bits[index >>> 3] ?? 0) & (1 << (index & 7))) !== 0;
