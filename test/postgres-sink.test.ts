@@ -133,7 +133,8 @@ describe('the PostgreSQL sink', () => {
     const values = fc.record({
       t: fc.option(text),
       num: fc.bigInt({ min: -(10n ** 30n), max: 10n ** 30n }),
-      f: fc.double({ noNaN: true, noDefaultInfinity: true }),
+      // JSON.stringify writes -0 as 0, so the sink is never handed one here.
+      f: fc.double({ noNaN: true, noDefaultInfinity: true }).filter((value) => !Object.is(value, -0)),
       j: nested,
       ts: fc.array(fc.option(text)),
       js: fc.array(nested),
