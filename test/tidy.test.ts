@@ -281,7 +281,8 @@ describe('words', () => {
       'proxy.' + 'golang',
     ];
     const paths = '(^|[\\s"\'`(=:])/(work|root|home|Users|mnt|srv|build)/[a-zA-Z.]';
-    const machine = new RegExp([paths, ...hosts.map((host) => host.replaceAll('.', '\\.'))].join('|'));
+    const urls = 'file:' + '///[a-zA-Z]';
+    const machine = new RegExp([paths, urls, ...hosts.map((host) => host.replaceAll('.', '\\.'))].join('|'));
     const findings = files.filter(isText).flatMap((path) => linesWith(path, machine));
     expectNone(findings, 'the project is built on other machines and behind other mirrors');
   });

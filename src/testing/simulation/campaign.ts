@@ -102,7 +102,9 @@ async function madeSmall(
   const small = await shrink(failing, bench, { invariant, triesMax: ask.shrinkTries ?? 1_500 });
   const last = await replay(small, bench);
   const what = last.violations.find((one) => one.invariant === invariant)?.what ?? violation.what;
-  return { broke: invariant, what, hash: last.hash, ...small };
+  // Where in the code it was seen is printed, not kept: a path of this machine, and of this day's code.
+  const [said = what] = what.split('\n');
+  return { broke: invariant, what: said, hash: last.hash, ...small };
 }
 
 /** Promises that were rejected and that nobody heard: in a real process they would end it. */
