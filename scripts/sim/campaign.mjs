@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 const WORKER = fileURLToPath(new URL('worker.mjs', import.meta.url));
 
 /** Resolves with the totals of all workers and the first case that failed, if one did. */
-export async function runWorkers({ dir, seed, schedules, minutes, workers, shrinkTries, focus, tell }) {
+export async function runWorkers({ dir, seed, schedules, minutes, workers, shrinkEvents, focus, tell }) {
   const { addTotals, noTotals } = await import(join(dir, 'campaign.mjs'));
   const latest = new Map();
   const sum = () => {
@@ -22,7 +22,7 @@ export async function runWorkers({ dir, seed, schedules, minutes, workers, shrin
       seed: seed + nth,
       step: workers,
       schedulesMax,
-      ...(shrinkTries === undefined ? {} : { shrinkTries }),
+      ...(shrinkEvents === undefined ? {} : { shrinkEvents }),
       focus,
     };
     return new Promise((resolve, reject) => {

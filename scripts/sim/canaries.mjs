@@ -17,7 +17,7 @@ const wanted = PLANTS.map((plant, nth) => ({ ...plant, nth })).filter((plant) =>
 const queue = [...wanted];
 const missed = [];
 const clean = await bundleSimulator();
-const shrinkTries = options.cases === undefined ? 0 : 800;
+const shrinkEvents = options.cases === undefined ? 0 : 800_000;
 const began = performance.now();
 await Promise.all(Array.from({ length: Number(options.workers ?? 2) }, drain));
 const seconds = Math.round((performance.now() - began) / 1000);
@@ -50,5 +50,5 @@ async function keep(plant, { seed, ...stored }) {
 }
 
 function search(dir, schedules, focus) {
-  return runWorkers({ dir, seed: SEED, schedules, minutes: 10, workers: 1, shrinkTries, focus });
+  return runWorkers({ dir, seed: SEED, schedules, minutes: 10, workers: 1, shrinkEvents, focus });
 }

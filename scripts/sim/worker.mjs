@@ -17,6 +17,7 @@ process.once('message', async ({ dir, ask, minutes }) => {
       folder,
       over: () => stopped || performance.now() > endAt,
       progress: (totals) => process.send({ progress: totals }),
+      found: (seed, { invariant, what }) => console.log(`seed ${seed} breaks ${invariant}: ${what}\nmaking it small`),
     });
     process.send({ result });
   } finally {

@@ -133,19 +133,16 @@ export class LaneFeed {
   #takeReady(): Work | undefined {
     const nowMs = this.#ports.monotonicMs();
     const ready = (work: Work): boolean => work.notBeforeMs <= nowMs;
-    const at = this.#options.ordered ? this.#firstInOrder() : this.#queue.findIndex(ready);
-    const work = this.#queue[at];
-    if (work === undefined || !ready(work)) return undefined;
-    this.#queue.splice(at, 1);
+    const work = this.#nextInTurn().find(ready);
+    if (work === undefined) return undefined;
+    this.#queue.splice(this.#queue.indexOf(work), 1);
     return work;
   }
 
-  #firstInOrder(): number {
-    let first = 0;
-    this.#queue.forEach((work, at) => {
-      if (comesBefore(work.batch, this.#queue[first]!.batch)) first = at;
-    });
-    return first;
+  /** What may be begun as soon as its time has come: in order only the first of all, however long it waits. */
+  #nextInTurn(): readonly Work[] {
+    if (!this.#options.ordered || this.#queue.length === 0) return this.#queue;
+    return [this.#queue.reduce((first, work) => (comesBefore(work.batch, first.batch) ? work : first))];
   }
 
   async #claim(): Promise<void> {
@@ -204,10 +201,10 @@ export class LaneFeed {
   }
 
   async #sleepUntilChange(stop: AbortSignal): Promise<void> {
-    const waiting = this.#queue.map((work) => work.notBeforeMs);
     const woken = new AbortController();
     this.#wake = () => woken.abort();
-    const nextMs = Math.min(...waiting, this.#ports.monotonicMs() + 60_000) - this.#ports.monotonicMs();
+    const nowMs = this.#ports.monotonicMs();
+    const nextMs = Math.min(...this.#nextInTurn().map((work) => work.notBeforeMs), nowMs + 60_000) - nowMs;
     try {
       await this.#ports.sleep(Math.max(1, nextMs), AbortSignal.any([stop, woken.signal]));
     } catch (error) {

@@ -33,10 +33,12 @@ export interface CampaignAsk {
   over(): boolean;
   /** Called now and then with all that was done so far. */
   progress?(totals: Totals): void;
+  /** Called when a schedule broke something, before it is made small, which may take minutes. */
+  found?(seed: number, violation: Violation): void;
   /** Every how many schedules one is run twice; 100 when absent. */
   readonly replayEvery?: number;
-  /** Schedules that a failing one may be shrunk by. */
-  readonly shrinkTries?: number;
+  /** Events that making a failing schedule small may cost; a million and a half when absent. */
+  readonly shrinkEvents?: number;
 }
 
 export interface CampaignResult {
@@ -68,6 +70,7 @@ export async function runCampaign(ask: CampaignAsk): Promise<CampaignResult> {
       if (again) totals.replayed++;
       const [first] = violations;
       if (first !== undefined) {
+        ask.found?.(seed, first);
         const tape = result.tape;
         return { totals, failed: { seed, ...(await madeSmall({ scenario, tape }, first, bench, ask)) } };
       }
@@ -99,7 +102,7 @@ async function madeSmall(
   ask: CampaignAsk,
 ): Promise<StoredCase> {
   const { invariant } = violation;
-  const small = await shrink(failing, bench, { invariant, triesMax: ask.shrinkTries ?? 1_500 });
+  const small = await shrink(failing, bench, { invariant, eventsMax: ask.shrinkEvents ?? 1_500_000 });
   const last = await replay(small, bench);
   const what = last.violations.find((one) => one.invariant === invariant)?.what ?? violation.what;
   // Where in the code it was seen is printed, not kept: a path of this machine, and of this day's code.

@@ -5,8 +5,8 @@ import { type Case, replay } from './schedule.ts';
 /** What a smaller case must still break: the same invariant. */
 export interface Shrinking {
   readonly invariant: string;
-  /** Tries are schedules; each costs some milliseconds. */
-  readonly triesMax: number;
+  /** What all tries together may cost: a schedule has some hundred events, one that goes round in circles 200,000. */
+  readonly eventsMax: number;
 }
 
 /**
@@ -28,7 +28,7 @@ class Shrinker {
   best: Case;
   readonly #bench: LedgerBench;
   readonly #how: Shrinking;
-  #tries = 0;
+  #events = 0;
 
   constructor(failing: Case, bench: LedgerBench, how: Shrinking) {
     this.best = failing;
@@ -65,13 +65,13 @@ class Shrinker {
   }
 
   get #spent(): boolean {
-    return this.#tries >= this.#how.triesMax;
+    return this.#events >= this.#how.eventsMax;
   }
 
   async #try(smaller: Case): Promise<boolean> {
     if (this.#spent || smaller.tape.length === 0) return false;
-    this.#tries++;
-    const { violations } = await replay(smaller, this.#bench);
+    const { violations, events } = await replay(smaller, this.#bench);
+    this.#events += events;
     if (!violations.some((one) => one.invariant === this.#how.invariant)) return false;
     this.best = smaller;
     return true;
