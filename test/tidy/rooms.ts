@@ -189,6 +189,13 @@ export const DRIVERS: Readonly<Record<string, { readonly in: RegExp; readonly la
   hyparquet: { in: /^src\/formats\/parquet\//, lazy: true },
   'hyparquet-compressors': { in: /^src\/formats\/parquet\//, lazy: true },
   'hyparquet-writer': { in: /^src\/formats\/parquet\//, lazy: true },
+  '@aws-sdk/client-s3': { in: /^src\/connectors\/s3\//, lazy: true },
+  '@lancedb/lancedb': { in: /^src\/connectors\/lancedb\//, lazy: true },
+  'apache-arrow': { in: /^src\/connectors\/lancedb\//, lazy: true },
+  '@nats-io/transport-node': { in: /^src\/connectors\/nats\//, lazy: true },
+  '@nats-io/jetstream': { in: /^src\/connectors\/nats\//, lazy: true },
+  '@nats-io/kv': { in: /^src\/connectors\/nats\//, lazy: true },
+  redis: { in: /^src\/connectors\/redis\//, lazy: true },
   undici: { in: /^src\/connectors\/http\// },
 };
 
