@@ -4,7 +4,7 @@ import type { Limits } from '../model/batch.ts';
 import { WaybillError } from '../model/errors.ts';
 import type { Ports } from '../model/ports.ts';
 import type { Parameters, Window } from '../model/window.ts';
-import type { Fit, Strategy } from '../strategies/strategy.ts';
+import { type Fit, NO_FACTS, type Strategy } from '../strategies/strategy.ts';
 import type { FlowConfig, LaneConfig } from './flow-config.ts';
 import type { SecretStore } from './secrets.ts';
 import { windowParameters } from './windows.ts';
@@ -59,7 +59,7 @@ export function wireLanes(
   return { lanes, close: () => closeAll(sinks) };
 }
 
-export const fitOf = (lane: LaneJob): Fit => lane.strategy.fit(lane.sink);
+export const fitOf = (lane: LaneJob): Fit => lane.strategy.fit(lane.sink, lane.facts ?? NO_FACTS);
 
 function openContext(world: WireWorld): OpenContext {
   return {

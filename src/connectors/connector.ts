@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { Batch, Framing, Limits, Payload } from '../model/batch.ts';
 import type { Chunk, Format } from '../model/chunk.ts';
+import type { Load, LoadStep, MergeBy, Period, Scope, StepReceipt } from '../model/load.ts';
 import type { Ports } from '../model/ports.ts';
 import type { Estimate, Position } from '../model/position.ts';
 import type { Verdict } from '../model/verdict.ts';
@@ -84,6 +85,8 @@ export interface Permit {
   /** Grows with every claim of the shard; a sink that can refuses an older one. */
   readonly fence: number;
   readonly correlationId: string;
+  /** What the batch belongs to, where the lane collects its batches and publishes them as one. */
+  readonly load?: Load;
   /** Aborted at the deadline, and when the run is told to stop at once. Pass it to whatever waits. */
   readonly signal: AbortSignal;
   /**
@@ -135,6 +138,56 @@ export interface Abilities {
   fence(shard: string, fence: number): Promise<void>;
 }
 
+/**
+ * What a sink can do with what it was sent as a load: collected in a place of its own first, published in one step at
+ * the end. The step is asked again after a lost answer and after a crash, so none of these may do anything twice.
+ */
+export interface LoadAbilities {
+  /** A place of its own for what one load brings. No reader sees it, and it outlives the process. */
+  load: {
+    /**
+     * Makes the place, empty; what it holds stays when it is there already. Removes those of the same family that
+     * belong to earlier generations and were never published, and shuts out steps with an older fence.
+     */
+    open(step: LoadStep): Promise<StepReceipt>;
+    /** Adds the records of `permit.batch` to the place of `permit.load`, at most once, whole or not at all. */
+    add(permit: Permit): Promise<Verdict | 'already'>;
+  };
+
+  // What follows publishes a load: readers see what was there before or all of it, and nothing between, unless
+  // `facts.seenByHalves` says otherwise. A second call for the same load changes nothing and tells what the first has
+  // come to, whether its place is still there or not. Throws NotAppliedError or RefusedError with proof that nothing
+  // has changed; anything else is asked again. A load whose place is gone and that was not published: RefusedError.
+
+  /** Adds the load to what is there. */
+  appendLoad(step: LoadStep): Promise<StepReceipt>;
+  /** The scope holds the load and nothing else; what lies outside of it is untouched. RefusedError: rows outside it. */
+  replace(step: LoadStep, scope: Scope): Promise<StepReceipt>;
+  /** Inserts, changes, removes or marks rows by key; what the load does not name is left alone. */
+  merge(step: LoadStep, by: MergeBy): Promise<StepReceipt>;
+  /**
+   * As `merge`, and keeps every load with the time `at` that it was meant for: what later times have brought is taken
+   * out first, so what is there afterwards is what was there after `at`, corrected.
+   */
+  mergeAt(step: LoadStep, by: MergeBy, at: string): Promise<StepReceipt>;
+  /**
+   * The load joins the period's own place; `fresh` empties that first, by metadata alone, so what it costs does not
+   * grow with what lies elsewhere. The sink's name shows every period once.
+   */
+  addToPeriod(step: LoadStep, period: Period, fresh: boolean): Promise<StepReceipt>;
+  /** The sink's name shows this load alone. Its place can not be written any more; the last `keep` others stay too. */
+  publish(step: LoadStep, keep: number): Promise<StepReceipt>;
+  /** What the sink keeps of its own past. */
+  versions: {
+    /** Names the content as it is now. */
+    current(): Promise<string>;
+    /** What can still be had, oldest first. */
+    kept(): Promise<readonly string[]>;
+    /** The content is again that of `version`; null: nothing at all. The same twice is the same. */
+    restore(step: LoadStep, version: string | null): Promise<StepReceipt>;
+  };
+}
+
 /** The figures that belong to abilities. They stand beside the method because no method can tell them. */
 export interface AbilityFacts {
   /** `appendOnce`: how long the sink remembers a key after its first use, and whether it stores errors under it. */
@@ -147,13 +200,21 @@ export interface AbilityFacts {
   tail?(): Promise<string>;
   /** A refused batch is refused as a whole: nothing of it was applied, and it may be taken apart. */
   readonly rejectsAtomically?: boolean;
+  /** What publishes a load cannot do it in one step: readers may meet the old and the new side by side meanwhile. */
+  readonly seenByHalves?: boolean;
+  /** `replace`: what the sink names depends on the window, so another window's load is not what is replaced. */
+  readonly placePerWindow?: boolean;
+  /** How the sink tells a repeated `load.add`: by a marker in its own transaction, or since it writes what is there. */
+  readonly loadRung?: 'marker' | 'put';
+  /** For how long, and how many, old loads or versions can be had; in words, for the plan. */
+  readonly retention?: string;
 }
 
 export interface Sink {
   /** Formats it takes, best first, each with the framing in which a batch reaches it byte for byte. */
   readonly accepts: readonly Framing[];
   readonly limits: Limits;
-  readonly can: Partial<Abilities>;
+  readonly can: Partial<Abilities & LoadAbilities>;
   readonly facts: AbilityFacts;
   /** No request takes longer: at this age it is given up and its answer is unknown. */
   readonly requestTimeoutMs: number;

@@ -9,7 +9,7 @@ import type { BatchId } from '../model/ids.ts';
 import type { Ports } from '../model/ports.ts';
 import type { Balance } from '../model/states.ts';
 import type { Parameters, Window } from '../model/window.ts';
-import type { Strategy } from '../strategies/strategy.ts';
+import type { FlowFacts, Strategy } from '../strategies/strategy.ts';
 
 /** All that the engine needs to know of one window of one flow; made by the app from the flow file, or by a test. */
 export interface Job {
@@ -42,6 +42,8 @@ export interface LaneJob {
   readonly connector: string;
   readonly sink: Sink;
   readonly strategy: Strategy;
+  /** What the strategy may rest on besides the sink; nothing when absent. */
+  readonly facts?: FlowFacts;
   readonly mapping?: Mapping;
   /** The sink's, narrowed by the flow file. */
   readonly limits: Limits;

@@ -1,6 +1,6 @@
 import type { GenerationRow, LaneSpec } from '../ledger/ledger.ts';
 import { WaybillError } from '../model/errors.ts';
-import type { Fit } from '../strategies/strategy.ts';
+import { type Fit, NO_FACTS } from '../strategies/strategy.ts';
 import type { LaneJob } from './engine.ts';
 
 /** What a strategy can promise on the sink of a lane. */
@@ -8,7 +8,7 @@ export type LaneFit = Fit & { readonly fits: true };
 
 /** Throws PROMISE_IMPOSSIBLE when the strategy of a lane needs what its sink cannot do. */
 export function surelyFits(lane: LaneJob): LaneFit {
-  const fit = lane.strategy.fit(lane.sink);
+  const fit = lane.strategy.fit(lane.sink, lane.facts ?? NO_FACTS);
   if (fit.fits) return fit;
   const instead = fit.instead === undefined ? {} : { hint: `The strategy ${fit.instead} fits this sink.` };
   throw new WaybillError(

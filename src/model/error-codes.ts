@@ -206,6 +206,21 @@ export const ERROR_CODES = {
     'This state cannot become that one.',
     'Look at the present state with `waybill batches` or `waybill runs`.',
   ),
+  PERIOD_PARTIAL: entry(
+    2,
+    'A window cannot be loaded again without the other windows of its period.',
+    'Load the whole period again with `waybill backfill`; the first window of it empties its place.',
+  ),
+  VERSION_GONE: entry(
+    2,
+    'The sink no longer keeps the version that a window would have to go back to.',
+    'Begin with the earliest window that the message names, or with a fresh table.',
+  ),
+  LOAD_FAILED: entry(
+    5,
+    'A load could not be opened or published; readers see what they saw before.',
+    'The reason is in the message. Run the same command again: only that step is done once more.',
+  ),
   RUN_PAUSED: entry(5, 'The run is paused.', 'Run `waybill resume` to let it go on.'),
   VERIFY_DIFFERENCE: entry(7, 'A verification found a difference.', 'Each difference is listed; nothing was changed.'),
   INTERRUPTED: entry(

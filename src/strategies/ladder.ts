@@ -3,13 +3,13 @@ import type { CrashPoint, Guarantee, Rung } from '../model/guarantee.ts';
 
 /**
  * What each rung of the settle ladder promises, and what it rests on. The sentences are what `plan`, the page and the
- * docs show, so they claim no more than the protocol proves.
+ * docs show, so they claim no more than the protocol proves. `promise`: of a strategy that does more with its batches.
  */
-export function guarantee(rung: Rung, sink: Sink): Guarantee {
+export function guarantee(rung: Rung, sink: Sink, promise?: string): Guarantee {
   const text = TEXTS[rung];
   return {
     rung,
-    promise: fill(text.promise, sink),
+    promise: promise ?? fill(text.promise, sink),
     assumptions: [...text.assumptions, ...lookAssumptions(rung, sink)].map((assumption) => fill(assumption, sink)),
     crash: crashPoints(fill(text.lostAnswer, sink)),
   };

@@ -2,7 +2,9 @@ import type { Permit, Sink } from '../connectors/connector.ts';
 import { assertNever } from '../model/assert.ts';
 import type { Batch, Payload } from '../model/batch.ts';
 import type { Guarantee, Rung } from '../model/guarantee.ts';
+import type { LoadRow, LoadSettings, LoadStep, StepReceipt } from '../model/load.ts';
 import type { Verdict } from '../model/verdict.ts';
+import type { Window, WindowKind } from '../model/window.ts';
 
 /**
  * How a lane writes so that writing again does no harm. A strategy is written against the abilities of sinks and
@@ -13,7 +15,9 @@ export interface Strategy {
   /** One line for the docs. */
   readonly summary: string;
   /** What this strategy promises on this sink, or why it cannot. Pure: asked by `check` and `plan`. */
-  fit(sink: Sink): Fit;
+  fit(sink: Sink, flow: FlowFacts): Fit;
+  /** There where what a window brings is seen as a whole: collected first, published in one step at the end. */
+  readonly load?: Loading;
   /**
    * What must be durable with the intent, before the first byte: the expected position. `previous` holds the notes of
    * this batch's earlier attempt: a batch keeps the position that it was first sent to.
@@ -38,6 +42,44 @@ export type Fit =
       /** The nearest strategy that would. */
       readonly instead?: string;
     };
+
+/** What a promise depends on besides the sink. */
+export interface FlowFacts {
+  /** The columns that name a record, if the flow names them. */
+  readonly key: readonly string[] | null;
+  readonly window: WindowKind;
+  readonly load: LoadSettings;
+}
+
+export const NO_FACTS: FlowFacts = { key: null, window: 'all', load: {} };
+
+/** The two steps around the batches of a load. Both are recorded before and after, and asked again after a crash. */
+export interface Loading {
+  /** Which settings of the flow have a meaning here. */
+  readonly uses: readonly (keyof LoadSettings)[];
+  /** A later load of the same window takes the place of this one; otherwise it adds to it. */
+  readonly replaces: boolean;
+  /** Before the first batch. Throws a WaybillError with a hint where this window may not be loaded now. */
+  open(job: LoadJob): Promise<StepReceipt>;
+  /** After the last batch. */
+  publish(job: LoadJob): Promise<Published>;
+  /** What a person should know before this window is loaded, one sentence each. Asks the ledger's rows only. */
+  warnings?(job: Omit<LoadJob, 'step'> & { readonly window: Window }): readonly string[];
+}
+
+export interface LoadJob {
+  readonly step: LoadStep;
+  readonly sink: Sink;
+  readonly flow: FlowFacts;
+  /** Every load of this lane of this flow that the ledger knows, of all windows, in the order in which they began. */
+  readonly loads: readonly LoadRow[];
+}
+
+export interface Published {
+  readonly receipt: StepReceipt;
+  /** Loads of other windows that readers see no more: their windows have to be loaded again. */
+  readonly undone?: readonly LoadRow[];
+}
 
 export interface LaneContext {
   readonly sink: Sink;

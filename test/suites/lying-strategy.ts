@@ -4,7 +4,7 @@ import type { DataRecord } from '../../src/model/chunk.ts';
 import { applied } from '../../src/model/verdict.ts';
 import { keyed } from '../../src/strategies/keyed.ts';
 import { ledgeredAppend } from '../../src/strategies/ledgered-append.ts';
-import type { Strategy } from '../../src/strategies/strategy.ts';
+import { NO_FACTS, type Strategy } from '../../src/strategies/strategy.ts';
 import { eachOnce, lastOfEachKey, type StrategySubject } from '../../src/testing/suites/strategy-subject.ts';
 
 /** A strategy that does not do what it promises, and the one case that is run to notice. */
@@ -106,7 +106,7 @@ export const STRATEGY_LIES: readonly StrategyLie[] = [
   }),
   lie('a strategy that promises something on any sink', {
     abilities: ['append'],
-    change: { fit: () => ledgeredAppend.fit(memorySink()) },
+    change: { fit: () => ledgeredAppend.fit(memorySink(), NO_FACTS) },
     noticedBy: 'refuses one that can do nothing',
   }),
   lie('a load that is seen by halves', {

@@ -1,3 +1,4 @@
+import { NO_FACTS } from '../../strategies/strategy.ts';
 import { CrashPlan } from '../faults/crash.ts';
 import { expect, fail } from './expect.ts';
 import { LOSSES, type Loss } from './sink-subject.ts';
@@ -52,8 +53,8 @@ const LOSS_TITLES: Readonly<Record<Loss, string>> = {
 async function fitsIt(subject: StrategySubject): Promise<void> {
   await StrategyWorld.use(subject, async ({ place, ports }) => {
     const sink = place.sink(ports);
-    const fit = subject.strategy.fit(sink);
-    const bare = subject.strategy.fit({ ...sink, can: {}, facts: {} });
+    const fit = subject.strategy.fit(sink, subject.lane?.facts ?? NO_FACTS);
+    const bare = subject.strategy.fit({ ...sink, can: {}, facts: {} }, subject.lane?.facts ?? NO_FACTS);
     await sink.close?.();
     if (!fit.fits) fail(`the strategy does not fit the sink: ${fit.reason}`);
     expect(fit.guarantee.promise, 'what it promises, in words').not.toBe('');

@@ -13,6 +13,7 @@ import type { Ledger } from '../../ledger/ledger.ts';
 import { openSqliteLedger } from '../../ledger/sqlite/open.ts';
 import { folderStaging } from '../../ledger/staging-folder.ts';
 import { balances } from '../../model/states.ts';
+import { NO_FACTS } from '../../strategies/strategy.ts';
 import { CrashPlan, crashingLedger, crashingSink, crashingStaging } from '../faults/crash.ts';
 import { VirtualPorts } from '../virtual-ports.ts';
 import { expect, fail } from './expect.ts';
@@ -113,7 +114,7 @@ export class StrategyWorld {
 
   /** Does the strategy find out what became of every lost answer on this sink? */
   get settles(): boolean {
-    const fit = this.#subject.strategy.fit(this.#open());
+    const fit = this.#subject.strategy.fit(this.#open(), this.#subject.lane?.facts ?? NO_FACTS);
     if (!fit.fits) return fail(`the strategy does not fit the sink: ${fit.reason}`);
     return fit.guarantee.rung !== 'none';
   }

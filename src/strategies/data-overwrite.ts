@@ -1,0 +1,38 @@
+import { assert } from '../model/assert.ts';
+import type { LoadSettings, Scope } from '../model/load.ts';
+import { daysOf } from '../model/period.ts';
+import type { Window } from '../model/window.ts';
+import { loadingStrategy } from './loading.ts';
+
+/** Replaces what the window had brought, or everything, by what it brings now. */
+export const dataOverwrite = loadingStrategy({
+  name: 'data-overwrite',
+  summary: 'Replaces a table, a prefix or the rows of the window by what the window brings.',
+  promise: 'Readers see what was there before or all that the window brings now; the rest is untouched.',
+  lacks: (sink, flow) => {
+    if (sink.can.replace === undefined) return 'the sink cannot replace rows by others in one step: it has no replace';
+    if (flow.window === 'all' || flow.load.scope !== undefined || sink.facts.placePerWindow === true) return undefined;
+    return (
+      'every window would replace all that the sink holds; say which rows belong to a window with ' +
+      '`load: { scope: { column: … } }`, or use a flow without windows'
+    );
+  },
+  load: {
+    uses: ['scope', 'onRefused'],
+    replaces: true,
+    async publish({ sink, step, flow }) {
+      assert(sink.can.replace !== undefined, 'strategy.fits-its-sink');
+      return { receipt: await sink.can.replace(step, scopeOf(flow.load, step.load.window)) };
+    },
+  },
+});
+
+function scopeOf({ scope }: LoadSettings, window: Window): Scope {
+  if (scope === undefined) return { kind: 'all' };
+  const { column, value } = scope;
+  if (value !== undefined) return { kind: 'equals', column, value };
+  const { start, end } = window;
+  if (start === undefined || end === undefined) return { kind: 'all' };
+  const days = daysOf(window);
+  return { kind: 'range', column, from: start, to: end, ...(days === undefined ? {} : { days }) };
+}

@@ -1,0 +1,67 @@
+import type { Sink } from '../connectors/connector.ts';
+import { assert } from '../model/assert.ts';
+import type { LoadRow } from '../model/load.ts';
+import { applied, type Verdict } from '../model/verdict.ts';
+import type { Window } from '../model/window.ts';
+import { guarantee } from './ladder.ts';
+import type { Fit, FlowFacts, Loading, LoadJob, Strategy } from './strategy.ts';
+
+interface Parts {
+  readonly name: string;
+  readonly summary: string;
+  /** One sentence: what readers see, and when. */
+  readonly promise: string;
+  /** Why it cannot be promised on this sink, or for this flow; undefined when it can. */
+  lacks(sink: Sink, flow: FlowFacts): string | undefined;
+  readonly load: Omit<Loading, 'open'> & Partial<Pick<Loading, 'open'>>;
+}
+
+/**
+ * A strategy that collects what a window brings in a place that nobody reads, and publishes it in one step. Its batches
+ * are all alike: each goes into the place once, since the sink tells a repeat.
+ */
+export function loadingStrategy({ name, summary, promise, lacks, load }: Parts): Strategy {
+  return {
+    name,
+    summary,
+    load: { open: openPlace, ...load },
+
+    fit(sink, flow): Fit {
+      const reason =
+        sink.can.load === undefined
+          ? 'the sink cannot keep what a window brings apart from what readers see: it has no load'
+          : lacks(sink, flow);
+      if (reason !== undefined) return { fits: false, reason };
+      const parts = sink.facts.seenByHalves === true ? `${promise} ${BY_HALVES}` : promise;
+      return { fits: true, guarantee: guarantee(sink.facts.loadRung ?? 'marker', sink, parts), ordered: 'never' };
+    },
+
+    async deliver(permit, lane): Promise<Verdict> {
+      const { load: ability } = lane.sink.can;
+      assert(ability !== undefined && permit.load !== undefined, 'strategy.fits-its-sink');
+      const verdict = await ability.add(permit);
+      if (verdict !== 'already') return verdict;
+      return applied(permit.batch.records, { summary: 'the place of the load holds the batch already' });
+    },
+
+    async settle() {
+      return { kind: 'resend', evidence: 'the place of the load takes a batch once' };
+    },
+  };
+}
+
+const BY_HALVES = 'This sink needs several steps for that, so a reader may meet old and new side by side meanwhile.';
+
+async function openPlace({ sink, step }: LoadJob): ReturnType<Loading['open']> {
+  assert(sink.can.load !== undefined, 'strategy.fits-its-sink');
+  return await sink.can.load.open(step);
+}
+
+/** Loads of other windows that readers see now. */
+export const publishedElsewhere = (loads: readonly LoadRow[], window: Window): readonly LoadRow[] =>
+  loads.filter((load) => load.state === 'published' && load.window.name !== window.name);
+
+/** By the time that they are meant for. Those of a flow without windows have none. */
+export const isLater = (load: LoadRow, window: Window): boolean => startMs(load.window) > startMs(window);
+
+const startMs = ({ start }: Window): number => (start === undefined ? 0 : Date.parse(start));

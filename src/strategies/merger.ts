@@ -1,0 +1,29 @@
+import { assert } from '../model/assert.ts';
+import { isLater, loadingStrategy, publishedElsewhere } from './loading.ts';
+import { lacksKey, mergeBy } from './merge-by.ts';
+
+/** Brings what is there up to date: inserts, changes and removes by key. */
+export const merger = loadingStrategy({
+  name: 'merger',
+  summary: 'Inserts, changes and removes rows by key; what the window does not name is left alone.',
+  promise: 'Each key that the window names is in the sink once, as the window says; all of it changes at once.',
+  lacks: (sink, flow) =>
+    sink.can.merge === undefined ? 'the sink cannot merge rows by key in one step: it has no merge' : lacksKey(flow),
+  load: {
+    uses: ['deleted', 'latestBy', 'onRefused'],
+    replaces: true,
+    async publish({ sink, step, flow }) {
+      assert(sink.can.merge !== undefined, 'strategy.fits-its-sink');
+      return { receipt: await sink.can.merge(step, mergeBy(flow)) };
+    },
+    warnings({ loads, window }) {
+      const later = publishedElsewhere(loads, window).filter((load) => isLater(load, window));
+      if (later.length === 0) return [];
+      return [
+        `${later.length} later windows have been merged already, up to ${later.at(-1)!.window.name}. Rows that they ` +
+          `changed take the state of ${window.name} until those windows are merged again, and readers see states that ` +
+          'never were. The stateful-merger goes back in time first.',
+      ];
+    },
+  },
+});

@@ -1,0 +1,23 @@
+import { assert } from '../model/assert.ts';
+import { loadingStrategy } from './loading.ts';
+
+const ALL_OF_THEM = 1_000_000;
+
+/** Every load has a place of its own for ever; one name leads readers to the newest that is complete. */
+export const proxy = loadingStrategy({
+  name: 'proxy',
+  summary: 'Writes each load to a new place that is never changed again; one name shows the newest complete load.',
+  promise: 'Readers of the name see the newest complete load; earlier ones can still be read and never change.',
+  lacks: (sink) =>
+    sink.can.publish === undefined
+      ? 'the sink cannot lead readers to another place in one step: it has no publish'
+      : undefined,
+  load: {
+    uses: ['keep', 'onRefused'],
+    replaces: true,
+    async publish({ sink, step, flow }) {
+      assert(sink.can.publish !== undefined, 'strategy.fits-its-sink');
+      return { receipt: await sink.can.publish(step, flow.load.keep ?? ALL_OF_THEM) };
+    },
+  },
+});
