@@ -1,6 +1,7 @@
 import type { Batch } from '../model/batch.ts';
 import type { DoubtPolicy, Rung } from '../model/guarantee.ts';
 import type { BatchId, RunId } from '../model/ids.ts';
+import type { LoadMove, LoadRow } from '../model/load.ts';
 import type { Position } from '../model/position.ts';
 import type { Receipt } from '../model/receipt.ts';
 import type { Balance, BatchState, RecordState, RunState } from '../model/states.ts';
@@ -60,6 +61,8 @@ export interface Ledger {
   /** Sends refused records again in children: by a person, or after the data or the sink was mended. */
   retry(ask: { batch: BatchId; children: readonly Child[]; who: string; reason: string }): Promise<Moved>;
 
+  /** A step of a lane's load: begun before it is asked for, done or proved undone afterwards. */
+  moveLoad(ask: RunClaim & LoadMove): Promise<LoadRow>;
   pause(ask: { run: RunId; lane?: string; who: string; reason: string }): Promise<void>;
   resume(ask: { run: RunId; lane?: string; who: string }): Promise<void>;
   /** Pending records become skipped; what is in doubt stays so. */
@@ -88,8 +91,6 @@ export interface LedgerIdentity {
   /** The ledger shares the disk with the staging folder: a journal beside it would prove nothing more. */
   readonly local: boolean;
 }
-
-// ---- claims -------------------------------------------------------------------------------------------------------
 
 export interface RunClaim {
   readonly run: RunId;
@@ -297,7 +298,6 @@ export type SettleDecision =
 
 /** What is not proved of a batch: that it is not in the sink twice, not lost, not there already. */
 export type Possibly = 'twice' | 'lost' | 'there';
-
 export interface Moved {
   readonly state: BatchState;
   readonly children: readonly BatchRow[];
@@ -412,6 +412,7 @@ export const EVENT_KINDS = [
   'failed',
   'lease-broken',
   'position-set',
+  'load-moved',
 ] as const;
 export type EventKind = (typeof EVENT_KINDS)[number];
 
@@ -486,6 +487,8 @@ export interface LedgerReader {
   laneKeys(
     ask: { run: RunId; lane: string } & Page,
   ): Promise<readonly { readonly batch: BatchId; readonly keys: Uint8Array }[]>;
+  /** In the order in which they began. */
+  loads(filter: { flow: string; lane?: string }): Promise<readonly LoadRow[]>;
   events(filter: { run?: RunId; after?: number; limit?: number }): Promise<readonly EventRow[]>;
   emitted(emitter: string): Promise<number>;
   positions(

@@ -107,7 +107,7 @@ export type LoadState = (typeof LOAD_STATES)[number];
 const MOVES: Record<LoadState, readonly LoadState[]> = {
   opening: ['opening', 'open', 'given-up'],
   open: ['open', 'publishing', 'given-up'],
-  publishing: ['publishing', 'published', 'given-up'],
+  publishing: ['publishing', 'open', 'published'],
   published: ['replaced'],
   'given-up': [],
   replaced: [],
@@ -134,4 +134,19 @@ export interface LoadRow {
   readonly published?: StepReceipt;
   /** Why the present step did not succeed the last time. */
   readonly reason?: string;
+}
+
+/**
+ * `opening`, `publishing`: about to be asked for, once more too. `open`, `published`: done, with what it came to; also
+ * back to `open`, with a reason, when publishing is proved not to have happened. `replaces`: earlier loads of the run
+ * are seen no more; `undone`: neither are these, of other runs.
+ */
+export interface LoadMove {
+  readonly lane: string;
+  readonly generation: number;
+  readonly to: Exclude<LoadState, 'given-up' | 'replaced'>;
+  readonly receipt?: StepReceipt;
+  readonly reason?: string;
+  readonly replaces?: boolean;
+  readonly undone?: readonly Pick<LoadRow, 'run' | 'lane' | 'generation'>[];
 }

@@ -33,7 +33,7 @@ export type RunState = (typeof RUN_STATES)[number];
 
 const BATCH_MOVES: Record<BatchState, readonly BatchState[]> = {
   // In doubt again where a harmless repeat was due after a lost answer, and is not to be sent any more.
-  sealed: ['sending', 'skipped', 'in-doubt'],
+  sealed: ['sending', 'skipped', 'in-doubt', 'moved'],
   // Back to `sealed` only with proof that nothing was applied.
   sending: ['delivered', 'partial', 'refused', 'in-doubt', 'sealed', 'moved'],
   // By settlement: the sink, a policy or a person, with evidence.
@@ -41,7 +41,8 @@ const BATCH_MOVES: Record<BatchState, readonly BatchState[]> = {
   // What was refused for good can be sent again in a child batch, by a person or after the data was corrected.
   refused: ['moved', 'partial', 'skipped'],
   partial: ['partial', 'delivered', 'moved'],
-  delivered: [],
+  // Only with its load: given up before readers saw it, or taken out again by a later one.
+  delivered: ['moved'],
   // What was given up before it was sent may be read again and sent by a later generation.
   skipped: ['moved'],
   moved: ['moved'],

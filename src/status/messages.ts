@@ -120,6 +120,8 @@ function simple(event: EventRow, about: EventMessages): readonly StatusMessage[]
       return [about.change('DELIVER', 'IN_PROGRESS', 'paused')];
     case 'resumed':
       return [about.change('DELIVER', 'IN_PROGRESS', 'resumed')];
+    case 'load-moved':
+      return loadMoved(detail, about);
     case 'failed':
       return [about.change('EXTRACT', 'FAILED', `failed: ${text(detail.code)}`, { errorCode: 500, final: true })];
     case 'concluded':
@@ -137,6 +139,13 @@ function simple(event: EventRow, about: EventMessages): readonly StatusMessage[]
     default:
       return assertNever(event.kind);
   }
+}
+
+/** What a person waits for is the publishing; a load that is opened is no news. */
+function loadMoved(detail: EventRow['detail'], about: EventMessages): readonly StatusMessage[] {
+  const said = [text(detail.summary), text(detail.reason)].filter((part) => part !== '').join('; ');
+  if (detail.state === 'opening' || (detail.state === 'open' && detail.reason === undefined)) return [];
+  return [about.change('PUBLISH', 'IN_PROGRESS', `load ${text(detail.state)}${said === '' ? '' : `: ${said}`}`)];
 }
 
 const text = (value: unknown): string => (typeof value === 'string' || typeof value === 'number' ? String(value) : '');

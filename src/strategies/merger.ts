@@ -19,10 +19,11 @@ export const merger = loadingStrategy({
     warnings({ loads, window }) {
       const later = publishedElsewhere(loads, window).filter((load) => isLater(load, window));
       if (later.length === 0) return [];
+      const until = later.at(-1)!.window.name;
       return [
-        `${later.length} later windows have been merged already, up to ${later.at(-1)!.window.name}. ` +
-          `Rows that they changed take the state of ${window.name} until those windows are merged again, and readers see states that ` +
-          'never were. The stateful-merger goes back in time first.',
+        `${later.length} later windows have been merged already, up to ${until}. Rows that they changed take the ` +
+          `state of ${window.name} until they are merged again, and readers see states that never were. ` +
+          'The stateful-merger goes back in time first.',
       ];
     },
   },

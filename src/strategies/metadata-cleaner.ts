@@ -57,7 +57,7 @@ function partial({ loads, flow }: Pick<LoadJob, 'loads' | 'flow'>, window: Windo
   if (!isAgain(loads, window) || others.length === 0 || beginsPeriod(window, period)) return;
   throw new WaybillError(
     'PERIOD_PARTIAL',
-    `${window.name} shares the place of ${period.name} with ${others.length} other windows; it cannot be taken out alone`,
+    `${window.name} shares the place of ${period.name} with ${others.length} others and cannot be taken out alone`,
     {
       ids: { window: window.name, period: period.name, from: period.firstDay, to: period.lastDay },
       hint: `Load the whole period again: waybill backfill FLOW ${call(period)}.`,

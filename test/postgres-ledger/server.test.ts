@@ -46,7 +46,7 @@ describe('the schema', () => {
     const ledger = await open(address);
     await sql(address, "UPDATE meta SET value = '99' WHERE name = 'version'");
     expect(await refusedWith(open(address)), 'without its digest').toBe('LEDGER_CORRUPT');
-    expect(ledger.identity.schemaVersion).toBe(1);
+    expect(ledger.identity.schemaVersion).toBe(2);
     const { RowDigest } = await import('../../src/ledger/row-digest.ts');
     const chk = new RowDigest(new Uint8Array(16)).of(100, ['version', '99']);
     await sql(address, `UPDATE meta SET chk = ${chk} WHERE name = 'version'`);

@@ -50,6 +50,7 @@ export class BooksLedger implements Ledger {
   readonly answer: Asked<'answer'> = (ask) => this.#write('answer', { ...ask, answer: ownAnswer(ask.answer) });
   readonly settle: Asked<'settle'> = (ask) => this.#write('settle', { ...ask, decision: ownDecision(ask.decision) });
   readonly retry: Asked<'retry'> = (ask) => this.#write('retry', { ...ask, children: ask.children.map(ownChild) });
+  readonly moveLoad: Asked<'moveLoad'> = (ask) => this.#write('moveLoad', ask);
   readonly pause: Asked<'pause'> = (ask) => this.#write('pause', ask);
   readonly resume: Asked<'resume'> = (ask) => this.#write('resume', ask);
   readonly cancel: Asked<'cancel'> = (ask) => this.#write('cancel', ask);

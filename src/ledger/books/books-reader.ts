@@ -3,7 +3,7 @@ import { attempts, batch, batches, children, doubts } from './queries/batches.ts
 import { findKeys, laneKeys, trace } from './queries/keys.ts';
 import type { Reading } from './queries/reading.ts';
 import { records } from './queries/records.ts';
-import { balance, emittedUpTo, events, generations, lanes, positions, run, runs } from './queries/runs.ts';
+import { balance, emittedUpTo, events, generations, lanes, loads, positions, run, runs } from './queries/runs.ts';
 import { verify } from './queries/verify.ts';
 import type { Asking } from './store.ts';
 
@@ -34,6 +34,7 @@ export class BooksReader implements LedgerReader {
   readonly trace: Asked<'trace'> = (filter) => this.#answer('trace', (r) => trace(r, filter));
   readonly findKeys: Asked<'findKeys'> = (ask) => this.#answer('findKeys', (r) => findKeys(r, ask));
   readonly laneKeys: Asked<'laneKeys'> = (ask) => this.#answer('laneKeys', (r) => laneKeys(r, ask));
+  readonly loads: Asked<'loads'> = (filter) => this.#answer('loads', (r) => loads(r, filter));
   readonly events: Asked<'events'> = (filter) => this.#answer('events', (r) => events(r, filter));
   readonly emitted: Asked<'emitted'> = (emitter) => this.#answer('emitted', (r) => emittedUpTo(r, emitter));
   readonly positions: Asked<'positions'> = (flow) => this.#answer('positions', (r) => positions(r, flow));

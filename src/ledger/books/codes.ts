@@ -1,3 +1,4 @@
+import { LOAD_STATES } from '../../model/load.ts';
 import { BATCH_STATES, RECORD_STATES, RUN_STATES } from '../../model/states.ts';
 import { type Answer, EVENT_KINDS, type GenerationKind, type GenerationRow, type Possibly } from '../ledger.ts';
 import type { Cell } from '../row-digest.ts';
@@ -18,6 +19,7 @@ export const BATCH_STATE: Code<(typeof BATCH_STATES)[number]> = { name: 'batch s
 export const RECORD_STATE: Code<(typeof RECORD_STATES)[number]> = { name: 'record state', words: RECORD_STATES };
 export const RUN_STATE: Code<(typeof RUN_STATES)[number]> = { name: 'run state', words: RUN_STATES };
 export const EVENT_KIND: Code<(typeof EVENT_KINDS)[number]> = { name: 'event kind', words: EVENT_KINDS };
+export const LOAD_STATE: Code<(typeof LOAD_STATES)[number]> = { name: 'load state', words: LOAD_STATES };
 export const GENERATION_KIND: Code<GenerationKind> = {
   name: 'generation kind',
   words: ['first', 'again', 'refresh', 'resend'],

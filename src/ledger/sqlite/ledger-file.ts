@@ -108,10 +108,12 @@ export function openFile(path: string, options: { readonly?: boolean; driver?: D
       if (size === 0 || isEmpty(db)) throw missing(path);
       if (db.pragma('application_id', { simple: true }) !== APPLICATION_ID)
         throw corrupt(path, 'it is a database, but no ledger');
-      const identity = readIdentity(db, path);
+      let identity = readIdentity(db, path);
+      if (readonly && identity.schemaVersion < SCHEMA_VERSION) return reopened(db, path, driver);
       if (!readonly) {
         requireWal(db);
         if (size < CHECKED_AT_OPEN_BYTES) checkPages(db, path);
+        if (identity.schemaVersion < SCHEMA_VERSION) identity = migrated(db, path);
       }
       return { store: new SqliteStore(db, path, identity.seed), identity };
     } catch (error) {
@@ -119,6 +121,36 @@ export function openFile(path: string, options: { readonly?: boolean; driver?: D
       throw error;
     }
   });
+}
+
+/** Whoever only looks cannot read tables that are not there yet. */
+function reopened(db: Connection, path: string, driver: Driver): LedgerFile {
+  db.close();
+  const writing = connect(path, { readonly: false, driver });
+  try {
+    requireWal(writing);
+    migrated(writing, path);
+  } finally {
+    writing.close();
+  }
+  return openFile(path, { readonly: true, driver });
+}
+
+/** The whole of it or nothing. Another process may have been faster. */
+function migrated(db: Connection, path: string): LedgerIdentity {
+  db.exec('BEGIN IMMEDIATE');
+  try {
+    const { schemaVersion } = readIdentity(db, path);
+    for (const migration of MIGRATIONS.slice(schemaVersion)) db.exec(migration);
+    const meta = new SqliteStore(db, path, UNSEEDED);
+    meta.update(META, ['version', SCHEMA_VERSION]);
+    meta.update(META, ['schema', schemaPrint(meta)]);
+    db.exec('COMMIT');
+  } catch (error) {
+    if (db.inTransaction) db.exec('ROLLBACK');
+    throw error;
+  }
+  return readIdentity(db, path);
 }
 
 function connect(path: string, options: { readonly: boolean; driver: Driver }): Connection {

@@ -3,6 +3,7 @@ import { expect } from './expect.ts';
 import type { LedgerBench } from './ledger-fixture.ts';
 import { answerCases } from './ledger-suite-answers.ts';
 import { claimCases } from './ledger-suite-claims.ts';
+import { loadCases } from './ledger-suite-loads.ts';
 import { readingCases } from './ledger-suite-readings.ts';
 import { readCases } from './ledger-suite-reads.ts';
 import { runCases } from './ledger-suite-runs.ts';
@@ -43,6 +44,7 @@ export function ledgerSuite({ name, open, walks = 60 }: LedgerSubject): Suite {
     claimCases(under);
     answerCases(under);
     settleCases(under);
+    loadCases(under);
     readCases(under);
     grouping.it('agrees with a model of it after every step of random walks', async () => walk(open, walks), 60_000);
   });

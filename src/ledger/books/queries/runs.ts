@@ -1,4 +1,5 @@
 import type { RunId } from '../../../model/ids.ts';
+import type { LoadRow } from '../../../model/load.ts';
 import { type Balance, balances, type RunState } from '../../../model/states.ts';
 import type { EventRow, GenerationRow, LaneRow, Page, RunRow } from '../../ledger.ts';
 import { RUN_STATE, toCode } from '../codes.ts';
@@ -7,6 +8,7 @@ import { type Asking, inTurn, query } from '../store.ts';
 import { decodeEvent, EVENT, NO_EVENTS, nextHash, toEventRow } from '../tables/events.ts';
 import { generationsOf, toGenerationRow } from '../tables/generations.ts';
 import { balanceOf, lanesOf, readTally, toLaneRow } from '../tables/lanes.ts';
+import { loadsOfFlow, toLoadRow } from '../tables/loads.ts';
 import { positionsOf } from '../tables/positions.ts';
 import { decodeRun, RUN, readRun, toRunRow } from '../tables/runs.ts';
 import { EMITTED } from '../verbs/set-position.ts';
@@ -40,6 +42,10 @@ export function* lanes(r: Reading, id: RunId): Asking<LaneRow[]> {
 export function* generations(r: Reading, id: RunId): Asking<GenerationRow[]> {
   yield* readRun(r.store, id);
   return yield* inTurn(yield* generationsOf(r.store, id), (generation) => toGenerationRow(r.store, generation));
+}
+
+export function* loads(r: Reading, filter: { flow: string; lane?: string }): Asking<LoadRow[]> {
+  return yield* inTurn(yield* loadsOfFlow(r.store, filter.flow, filter.lane), (load) => toLoadRow(r.store, load));
 }
 
 export function* balance(r: Reading, id: RunId): Asking<Map<string, Balance>> {

@@ -6,6 +6,7 @@ import { EXCEPTION } from '../tables/exceptions.ts';
 import { GENERATION, GENERATION_LANE } from '../tables/generations.ts';
 import { LANE, TALLY } from '../tables/lanes.ts';
 import { LEASE } from '../tables/leases.ts';
+import { LOAD } from '../tables/loads.ts';
 import { MEMBERS, SEGMENT, UNBATCHED } from '../tables/members.ts';
 import { POSITION } from '../tables/positions.ts';
 import { RUN } from '../tables/runs.ts';
@@ -29,6 +30,7 @@ export const TABLES: readonly Table[] = [
   CHAIN,
   LEASE,
   POSITION,
+  LOAD,
   EMITTER,
   KEY_LANE,
   KEY_PART,

@@ -94,6 +94,7 @@ const DETAIL: Readonly<Record<EventKind, readonly string[]>> = {
   failed: ['code', 'message'],
   'lease-broken': ['owner', 'evidence', 'leases'],
   'position-set': ['source', 'position', 'who'],
+  'load-moved': ['lane', 'generation', 'state', 'tries', 'summary', 'reason', 'undone'],
 };
 
 /** Details that are one of a few words, by kind; stored as their numbers, since most events are of these kinds. */

@@ -7,6 +7,7 @@ import { cancel, pause, resume } from './control.ts';
 import { abandonGeneration, closeGeneration, interruptGeneration, startGeneration } from './generation.ts';
 import { indexKeys } from './index-keys.ts';
 import { intend, note } from './intend.ts';
+import { moveLoad } from './load.ts';
 import { openRun } from './open-run.ts';
 import { retry } from './retry.ts';
 import { breakLeases, releaseRun, renewRun } from './run-lease.ts';
@@ -33,6 +34,7 @@ export const VERBS = {
   answer,
   settle,
   retry,
+  moveLoad,
   pause,
   resume,
   cancel,

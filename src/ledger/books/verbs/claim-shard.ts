@@ -1,3 +1,4 @@
+import type { RunId } from '../../../model/ids.ts';
 import { showRun } from '../../../model/ids.ts';
 import { type BatchState, moveBatch } from '../../../model/states.ts';
 import { type ClaimShard, SHARD_BATCHES, type Shard, type ShardClaim } from '../../ledger.ts';
@@ -91,7 +92,12 @@ function* lose(tx: Transaction, batch: BatchRecord, before: LeaseRecord | undefi
   const attempt = yield* readAttempt(tx.store, batch.latest);
   const holder = before === undefined ? 'nobody known' : showOwner(before.owner);
   const takeover = `${showOwner(lease.owner)} took over ${iso(tx.nowMs)}`;
-  const reason = `no answer: sent ${iso(attempt.intendedAtMs)} by ${holder}; ${takeover}`;
+  yield* loseAttempt(tx, lease.run, batch, `no answer: sent ${iso(attempt.intendedAtMs)} by ${holder}; ${takeover}`);
+}
+
+/** Nobody will say what became of the open attempt of a batch that is `sending`. */
+export function* loseAttempt(tx: Transaction, run: RunId, batch: BatchRecord, reason: string): Asking<BatchRecord> {
+  const attempt = yield* readAttempt(tx.store, batch.latest);
   const answered: AttemptRecord = {
     ...attempt,
     answer: 'lost',
@@ -100,19 +106,16 @@ function* lose(tx: Transaction, batch: BatchRecord, before: LeaseRecord | undefi
     reason,
   };
   tx.store.update(ATTEMPT, encodeAttempt(answered));
-  tx.saveBatch(batch, {
-    ...batch,
-    state: moveBatch(batch.state, 'in-doubt'),
-    pending: 0,
-    inDoubt: batch.pending,
-    reason,
-  });
+  const moved = { state: moveBatch(batch.state, 'in-doubt'), pending: 0, inDoubt: batch.pending };
+  const after = { ...batch, ...moved, reason };
+  tx.saveBatch(batch, after);
   tx.event(
-    lease.run,
+    run,
     'answered',
     { attempt: attempt.attempt, answer: 'lost', state: 'in-doubt', unknown: batch.records, reason },
     batch.id,
   );
+  return after;
 }
 
 export function* renewShard(tx: Transaction, ask: ShardClaim & { leaseMs: number }): Asking<{ leaseUntilMs: number }> {

@@ -7,6 +7,7 @@ import type { Asking } from '../store.ts';
 import { RUN_LEASE, requireLease } from '../tables/leases.ts';
 import { readRun, toRunRow } from '../tables/runs.ts';
 import type { Transaction } from '../transaction.ts';
+import { loadsArePublished } from './load.ts';
 
 export function* concludeRun(tx: Transaction, ask: RunClaim): Asking<RunRow> {
   yield* requireLease(tx.store, { run: ask.run, ...RUN_LEASE, fence: ask.fence });
@@ -15,7 +16,10 @@ export function* concludeRun(tx: Transaction, ask: RunClaim): Asking<RunRow> {
   if (problem !== undefined) throw corrupt(tx.store.place, problem, { run: ask.run });
   const run = yield* readRun(tx.store, ask.run);
   const balance = yield* runBalance(tx, run);
-  const state = run.state === 'cancelled' ? run.state : runStateOf(balance);
+  // What nobody can see yet is not complete, however many records have arrived.
+  const published = yield* loadsArePublished(tx, ask.run);
+  const reached = published ? runStateOf(balance) : 'open';
+  const state = run.state === 'cancelled' ? run.state : reached;
   const after = state === run.state ? run : setRunState(tx, run, state);
   if (state !== 'open') tx.event(ask.run, 'concluded', { state, balance });
   return yield* toRunRow(tx.store, after);

@@ -24,6 +24,7 @@ import { putPosition } from '../tables/positions.ts';
 import { encodeRun, RUN, readRun } from '../tables/runs.ts';
 import type { Transaction } from '../transaction.ts';
 import { shardOf } from './claim-shard.ts';
+import { giveUpLoads } from './load.ts';
 
 export function* startGeneration(
   tx: Transaction,
@@ -34,6 +35,7 @@ export function* startGeneration(
   if ((yield* findGeneration(tx.store, run.id, run.generation))?.state === 'open') {
     throw forbidden(run.id, run.generation, 'is still open; close or abandon it before another is started');
   }
+  yield* giveUpLoads(tx, run.id);
   const generation = run.generation + 1;
   const opened = run.state === 'open' ? run : setRunState(tx, run, 'open');
   tx.store.update(RUN, encodeRun({ ...opened, generation }));

@@ -1,5 +1,6 @@
 import { MIGRATION_0001 } from './0001.ts';
+import { MIGRATION_0002 } from './0002.ts';
 
 /** In order; a ledger's schema version is how many of them it has had. Once released, one is never changed. */
-export const MIGRATIONS: readonly string[] = [MIGRATION_0001];
+export const MIGRATIONS: readonly string[] = [MIGRATION_0001, MIGRATION_0002];
 export const SCHEMA_VERSION = MIGRATIONS.length;
