@@ -45,8 +45,10 @@ export function exitOfSummary(summary: RunSummary): number {
   const balance = sumBalances(summary.lanes);
   if (summary.run.state === 'failed') return EXIT.failed;
   if (balance.inDoubt > 0) return EXIT.inDoubt;
-  if (summary.stalled.length > 0 || summary.paused || balance.pending > 0) return EXIT.temporary;
-  return balance.refused > 0 ? EXIT.refused : EXIT.ok;
+  if (summary.paused || balance.pending > 0) return EXIT.temporary;
+  // What was refused may be why a load is held back, and waiting mends neither.
+  if (balance.refused > 0) return EXIT.refused;
+  return summary.stalled.length > 0 ? EXIT.temporary : EXIT.ok;
 }
 
 export function standingOf(summary: RunSummary): Standing {

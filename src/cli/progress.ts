@@ -82,6 +82,7 @@ const STAGES: Readonly<Record<Progress['stage'], string>> = {
   EXTRACT: 'reading',
   SETTLE: 'settling doubts',
   DELIVER: 'sending',
+  PUBLISH: 'publishing',
   DONE: 'ended',
 };
 

@@ -86,7 +86,7 @@ export interface Permit {
   readonly fence: number;
   readonly correlationId: string;
   /** What the batch belongs to, where the lane collects its batches and publishes them as one. */
-  readonly load?: Load;
+  readonly load?: Load | undefined;
   /** Aborted at the deadline, and when the run is told to stop at once. Pass it to whatever waits. */
   readonly signal: AbortSignal;
   /**

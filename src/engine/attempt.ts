@@ -56,6 +56,7 @@ export async function transmit(work: Work, intended: Intended, lane: LaneRuntime
     correlationId,
     payload,
     deadlineMs,
+    ...(lane.load === undefined ? {} : { load: lane.load.of(work.batch.generation) }),
   });
   const sent = { payload, payloads: lane.payloads };
   try {

@@ -101,7 +101,7 @@ export interface Notice {
 }
 
 export interface Progress {
-  readonly stage: 'EXTRACT' | 'SETTLE' | 'DELIVER' | 'DONE';
+  readonly stage: 'EXTRACT' | 'SETTLE' | 'DELIVER' | 'PUBLISH' | 'DONE';
   readonly read: number;
   /** Records that the source said it holds for this window, if it can tell. */
   readonly expected?: number;

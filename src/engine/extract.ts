@@ -14,7 +14,7 @@ import { assertNever } from '../model/assert.ts';
 import type { Chunk } from '../model/chunk.ts';
 import { describeError, WaybillError } from '../model/errors.ts';
 import type { Position } from '../model/position.ts';
-import type { Job } from './engine.ts';
+import type { Job, LaneJob } from './engine.ts';
 import { type ChunkRows, type Decided, Intake } from './intake.ts';
 import { LaneMemory, type Picked } from './lane-memory.ts';
 import { readTrail, showTrail, TRAIL_START, type Trail, trailAt, trailOf } from './trail.ts';
@@ -48,7 +48,7 @@ export type Reading =
 
 export function decideReading(
   generation: GenerationRow | undefined,
-  ask: { refresh: boolean; resendAll: boolean; resumable: boolean; cancelled: boolean },
+  ask: { refresh: boolean; resendAll: boolean; resumable: boolean; cancelled: boolean; undone?: boolean },
 ): Reading {
   const asked = ask.resendAll ? 'resend' : ask.refresh ? 'refresh' : undefined;
   if (ask.cancelled && asked === undefined) {
@@ -64,6 +64,7 @@ export function decideReading(
     case 'interrupted':
       return { reads: true, kind: asked ?? 'again', why: INTERRUPTED };
     case 'closed':
+      if (asked === undefined && ask.undone === true) return { reads: true, kind: 'again', why: UNDONE };
       return asked === undefined
         ? { reads: false, why: 'the window has been read; its batches are frozen' }
         : { reads: true, kind: asked, why: ASKED[asked] };
@@ -73,6 +74,7 @@ export function decideReading(
 }
 
 const INTERRUPTED = 'an earlier start was interrupted while reading; the window is read again';
+const UNDONE = 'what the window had brought was taken out by a later load; the window is read again';
 const ASKED = {
   resend: 'everything is sent once more, as was asked',
   refresh: 'the window is read again and compared, as was asked',
@@ -132,7 +134,7 @@ export class Extraction {
     const intakes: Intake[] = [];
     try {
       for (const lane of this.#job.lanes) {
-        const memory = await this.#memory(lane.name, kind);
+        const memory = await this.#memory(lane, kind);
         memories.set(lane.name, memory);
         const before = goesOn?.lanes.find((one) => one.lane === lane.name);
         const decided = before?.read ?? 0;
@@ -155,11 +157,13 @@ export class Extraction {
     return kept === undefined ? TRAIL_START : readTrail(kept);
   }
 
-  async #memory(lane: string, kind: GenerationKind): Promise<LaneMemory> {
+  /** A load takes the place of the one before, so it brings everything: nothing is compared. */
+  async #memory({ name: lane, strategy }: LaneJob, kind: GenerationKind): Promise<LaneMemory> {
+    const compares = (kind === 'refresh' || kind === 'again') && strategy.load === undefined;
     const memory = new LaneMemory(
       { run: this.#claim.run, lane, generation: this.#generation },
       { reader: this.#ledger.read, staging: this.#staging },
-      { compares: kind === 'refresh' || kind === 'again', keyed: this.#job.source.key !== null },
+      { compares, keyed: this.#job.source.key !== null },
     );
     await memory.load();
     return memory;

@@ -4,6 +4,7 @@ import { showRun } from '../model/ids.ts';
 import type { Balance } from '../model/states.ts';
 import type { AttemptNotes, LaneContext } from '../strategies/strategy.ts';
 import type { LaneJob, Services } from './engine.ts';
+import type { LaneLoad } from './load.ts';
 import { Pace } from './pace.ts';
 import { Payloads } from './payloads.ts';
 import { PermitDesk } from './permit.ts';
@@ -24,6 +25,8 @@ export interface LaneRuntime {
   readonly desk: PermitDesk;
   readonly tally: LaneTally;
   readonly correlationId: string;
+  /** Where its batches are collected, if that is how the lane writes. */
+  readonly load: LaneLoad | undefined;
   /** How many intents may be durable beyond the sends under way. */
   readonly intendAhead: number;
   /** Where the sink stands, as far as the last answer told; survives in the ledger. */
@@ -34,7 +37,7 @@ export function laneRuntime(
   job: LaneJob,
   facts: Pick<
     LaneRuntime,
-    'guarantee' | 'ordered' | 'run' | 'owner' | 'leaseMs' | 'services' | 'tally' | 'correlationId' | 'position'
+    'guarantee' | 'ordered' | 'run' | 'owner' | 'leaseMs' | 'services' | 'tally' | 'correlationId' | 'load' | 'position'
   >,
 ): LaneRuntime {
   const { services } = facts;

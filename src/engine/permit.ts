@@ -1,6 +1,7 @@
 import type { Permit } from '../connectors/connector.ts';
 import type { Batch, Payload } from '../model/batch.ts';
 import { NotAppliedError, WaybillError } from '../model/errors.ts';
+import type { Load } from '../model/load.ts';
 import type { Ports } from '../model/ports.ts';
 
 export interface PermitFacts {
@@ -9,6 +10,7 @@ export interface PermitFacts {
   readonly shard: string;
   readonly fence: number;
   readonly correlationId: string;
+  readonly load?: Load;
   readonly payload: Payload;
   /** By the monotonic clock. */
   readonly deadlineMs: number;
@@ -42,6 +44,9 @@ class SendPermit implements Permit {
   }
   get correlationId(): string {
     return this.#facts.correlationId;
+  }
+  get load(): Load | undefined {
+    return this.#facts.load;
   }
   get deadlineMs(): number {
     return this.#facts.deadlineMs;

@@ -29,6 +29,8 @@ export interface WindowFacts {
   readonly progress: ProgressTeller;
   /** Aborted when reading has to end for now. */
   readonly stop: AbortSignal;
+  /** A generation has begun, or goes on; nothing of it has been read in this start. */
+  readonly began: (generation: number) => Promise<void>;
   /** Batches are durable; deliveries may begin. */
   readonly sealed: (decided: readonly Decided[]) => void;
 }
@@ -45,6 +47,7 @@ export class WindowReading {
   /** Before anything is claimed, because what an interrupted extraction left may have to go. */
   async begin(reading: Reading & { reads: true }): Promise<void> {
     this.#under = await this.#generation(reading);
+    await this.#facts.began(this.#under.generation);
   }
 
   /** Ends when the window is read, or when it was told to stop; rejects, and the run has failed, when it cannot be. */
@@ -93,6 +96,7 @@ export class WindowReading {
     services.notice({ level: 'warning', kind: 'source-changed', message: reason, ids: {} });
     await services.ledger.interruptGeneration({ ...claim, generation: this.#under!.generation });
     const { generation } = await services.ledger.startGeneration({ ...claim, kind: 'again', reason });
+    await this.#begun(generation);
     return { generation, kind: 'again' };
   }
 
@@ -113,6 +117,7 @@ export class WindowReading {
     const reason = resendAll === undefined ? reading.why : `${resendAll.who}: ${resendAll.reason}`;
     const withdraw = this.#facts.asked ? await this.#lost() : [];
     const { generation } = await services.ledger.startGeneration({ ...claim, kind, reason, withdraw });
+    await this.#countAnew();
     return { generation, kind };
   }
 
@@ -154,17 +159,28 @@ export class WindowReading {
 
   /** False when something of it was sent already: then it cannot be forgotten. */
   async #abandoned(generation: number): Promise<boolean> {
-    const { services, claim, tallies } = this.#facts;
+    const { services, claim } = this.#facts;
     try {
       await services.ledger.abandonGeneration({ ...claim, generation, reason: 'interrupted before anything was sent' });
-      for (const tally of tallies.values()) tally.reset(EMPTY_BALANCE);
-      const balances = await services.ledger.read.balance(claim.run);
-      for (const [lane, balance] of balances) tallies.get(lane)?.reset(balance);
+      await this.#countAnew();
       return true;
     } catch (error) {
       if (error instanceof WaybillError && error.code === 'MOVE_FORBIDDEN') return false;
       throw error;
     }
+  }
+
+  async #begun(generation: number): Promise<void> {
+    await this.#countAnew();
+    await this.#facts.began(generation);
+  }
+
+  /** What was forgotten or given up with an earlier generation counts no more. */
+  async #countAnew(): Promise<void> {
+    const { services, claim, tallies } = this.#facts;
+    for (const tally of tallies.values()) tally.reset(EMPTY_BALANCE);
+    const balances = await services.ledger.read.balance(claim.run);
+    for (const [lane, balance] of balances) tallies.get(lane)?.reset(balance);
   }
 
   async #expected(): Promise<number | undefined> {
@@ -175,14 +191,15 @@ export class WindowReading {
   }
 
   async #tellComparison(kind: GenerationRow['kind']): Promise<void> {
-    const { services, claim } = this.#facts;
+    const { job, services, claim } = this.#facts;
     const generation = (await services.ledger.read.generations(claim.run)).at(-1);
+    const collected = new Set(job.lanes.filter((one) => one.strategy.load !== undefined).map((one) => one.name));
     for (const lane of generation?.lanes ?? []) {
       if (lane.duplicates > 0) {
         const message = `${lane.duplicates} records of lane ${lane.lane} have a key that came before in this reading`;
         services.notice({ level: 'warning', kind: 'duplicate-keys', message, ids: { lane: lane.lane } });
       }
-      if (kind === 'first' || kind === 'resend') continue;
+      if (kind === 'first' || kind === 'resend' || collected.has(lane.lane)) continue;
       const fresh = lane.read - lane.same - lane.changed;
       const figures = `${lane.same} same, ${fresh} new, ${lane.changed} changed, ${lane.vanished} vanished`;
       const message = `compared with what was there: ${figures}`;

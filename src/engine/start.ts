@@ -12,6 +12,7 @@ import type { Decided } from './intake.ts';
 import { KeyIndexing } from './key-indexing.ts';
 import { type LaneRuntime, LaneTally, laneRuntime } from './lane.ts';
 import type { LeaseKeeper } from './lease.ts';
+import { RunLoads } from './loads.ts';
 import { watchForOrders } from './orders.ts';
 import { ProgressTeller } from './progress.ts';
 import { WindowReading } from './read-window.ts';
@@ -37,6 +38,7 @@ export class Start {
   #feeds: LaneFeed[] = [];
   readonly #progress: ProgressTeller;
   readonly #indexing: KeyIndexing;
+  readonly #loads: RunLoads;
 
   constructor(facts: StartFacts) {
     this.#facts = facts;
@@ -47,6 +49,7 @@ export class Start {
       stop: AbortSignal.any([facts.signals.stop, facts.signals.abort, this.#halt.signal, facts.lease.lost]),
       abort: facts.signals.abort,
     };
+    this.#loads = new RunLoads(facts, this.#signals);
   }
 
   async go(): Promise<RunSummary> {
@@ -61,17 +64,20 @@ export class Start {
     const { job, opened, services } = this.#facts;
     const balances = await services.ledger.read.balance(opened.run.id);
     for (const lane of job.lanes) this.#tallies.set(lane.name, new LaneTally(balances.get(lane.name) ?? EMPTY_BALANCE));
-    const reading = this.#reading();
+    const reading = await this.#reading();
     if (opened.run.paused) return await this.#summary([], false);
-    const settled = [...balances.values()].every((balance) => balance.pending === 0 && balance.inDoubt === 0);
+    const decided = [...balances.values()].every((balance) => balance.pending === 0 && balance.inDoubt === 0);
+    const settled = decided && (await this.#loads.published());
     // What was cancelled is over, its doubts included, until somebody asks for a new reading.
     const over = settled || opened.run.state === 'cancelled';
     if (!reading.reads && over) return await this.#summary([], true);
     // Before anything is claimed, because what an interrupted extraction left may have to go; and before orders are
     // watched for, because this is what opens a run that was cancelled.
     const window = reading.reads ? this.#window() : undefined;
+    if (reading.reads && reading.goesOn === undefined) await this.#loads.findOut();
     if (window !== undefined && reading.reads) await window.begin(reading);
-    return await this.#summary(await this.#underOrders(() => this.#work(window)), false);
+    else await this.#loads.open(opened.run.generation);
+    return await this.#summary(await this.#underOrders(() => this.#all(window)), false);
   }
 
   /** The first failure is the one that is told: what fails afterwards, on the way out, mostly follows from it. */
@@ -92,7 +98,7 @@ export class Start {
     return done.value;
   }
 
-  #reading(): Reading {
+  async #reading(): Promise<Reading> {
     const { ask, opened, job } = this.#facts;
     if (ask.only !== undefined) return { reads: false, why: 'only the batches that were named are sent' };
     return decideReading(opened.generation, {
@@ -100,6 +106,7 @@ export class Start {
       resendAll: ask.resendAll !== undefined,
       resumable: job.source.source.resumable,
       cancelled: opened.run.state === 'cancelled',
+      undone: await this.#loads.undone(),
     });
   }
 
@@ -114,8 +121,18 @@ export class Start {
       tallies: this.#tallies,
       progress: this.#progress,
       stop: this.#signals.stop,
+      began: (generation) => this.#loads.open(generation),
       sealed: (decided) => this.#sealed(decided),
     });
+  }
+
+  /** What was read and delivered, and then what readers see of it, unless told to stop on the way. */
+  async #all(window: WindowReading | undefined): Promise<readonly LaneDelivery[]> {
+    const deliveries = await this.#work(window);
+    if (this.#signals.stop.aborted || this.#loads.none) return deliveries;
+    this.#progress.stage = 'PUBLISH';
+    await this.#loads.publish();
+    return deliveries;
   }
 
   async #work(window: WindowReading | undefined): Promise<readonly LaneDelivery[]> {
@@ -168,6 +185,7 @@ export class Start {
       services,
       tally: this.#tallies.get(lane.name)!,
       correlationId: opened.run.correlationId,
+      load: this.#loads.of(lane.name),
       position: row?.position,
     });
     const options = {
@@ -194,6 +212,7 @@ export class Start {
       fits,
       tallies: this.#tallies,
       deliveries,
+      unpublished: this.#loads.unpublished,
       nothingToDo,
       interrupted: signals.stop.aborted || signals.abort.aborted,
       elapsedMs: this.#progress.elapsedMs,

@@ -14,6 +14,8 @@ export interface SummaryFacts {
   readonly fits: ReadonlyMap<string, LaneFit>;
   readonly tallies: ReadonlyMap<string, LaneTally>;
   readonly deliveries: readonly LaneDelivery[];
+  /** Lanes whose load could not be published, and why. */
+  readonly unpublished: RunSummary['stalled'];
   /** Everything had been decided before this start. */
   readonly nothingToDo: boolean;
   /** Told to stop from outside. */
@@ -42,9 +44,12 @@ export async function summarise(facts: SummaryFacts): Promise<RunSummary> {
     nothingToDo,
     interrupted: facts.interrupted,
     paused: run.paused || lanes.some((lane) => lane.paused),
-    stalled: facts.deliveries.flatMap((one) =>
-      one.stalled === undefined ? [] : [{ lane: one.lane, reason: one.stalled }],
-    ),
+    stalled: [
+      ...facts.deliveries.flatMap((one) =>
+        one.stalled === undefined ? [] : [{ lane: one.lane, reason: one.stalled }],
+      ),
+      ...facts.unpublished,
+    ],
     lanes: job.lanes.map(({ name }) => {
       const tally = facts.tallies.get(name)!;
       return {

@@ -223,8 +223,8 @@ export const ENGINE = [
     edits: [
       {
         file: 'engine/extract.ts',
-        find: "{ compares: kind === 'refresh' || kind === 'again',",
-        replace: "{ compares: kind === 'again',",
+        find: "const compares = (kind === 'refresh' || kind === 'again') &&",
+        replace: "const compares = kind === 'again' &&",
       },
     ],
     focus: { swarm: { 'operator-refreshes': 400 } },
