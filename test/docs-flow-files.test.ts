@@ -32,7 +32,7 @@ describe('flow files in the docs', () => {
         env: Object.fromEntries(named),
         cwd: folder,
         connectors: await allConnectors(),
-        strategies: Object.keys(strategies),
+        strategies,
       });
       expect(config.findings).toEqual([]);
       expect([...config.flows.keys()]).toEqual(config.flowNames);

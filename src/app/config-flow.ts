@@ -4,7 +4,9 @@ import type { z } from 'zod';
 import type { Mapping } from '../formats/formats.ts';
 import { compileMapping, functionMapping } from '../formats/mapping.ts';
 import { describeError, WaybillError } from '../model/errors.ts';
+import type { Strategy } from '../strategies/strategy.ts';
 import type { Connections, FaultyConnection } from './config-connections.ts';
+import { readLoad } from './config-load.ts';
 import type { ConnectionConfig, ConnectorList, FlowConfig, LaneConfig, SourceConfig } from './flow-config.ts';
 import {
   BUILT_IN_CONNECTIONS,
@@ -26,7 +28,7 @@ export interface FlowWorld {
   readonly reader: SettingsReader;
   readonly connections: Connections;
   readonly connectors: ConnectorList;
-  readonly strategies: readonly string[];
+  readonly strategies: Readonly<Record<string, Strategy>>;
   /** The whole file: what a mapping that is a function may depend on. */
   readonly text: string;
 }
@@ -141,15 +143,19 @@ class FlowReading {
     const block = this.#block(raw, path, sinkSchema, 'sink', keysAt(sinkSchema, []));
     const strategy = (typeof raw.strategy === 'string' ? raw.strategy : flow?.strategy) ?? 'ledgered-append';
     const known = this.#strategyIsKnown(strategy, raw.strategy === undefined ? this.#path : path);
+    const load = known
+      ? readLoad(block?.generic.load, { ...this.#world, raw: raw.load, strategy, path: [...path, 'load'] })
+      : undefined;
     const own = raw.mapping !== undefined;
     const mapping = this.#mapping(own ? block?.generic.mapping : flow?.mapping, own ? path : this.#path);
-    if (block === undefined || flow === undefined || !known || mapping === null) return undefined;
+    if (block === undefined || flow === undefined || load === undefined || mapping === null) return undefined;
     const { generic, connection, settings, narrowing } = block;
     return {
       name,
       connection,
       settings,
       strategy,
+      load,
       mapping,
       onDoubt: generic.onDoubt ?? flow.onDoubt ?? 'hold',
       onChanged: generic.onChanged ?? flow.onChanged ?? 'hold',
@@ -174,9 +180,10 @@ class FlowReading {
 
   #strategyIsKnown(strategy: string, path: Path): boolean {
     const { strategies, reader } = this.#world;
-    if (strategies.includes(strategy)) return true;
-    const message = `there is no strategy ${JSON.stringify(strategy)}${didYouMean(strategy, strategies)}`;
-    reader.report([...path, 'strategy'], message, { hint: `Strategies: ${strategies.join(', ')}.` });
+    if (Object.hasOwn(strategies, strategy)) return true;
+    const names = Object.keys(strategies);
+    const message = `there is no strategy ${JSON.stringify(strategy)}${didYouMean(strategy, names)}`;
+    reader.report([...path, 'strategy'], message, { hint: `Strategies: ${names.join(', ')}.` });
     return false;
   }
 

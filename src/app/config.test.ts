@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import type { Connector } from '../connectors/connector.ts';
 import { WaybillError } from '../model/errors.ts';
+import { strategies } from '../strategies/all.ts';
 import { findConfig, loadConfig } from './config.ts';
 import type { Config, ConnectorList } from './flow-config.ts';
 
@@ -90,7 +91,7 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 
 async function load(text: string, env: Record<string, string> = {}, name = 'waybill.yaml'): Promise<Config> {
   await writeFile(join(folder, name), text);
-  return loadConfig(join(folder, name), { cwd: folder, env, connectors, strategies: ['ledgered-append', 'keyed'] });
+  return loadConfig(join(folder, name), { cwd: folder, env, connectors, strategies });
 }
 const lines = (config: Config): string[] => config.findings.map(({ place, message }) => `${place} ${message}`);
 const flowOf = (sinkAndMore: string, source = '{ connection: files, path: a.csv }'): string =>

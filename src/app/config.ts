@@ -2,6 +2,7 @@ import { access, readFile } from 'node:fs/promises';
 import { dirname, extname, join, relative, resolve } from 'node:path';
 import { isPostgresAddress } from '../ledger/postgres/address.ts';
 import { WaybillError } from '../model/errors.ts';
+import type { Strategy } from '../strategies/strategy.ts';
 import { readConnections } from './config-connections.ts';
 import { readFlow } from './config-flow.ts';
 import type { Config, ConnectorList, FlowConfig } from './flow-config.ts';
@@ -16,7 +17,7 @@ export interface ConfigWorld {
   readonly env: Environment;
   readonly cwd: string;
   readonly connectors: ConnectorList;
-  readonly strategies: readonly string[];
+  readonly strategies: Readonly<Record<string, Strategy>>;
 }
 
 export const FILE_NAMES = ['waybill.yaml', 'waybill.yml', 'waybill.config.ts', 'waybill.config.js'] as const;

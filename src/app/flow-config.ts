@@ -1,5 +1,6 @@
 import type { Connector } from '../connectors/connector.ts';
 import type { Mapping } from '../formats/formats.ts';
+import type { LoadSettings } from '../model/load.ts';
 import type { WindowKind } from '../model/window.ts';
 import type { SecretUse } from './settings-reader.ts';
 import type { ParameterMaker } from './templates.ts';
@@ -53,6 +54,7 @@ export interface LaneConfig {
   readonly connection: ConnectionConfig;
   readonly settings: unknown;
   readonly strategy: string;
+  readonly load: LoadSettings;
   readonly mapping: Mapping | undefined;
   readonly onDoubt: 'hold' | 'resend' | 'skip';
   readonly onChanged: 'hold' | 'append' | 'ignore' | 'fail';

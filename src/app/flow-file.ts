@@ -103,9 +103,44 @@ export const sourceSchema = z.strictObject({
   params: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'must be a plain word'), parameter).default({}),
 });
 
+const column = z.string().min(1);
+
+/** How what a window brings is published. Each strategy uses some of this; what it does not use is an error. */
+export const loadShape = {
+  scope: z
+    .strictObject({
+      column: column.describe('The column that says what a row belongs to.'),
+      value: scalar.optional().describe('Rows with this value are replaced; those of the window when absent.'),
+    })
+    .optional()
+    .describe('Which rows a load takes the place of; all that the sink names when absent.'),
+  deleted: z
+    .strictObject({
+      column: column.describe('The column that says that a row is a deletion.'),
+      values: z.array(scalar).min(1).default([true]).describe('What stands there then.'),
+      how: z
+        .enum(['remove', 'mark'])
+        .default('remove')
+        .describe('Take the row out, or update it with its mark; a deletion is never inserted.'),
+    })
+    .optional()
+    .describe('Which rows of a load are deletions.'),
+  latestBy: column
+    .optional()
+    .describe('Of two rows with one key the one with the largest value here is taken; without it they are refused.'),
+  period: z.enum(['day', 'week', 'month', 'year']).optional().describe('How long a stretch of time shares one place.'),
+  keep: z.int().min(0).optional().describe('How many earlier loads stay readable; all of them when absent.'),
+  onRefused: z
+    .enum(['hold', 'publish'])
+    .default('hold')
+    .describe('With refused, skipped or doubtful records: publish nothing, or what there is without them.'),
+};
+export const loadSchema = z.strictObject(loadShape);
+
 export const sinkSchema = z.strictObject({
   connection: z.string().describe('The name of a connection, or stdout or files.'),
   ...laneShape,
+  load: loadSchema.optional().describe('How what a window brings is published; for strategies that publish it whole.'),
   limits: limitsSchema.optional(),
   rate: rateSchema.optional().describe('Budgets a second.'),
   retry: retrySchema.optional(),

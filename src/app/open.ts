@@ -17,7 +17,7 @@ import type { OpenOptions, Waybill } from './waybill.ts';
 export async function openWaybill(options: OpenOptions): Promise<Waybill> {
   const { cwd, env } = options;
   const ports = realPorts();
-  const world = { cwd, env, connectors: await allConnectors(options.connectors), strategies: Object.keys(strategies) };
+  const world = { cwd, env, connectors: await allConnectors(options.connectors), strategies };
   const path = await configPath(options);
   const config = path === undefined ? withoutFile(cwd) : await loadConfig(path, world);
   const told = options.ledger ?? env.WAYBILL_LEDGER;

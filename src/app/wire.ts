@@ -32,7 +32,7 @@ export function wireJob(flow: FlowConfig, window: Window, world: WireWorld, corr
   const lanes = flow.lanes.map((lane) => {
     const sink = openSink(flow.name, lane, context);
     opened.push(sink);
-    return laneJob(lane, sink, world.strategies);
+    return laneJob(flow, lane, sink, world.strategies);
   });
   const { key, exclude, onReject, onDuplicate, connection } = flow.source;
   const job: Job = {
@@ -55,7 +55,7 @@ export function wireLanes(
 ): { lanes: readonly LaneJob[]; close(): Promise<readonly unknown[]> } {
   const context = openContext(world);
   const sinks = flow.lanes.map((lane) => openSink(flow.name, lane, context));
-  const lanes = flow.lanes.map((lane, at) => laneJob(lane, sinks[at]!, world.strategies));
+  const lanes = flow.lanes.map((lane, at) => laneJob(flow, lane, sinks[at]!, world.strategies));
   return { lanes, close: () => closeAll(sinks) };
 }
 
@@ -89,7 +89,12 @@ const notA = (flow: string, connector: string, side: string): WaybillError =>
     ids: { flow, connector },
   });
 
-function laneJob(lane: LaneConfig, sink: Sink, strategies: Readonly<Record<string, Strategy>>): LaneJob {
+function laneJob(
+  flow: FlowConfig,
+  lane: LaneConfig,
+  sink: Sink,
+  strategies: Readonly<Record<string, Strategy>>,
+): LaneJob {
   const strategy = Object.hasOwn(strategies, lane.strategy) ? strategies[lane.strategy] : undefined;
   if (strategy === undefined) {
     throw new WaybillError('CONFIG_INVALID', `lane ${lane.name}: there is no strategy ${lane.strategy}`, {
@@ -103,6 +108,7 @@ function laneJob(lane: LaneConfig, sink: Sink, strategies: Readonly<Record<strin
     connector: lane.connection.connector.type,
     sink,
     strategy,
+    facts: { key: flow.source.key, window: flow.window, load: lane.load },
     limits: narrowed(sink.limits, lane.limits),
     onDoubt: lane.onDoubt,
     onChanged: lane.onChanged,
