@@ -59,11 +59,12 @@ export async function runWindow(
 }
 
 function askOf(flow: FlowConfig, options: RunOptions, world: RunWorld): RunAsk {
-  const { refresh, resendAll, only, leaseMs } = options;
+  const { refresh, because, resendAll, only, leaseMs } = options;
   return {
     owner: world.owner,
     leaseMs: leaseMs ?? flow.leaseMs,
     ...(refresh === undefined ? {} : { refresh }),
+    ...(because === undefined ? {} : { because }),
     ...(resendAll === undefined ? {} : { resendAll: { who: world.who, reason: resendAll.reason } }),
     ...(only === undefined ? {} : { only }),
   };

@@ -125,6 +125,8 @@ export interface PlanOptions {
 
 export interface RunOptions {
   readonly refresh?: boolean;
+  /** Of what greater undertaking this start is a part; kept with the reading that it begins. */
+  readonly because?: string;
   readonly resendAll?: { readonly reason: string };
   readonly only?: readonly BatchId[];
   readonly correlationId?: string;

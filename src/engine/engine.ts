@@ -72,6 +72,8 @@ export interface RetryPolicy {
 export interface RunAsk {
   /** Read the window again and compare it with what was delivered. */
   readonly refresh?: boolean;
+  /** Of what greater undertaking this start is a part; kept with the reading that it begins. */
+  readonly because?: string;
   /** Read the window again and send all of it once more; recorded with the reason. */
   readonly resendAll?: { readonly who: string; readonly reason: string };
   /** Only these batches; nothing is read. */

@@ -23,6 +23,8 @@ export interface WindowFacts {
   readonly services: Services;
   readonly claim: RunClaim;
   readonly resendAll: RunAsk['resendAll'];
+  /** Of what this reading is a part, if of anything. */
+  readonly because: string | undefined;
   /** A person asked for this reading. */
   readonly asked: boolean;
   readonly tallies: ReadonlyMap<string, LaneTally>;
@@ -102,7 +104,7 @@ export class WindowReading {
 
   /** The generation to read under. What an interrupted extraction left is gone on with, dropped, or compared with. */
   async #generation(reading: Reading & { reads: true }): Promise<ReadUnder> {
-    const { services, claim, resendAll } = this.#facts;
+    const { services, claim, resendAll, because } = this.#facts;
     if (reading.goesOn !== undefined) {
       return { generation: reading.goesOn.generation, kind: reading.kind, goesOn: reading.goesOn };
     }
@@ -114,7 +116,8 @@ export class WindowReading {
         if (!this.#facts.asked) kind = 'again';
       }
     }
-    const reason = resendAll === undefined ? reading.why : `${resendAll.who}: ${resendAll.reason}`;
+    const why = because === undefined ? reading.why : `${reading.why}; ${because}`;
+    const reason = resendAll === undefined ? why : `${resendAll.who}: ${resendAll.reason}`;
     const withdraw = this.#facts.asked ? await this.#lost() : [];
     const { generation } = await services.ledger.startGeneration({ ...claim, kind, reason, withdraw });
     await this.#countAnew();

@@ -117,6 +117,7 @@ export class Start {
       services,
       claim: { run: opened.run.id, fence: opened.fence },
       resendAll: ask.resendAll,
+      because: ask.because,
       asked: ask.resendAll !== undefined || (ask.refresh ?? false),
       tallies: this.#tallies,
       progress: this.#progress,

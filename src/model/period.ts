@@ -28,17 +28,17 @@ export function periodOf(window: Window, kind: PeriodKind): Period {
   };
 }
 
-/** The window with which its period begins. */
-export function beginsPeriod(window: Window, period: Period): boolean {
-  return dayText(firstDayOf(window.name)) === period.firstDay;
+/** The first day that a period does not hold any more: commands name stretches of time without their end. */
+export function dayAfter({ lastDay }: Period): string {
+  return dayText(Date.parse(lastDay) + DAY_MS);
 }
 
 /** The local calendar days of a window; an hour and `all` have none. */
 export function daysOf(window: Window): Days | undefined {
   const kind = /-W/.test(window.name) ? 'week' : KINDS[window.name.split('-').length];
   if (kind === undefined || !/^\d{4}(-(W?\d\d)){0,2}$/.test(window.name)) return undefined;
-  const { firstDay, lastDay } = periodOf(window, kind);
-  return { from: firstDay, to: dayText(Date.parse(lastDay) + DAY_MS) };
+  const period = periodOf(window, kind);
+  return { from: period.firstDay, to: dayAfter(period) };
 }
 
 const KINDS: Readonly<Record<number, PeriodKind>> = { 1: 'year', 2: 'month', 3: 'day' };

@@ -17,6 +17,11 @@ export const dataOverwrite = loadingStrategy({
       '`load: { scope: { column: … } }`, or use a flow without windows'
     );
   },
+  // Windows that replace the same rows take each other's place, so the latest must come last.
+  windows: (sink, { load: { scope }, window }) =>
+    sink.facts.placePerWindow === true || (window !== 'all' && scope !== undefined && scope.value === undefined)
+      ? 'any'
+      : 'in-order',
   load: {
     uses: ['scope', 'onRefused'],
     replaces: true,

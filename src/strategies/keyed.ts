@@ -17,7 +17,9 @@ export const keyed: Strategy = {
       };
     }
     // Two versions of one key must not overtake each other.
-    return { fits: true, guarantee: guarantee('put', sink), ordered: 'repeats' };
+    // Two windows may name one key, and the later one must be written last; unless each has a place of its own.
+    const windows = sink.facts.placePerWindow === true ? 'any' : 'in-order';
+    return { fits: true, guarantee: guarantee('put', sink), ordered: 'repeats', windows };
   },
 
   async deliver(permit, lane) {

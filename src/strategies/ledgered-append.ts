@@ -25,7 +25,10 @@ export const ledgeredAppend: Strategy = {
         ...(sink.can.put === undefined ? {} : { instead: 'keyed' }),
       };
     }
-    return { fits: true, guarantee: guarantee(rung, sink), ordered: rung === 'position' ? 'always' : 'never' };
+    const fit = { fits: true, guarantee: guarantee(rung, sink) } as const;
+    // Two windows side by side would each find that somebody else has written where they meant to.
+    if (rung === 'position') return { ...fit, ordered: 'always', windows: 'in-order' };
+    return { ...fit, ordered: 'never', windows: 'any' };
   },
 
   async prepare(lane: LaneContext, previous: AttemptNotes): Promise<AttemptNotes> {

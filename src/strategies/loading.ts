@@ -13,6 +13,8 @@ interface Parts {
   readonly promise: string;
   /** Why it cannot be promised on this sink, or for this flow; undefined when it can. */
   lacks(sink: Sink, flow: FlowFacts): string | undefined;
+  /** Whether windows may be published in any order. */
+  windows(sink: Sink, flow: FlowFacts): (Fit & { fits: true })['windows'];
   readonly load: Omit<Loading, 'open'> & Partial<Pick<Loading, 'open'>>;
 }
 
@@ -20,7 +22,7 @@ interface Parts {
  * A strategy that collects what a window brings in a place that nobody reads, and publishes it in one step. Its batches
  * are all alike: each goes into the place once, since the sink tells a repeat.
  */
-export function loadingStrategy({ name, summary, promise, lacks, load }: Parts): Strategy {
+export function loadingStrategy({ name, summary, promise, lacks, windows, load }: Parts): Strategy {
   return {
     name,
     summary,
@@ -33,7 +35,12 @@ export function loadingStrategy({ name, summary, promise, lacks, load }: Parts):
           : lacks(sink, flow);
       if (reason !== undefined) return { fits: false, reason };
       const parts = sink.facts.seenByHalves === true ? `${promise} ${BY_HALVES}` : promise;
-      return { fits: true, guarantee: guarantee(sink.facts.loadRung ?? 'marker', sink, parts), ordered: 'never' };
+      return {
+        fits: true,
+        guarantee: guarantee(sink.facts.loadRung ?? 'marker', sink, parts),
+        ordered: 'never',
+        windows: windows(sink, flow),
+      };
     },
 
     async deliver(permit, lane): Promise<Verdict> {
@@ -60,6 +67,9 @@ async function openPlace({ sink, step }: LoadJob): ReturnType<Loading['open']> {
 /** Loads of other windows that readers see now. */
 export const publishedElsewhere = (loads: readonly LoadRow[], window: Window): readonly LoadRow[] =>
   loads.filter((load) => load.state === 'published' && load.window.name !== window.name);
+
+export const inOrderOfTime = (loads: readonly LoadRow[]): readonly LoadRow[] =>
+  [...loads].sort((a, b) => startMs(a.window) - startMs(b.window));
 
 /** By the time that they are meant for. Those of a flow without windows have none. */
 export const isLater = (load: LoadRow, window: Window): boolean => startMs(load.window) > startMs(window);

@@ -1,5 +1,5 @@
 import { assert } from '../model/assert.ts';
-import { isLater, loadingStrategy, publishedElsewhere } from './loading.ts';
+import { inOrderOfTime, isLater, loadingStrategy, publishedElsewhere } from './loading.ts';
 import { lacksKey, mergeBy } from './merge-by.ts';
 
 /** Brings what is there up to date: inserts, changes and removes by key. */
@@ -9,6 +9,8 @@ export const merger = loadingStrategy({
   promise: 'Each key that the window names is in the sink once, as the window says; all of it changes at once.',
   lacks: (sink, flow) =>
     sink.can.merge === undefined ? 'the sink cannot merge rows by key in one step: it has no merge' : lacksKey(flow),
+  // What two windows say of one key, the later one must say last.
+  windows: () => 'in-order',
   load: {
     uses: ['deleted', 'latestBy', 'onRefused'],
     replaces: true,
@@ -17,7 +19,7 @@ export const merger = loadingStrategy({
       return { receipt: await sink.can.merge(step, mergeBy(flow)) };
     },
     warnings({ loads, window }) {
-      const later = publishedElsewhere(loads, window).filter((load) => isLater(load, window));
+      const later = inOrderOfTime(publishedElsewhere(loads, window).filter((load) => isLater(load, window)));
       if (later.length === 0) return [];
       const until = later.at(-1)!.window.name;
       return [

@@ -12,6 +12,8 @@ export const proxy = loadingStrategy({
     sink.can.publish === undefined
       ? 'the sink cannot lead readers to another place in one step: it has no publish'
       : undefined,
+  // The name shows the load that was published last, and that must be the newest.
+  windows: () => 'in-order',
   load: {
     uses: ['keep', 'onRefused'],
     replaces: true,

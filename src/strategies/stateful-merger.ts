@@ -2,10 +2,9 @@ import type { LoadAbilities } from '../connectors/connector.ts';
 import { assert } from '../model/assert.ts';
 import { WaybillError } from '../model/errors.ts';
 import type { LoadRow, StepReceipt } from '../model/load.ts';
-import type { Window } from '../model/window.ts';
-import { isLater, loadingStrategy, publishedElsewhere } from './loading.ts';
+import { inOrderOfTime, isLater, loadingStrategy, publishedElsewhere } from './loading.ts';
 import { lacksKey, mergeBy } from './merge-by.ts';
-import type { LoadJob, Published } from './strategy.ts';
+import type { BeforeLoad, LoadJob, Published } from './strategy.ts';
 
 /**
  * Merges as the merger does, but a window that is loaded again finds what it found the first time: the sink goes back
@@ -24,6 +23,7 @@ export const statefulMerger = loadingStrategy({
     }
     return lacksKey(flow);
   },
+  windows: () => 'in-order',
   load: {
     uses: ['deleted', 'latestBy', 'onRefused'],
     replaces: true,
@@ -33,15 +33,16 @@ export const statefulMerger = loadingStrategy({
       return await job.sink.can.load.open(job.step);
     },
     async publish(job) {
-      const undone = laterThan(job, job.step.load.window);
+      const undone = laterThan({ ...job, window: job.step.load.window });
       return { receipt: await mergedBack(job), undone };
     },
-    warnings({ loads, window }) {
-      const undone = laterThan({ loads }, window);
+    warnings(job) {
+      const undone = laterThan(job);
       if (undone.length === 0) return [];
       const [from, to] = [undone[0]!.window.name, undone.at(-1)!.window.name];
-      return [`the sink goes back to where it stood before ${window.name}; load ${from} to ${to} again afterwards`];
+      return [`the sink goes back to where it stood before ${job.window.name}; load ${from} to ${to} again afterwards`];
     },
+    undoes: laterThan,
   },
 });
 
@@ -103,10 +104,9 @@ function earliestPossible({ loads }: LoadJob, kept: ReadonlySet<string>): string
   return nth === -1 ? undefined : (published[nth + 1]?.window.name ?? `the one after ${published[nth]!.window.name}`);
 }
 
-const laterThan = ({ loads }: Pick<LoadJob, 'loads'>, window: Window): readonly LoadRow[] =>
-  publishedElsewhere(loads, window)
-    .filter((load) => isLater(load, window))
-    .sort((a, b) => (isLater(a, b.window) ? 1 : -1));
+function laterThan({ loads, window }: Pick<BeforeLoad, 'loads' | 'window'>): readonly LoadRow[] {
+  return inOrderOfTime(publishedElsewhere(loads, window).filter((load) => isLater(load, window)));
+}
 
 function surely<T>(ability: T | undefined): T {
   assert(ability !== undefined, 'strategy.fits-its-sink');

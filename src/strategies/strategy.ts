@@ -35,6 +35,8 @@ export type Fit =
       readonly guarantee: Guarantee;
       /** `always`: one batch after the other. `repeats`: only when a key comes more than once. */
       readonly ordered: 'never' | 'repeats' | 'always';
+      /** `in-order`: a later window must not be written before an earlier one. `any`: they may go side by side. */
+      readonly windows: 'in-order' | 'any';
     }
   | {
       readonly fits: false;
@@ -64,8 +66,18 @@ export interface Loading {
   /** After the last batch. */
   publish(job: LoadJob): Promise<Published>;
   /** What a person should know before this window is loaded, one sentence each. Asks the ledger's rows only. */
-  warnings?(job: Omit<LoadJob, 'step'> & { readonly window: Window }): readonly string[];
+  warnings?(job: BeforeLoad): readonly string[];
+  /** Loads of other windows that readers see no more once this window is loaded, in the order of time. */
+  undoes?(job: BeforeLoad): readonly LoadRow[];
+  /**
+   * The windows that can be loaded again only together with this one, this one included, in the order of time: the
+   * first of them begins anew what they share. Empty where this one can be loaded alone.
+   */
+  together?(job: BeforeLoad): readonly Window[];
 }
+
+/** A window that may be loaded, or loaded again, and what the ledger knows by then. */
+export type BeforeLoad = Omit<LoadJob, 'step' | 'sink'> & { readonly window: Window };
 
 export interface LoadJob {
   readonly step: LoadStep;

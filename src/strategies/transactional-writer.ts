@@ -10,6 +10,8 @@ export const transactionalWriter = loadingStrategy({
     sink.can.appendLoad === undefined
       ? 'the sink cannot add a whole load in one step: it has no appendLoad'
       : undefined,
+  // Each adds its own rows in one transaction of its own.
+  windows: () => 'any',
   load: {
     uses: ['onRefused'],
     replaces: false,
