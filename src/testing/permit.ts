@@ -4,6 +4,7 @@ import type { Permit } from '../connectors/connector.ts';
 import { type Framing, LINES, type Payload } from '../model/batch.ts';
 import { NotAppliedError, WaybillError } from '../model/errors.ts';
 import { asBatchId, asRunId } from '../model/ids.ts';
+import type { Load } from '../model/load.ts';
 
 export interface TestPermitOptions {
   /** Objects are written as JSON; texts stand for records that are encoded already. */
@@ -24,6 +25,8 @@ export interface TestPermitOptions {
   readonly fence?: number;
   readonly idempotencyKey?: string;
   readonly correlationId?: string;
+  /** What the batch is collected for. */
+  readonly load?: Load;
   readonly signal?: AbortSignal;
   /** The deadline has passed: `payload` refuses. */
   readonly expired?: boolean;
@@ -51,6 +54,7 @@ export function testPermit(options: TestPermitOptions): Permit {
     shard: options.shard ?? options.lane ?? 'test-lane',
     fence: options.fence ?? 1,
     correlationId: options.correlationId ?? 'test-correlation',
+    ...(options.load === undefined ? {} : { load: options.load }),
     signal: options.signal ?? new AbortController().signal,
     async payload() {
       if (options.expired !== true) return payload;

@@ -16,9 +16,16 @@ const sourceSettings = z
   .refine(({ query, table }) => (query === undefined) !== (table === undefined), 'give either `query` or `table`');
 
 const sinkSettings = z.strictObject({
-  table: z.string().min(1).describe('A table that exists; fields of records are written to columns of the same name.'),
+  table: z.string().min(1).describe('A table; fields of records are written to columns of the same name.'),
   key: z.array(z.string().min(1)).min(1).optional().describe('Columns with a unique index; needed to write by key.'),
   base64: z.array(z.string().min(1)).default([]).describe('Columns whose texts are base64 and are stored as bytes.'),
+  columns: z
+    .record(z.string().min(1), z.string().regex(/^[a-z][\w ]*(\([\d, ]+\))?( not null)?$/i, 'a type of SQL'))
+    .optional()
+    .describe(
+      'Columns and their types (`id: integer not null`): for strategies that load as a whole, where no table says ' +
+        'what is in it, or where records carry more than the table has, such as a flag of deletion.',
+    ),
   recordsPerBatch: z.int().min(1).default(1000),
 });
 
@@ -41,7 +48,14 @@ export const sqlite: Connector<Connection, z.output<typeof sourceSettings>, z.ou
   },
   sink: {
     settings: sinkSettings,
-    open: ({ file }, { key, ...settings }, { folder, ports }) =>
-      sqliteSink({ folder, file, clock: ports, ...settings, ...(key === undefined ? {} : { key }) }),
+    open: ({ file }, { key, columns, ...settings }, { folder, ports }) =>
+      sqliteSink({
+        folder,
+        file,
+        clock: ports,
+        ...settings,
+        ...(key === undefined ? {} : { key }),
+        ...(columns === undefined ? {} : { columns }),
+      }),
   },
 };

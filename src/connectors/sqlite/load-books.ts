@@ -1,0 +1,171 @@
+import { RefusedError } from '../../model/errors.ts';
+import type { Batch } from '../../model/batch.ts';
+import type { Load, LoadStep, StepReceipt } from '../../model/load.ts';
+import { type Handle, quoteName } from './database.ts';
+
+/**
+ * What the database remembers of loads, in tables beside the data and in the same transactions: which places there
+ * are, which batches each holds, which steps were done and what came of them, and how old a step may be.
+ */
+const TABLES = `
+create table if not exists waybill_load (
+  load text primary key, family text not null, generation integer not null, target text not null,
+  state text not null check (state in ('open', 'published', 'removed')),
+  -- The table that still holds the load, and the columns that its records have named.
+  place text, named text not null default '[]',
+  -- When it was published among the loads of this database; the time that a load of a history was meant for.
+  nth integer, at text, at_ms integer
+);
+create table if not exists waybill_load_step (
+  load text not null, step text not null, told text not null, fence integer not null, at integer not null,
+  primary key (load, step)
+);
+create table if not exists waybill_load_batch (
+  load text not null, batch_key text not null, digest text not null, primary key (load, batch_key)
+) without rowid;
+create table if not exists waybill_load_fence (family text primary key, fence integer not null);
+create table if not exists waybill_load_view (
+  target text not null, part text not null, place text not null, kind text not null, primary key (target, part)
+)`;
+
+export function openBooks(database: Handle): void {
+  database.exec(TABLES);
+}
+
+export interface PlaceRow {
+  readonly load: string;
+  readonly family: string;
+  readonly generation: bigint;
+  readonly state: 'open' | 'published' | 'removed';
+  readonly place: string | null;
+  readonly named: readonly string[];
+}
+
+type StoredPlace = Omit<PlaceRow, 'named'> & { readonly named: string };
+
+const PLACE = 'select load, family, generation, state, place, named from waybill_load';
+const read = (row: StoredPlace): PlaceRow => ({ ...row, named: JSON.parse(row.named) as string[] });
+
+export function placeOf(database: Handle, load: string): PlaceRow | undefined {
+  const row = database.prepare<[string], StoredPlace>(`${PLACE} where load = ?`).get(load);
+  return row === undefined ? undefined : read(row);
+}
+
+/** The place of a load that is still collected. */
+export function openPlace(database: Handle, { id }: Load): PlaceRow & { readonly place: string } {
+  const row = placeOf(database, id);
+  if (row?.state === 'open' && row.place !== null) return { ...row, place: row.place };
+  const what = row === undefined ? 'was never opened' : row.state === 'open' ? 'has lost its place' : `is ${row.state}`;
+  throw new RefusedError(`the load ${id} ${what}, so nothing is collected for it`, {
+    reason: 'load-closed',
+    about: 'request',
+    ids: { load: id },
+    hint: 'A later generation has taken its place, or it was published before; start the window again.',
+  });
+}
+
+export function addPlace(database: Handle, load: Load, target: string, place: string): void {
+  database
+    .prepare(
+      `insert into waybill_load (load, family, generation, target, state, place) values (?, ?, ?, ?, 'open', ?)`,
+    )
+    .run(load.id, load.family, BigInt(load.generation), target, place);
+}
+
+/** Places of the same family that were never published, of generations before this one. */
+export function unpublishedBefore(database: Handle, { family, generation }: Load): readonly PlaceRow[] {
+  return database
+    .prepare<[string, bigint], StoredPlace>(`${PLACE} where family = ? and generation < ? and state = 'open'`)
+    .all(family, BigInt(generation))
+    .map(read);
+}
+
+/** Takes the place away; what the load was stays in the books. */
+export function removePlace(database: Handle, { load, place }: Pick<PlaceRow, 'load' | 'place'>): void {
+  if (place !== null) database.exec(`drop table if exists ${quoteName(place)}`);
+  database.prepare(`update waybill_load set place = null where load = ?`).run(load);
+}
+
+export function giveUp(database: Handle, row: PlaceRow): void {
+  removePlace(database, row);
+  database.prepare(`update waybill_load set state = 'removed' where load = ?`).run(row.load);
+  database.prepare('delete from waybill_load_batch where load = ?').run(row.load);
+}
+
+export function markPublished(database: Handle, load: string): void {
+  database
+    .prepare(
+      `update waybill_load set state = 'published', nth = (select coalesce(max(nth), 0) + 1 from waybill_load)
+       where load = ?`,
+    )
+    .run(load);
+}
+
+/** Loads of the target that were published and whose places are still there, the newest first. */
+export function publishedPlaces(database: Handle, target: string): readonly PlaceRow[] {
+  return database
+    .prepare<[string], StoredPlace>(
+      `${PLACE} where target = ? and state = 'published' and place is not null order by nth desc`,
+    )
+    .all(target)
+    .map(read);
+}
+
+/** Who comes with an older fence than somebody before was stalled meanwhile, and must not do anything any more. */
+export function raiseFence(database: Handle, { load, fence }: LoadStep): void {
+  const known = database
+    .prepare<[string], { fence: bigint }>('select fence from waybill_load_fence where family = ?')
+    .get(load.family)?.fence;
+  if (known !== undefined && BigInt(fence) < known) {
+    throw new RefusedError(`the fence ${fence} of this step is older than ${known}, which has been here`, {
+      reason: 'fenced',
+      about: 'request',
+      ids: { load: load.id, fence, known: Number(known) },
+    });
+  }
+  database
+    .prepare('insert into waybill_load_fence values (?, ?) on conflict (family) do update set fence = excluded.fence')
+    .run(load.family, BigInt(fence));
+}
+
+/** What this step of the load has come to before, if it was done. */
+export function toldOf(database: Handle, load: string, step: string): StepReceipt | undefined {
+  const row = database
+    .prepare<[string, string], { told: string }>('select told from waybill_load_step where load = ? and step = ?')
+    .get(load, step);
+  return row === undefined ? undefined : (JSON.parse(row.told) as StepReceipt);
+}
+
+export interface Told {
+  readonly name: string;
+  readonly receipt: StepReceipt;
+  readonly wallMs: number;
+}
+
+export function keepTold(database: Handle, step: LoadStep, { name, receipt, wallMs }: Told): void {
+  database
+    .prepare('insert into waybill_load_step (load, step, told, fence, at) values (?, ?, ?, ?, ?)')
+    .run(step.load.id, name, JSON.stringify(receipt), BigInt(step.fence), BigInt(Math.trunc(wallMs)));
+}
+
+/** Whether the load holds the batch already. Throws RefusedError when it holds another one under the same name. */
+export function holdsBatch(database: Handle, load: string, { idempotencyKey, digest }: Batch): boolean {
+  const row = database
+    .prepare<[string, string], { digest: string }>(
+      'select digest from waybill_load_batch where load = ? and batch_key = ?',
+    )
+    .get(load, idempotencyKey);
+  if (row !== undefined && row.digest !== digest) {
+    throw new RefusedError('the marker of this batch has another digest', { reason: 'marker' });
+  }
+  return row !== undefined;
+}
+
+export function keepBatch(database: Handle, { load, named }: PlaceRow, batch: Batch, more: ReadonlySet<string>): void {
+  database
+    .prepare('insert into waybill_load_batch (load, batch_key, digest) values (?, ?, ?)')
+    .run(load, batch.idempotencyKey, batch.digest);
+  const all = new Set([...named, ...more]);
+  if (all.size === named.length) return;
+  database.prepare('update waybill_load set named = ? where load = ?').run(JSON.stringify([...all]), load);
+}

@@ -1,0 +1,126 @@
+import { RefusedError } from '../../model/errors.ts';
+import type { MergeBy } from '../../model/load.ts';
+import { type Handle, quoteName } from './database.ts';
+import type { PlaceRow } from './load-books.ts';
+import { columnNames, columnsInto, rowNumberOf, surelyColumn, type Target } from './load-place.ts';
+import { surelyTable } from './load-rows.ts';
+import type { Done } from './loads.ts';
+import { boundValue } from './records.ts';
+
+type OpenPlace = PlaceRow & { readonly place: string };
+
+export interface Merging {
+  readonly place: OpenPlace;
+  readonly target: Target;
+  readonly by: MergeBy;
+}
+
+export interface Merged {
+  readonly inserted: number;
+  readonly updated: number;
+  readonly deleted: number;
+}
+
+/**
+ * By three statements instead of ON CONFLICT: that would need a unique index on exactly the key, and says nothing of
+ * deletions. They are one transaction, so nobody sees what is between them.
+ */
+export function mergePlace(database: Handle, { place, target, by }: Merging): Done {
+  surelyTable(database, target);
+  const repeats = oneRowAKey(database, { place, target, by });
+  const facts = mergeRows(database, quoteName(place.place), { place, target, by });
+  return { receipt: { summary: `${spell(facts)}${repeats}`, facts: { ...facts } } };
+}
+
+export const spell = ({ inserted, updated, deleted }: Merged): string =>
+  `${inserted} rows inserted, ${updated} changed, ${deleted} removed`;
+
+/** Leaves one row a key in the place. Throws RefusedError where it may not choose. Returns what to tell of it. */
+export function oneRowAKey(database: Handle, { place: { place }, target, by }: Merging): string {
+  surelyNamed(database, target, by, place);
+  const from = quoteName(place);
+  const key = by.key.map(quoteName).join(', ');
+  const columns = columnNames(database, place);
+  const row = rowNumberOf(columns);
+  const nulls = countOf(database, `${from} where ${by.key.map((name) => `${quoteName(name)} is null`).join(' or ')}`);
+  if (nulls > 0) throw unfitRows('key-missing', `${nulls} rows of the load have no value in a column of the key`);
+  const before = countOf(database, from);
+  if (countOf(database, `(select distinct ${key} from ${from})`) === before) return '';
+  if (by.latestBy !== undefined) {
+    database.exec(
+      `delete from ${from} where ${row} in (select r from (select ${row} as r,
+         rank() over (partition by ${key} order by ${quoteName(by.latestBy)} desc) as place from ${from})
+       where place > 1)`,
+    );
+  }
+  database.exec(
+    `delete from ${from} where ${row} not in
+       (select min(${row}) from ${from} group by ${columns.map(quoteName).join(', ')})`,
+  );
+  const twice = countOf(database, `(select 1 from ${from} group by ${key} having count(*) > 1)`);
+  if (twice > 0) throw unfitRows('key-repeated', `${twice} keys of the load have rows that differ${why(by)}`);
+  return `; ${before - countOf(database, from)} repeats of a key in the load were left out`;
+}
+
+const why = ({ latestBy }: MergeBy): string =>
+  latestBy === undefined ? ', and nothing says which is the latest' : ` and the same largest ${latestBy}`;
+
+/** Brings the target up to date by the rows of `source`, a table or a query with one row a key. */
+export function mergeRows(database: Handle, source: string, { place, target, by }: Merging): Merged {
+  const table = quoteName(target.table);
+  const columns = columnsInto(database, target.table, place, by);
+  for (const name of by.key) surelyColumn(database, target.table, name);
+  if (columns.length === 0) return { inserted: 0, updated: 0, deleted: 0 };
+  const same = by.key.map((name) => `t.${quoteName(name)} = s.${quoteName(name)}`).join(' and ');
+  const flag = flagOf(by);
+  const gone = flag.how === 'remove' ? flag : { sql: 'false', values: [] };
+  const run = (sql: string, values: readonly unknown[]): number => database.prepare(sql).run(...values).changes;
+  const rest = columns.filter((name) => !by.key.includes(name));
+  const set = rest.map((name) => `${quoteName(name)} = s.${quoteName(name)}`).join(', ');
+  const differs = rest.map((name) => `t.${quoteName(name)} is not s.${quoteName(name)}`).join(' or ');
+  const updated =
+    rest.length === 0
+      ? 0
+      : run(
+          `update ${table} as t set ${set} from ${source} as s where ${same} and not ${gone.sql} and (${differs})`,
+          gone.values,
+        );
+  const deleted =
+    flag.how === 'remove'
+      ? run(`delete from ${table} as t where exists (select 1 from ${source} as s where ${same} and ${flag.sql})`, [
+          ...flag.values,
+        ])
+      : 0;
+  const list = columns.map(quoteName).join(', ');
+  // A join, so that SQLite may index the target for itself where it has no index on the key.
+  const inserted = run(
+    `insert into ${table} (${list}) select ${columns.map((name) => `s.${quoteName(name)}`).join(', ')}
+       from ${source} as s left join ${table} as t on ${same}
+      where t.${quoteName(by.key[0]!)} is null and not ${flag.sql}`,
+    flag.values,
+  );
+  return { inserted, updated, deleted };
+}
+
+/** Which rows of the load, called `s`, are deletions. */
+function flagOf({ deleted }: MergeBy): { how?: 'remove' | 'mark'; sql: string; values: readonly unknown[] } {
+  if (deleted === undefined || deleted.values.length === 0) return { sql: 'false', values: [] };
+  const places = deleted.values.map(() => '?').join(', ');
+  return {
+    how: deleted.how,
+    sql: `coalesce(s.${quoteName(deleted.column)} in (${places}), false)`,
+    values: deleted.values.map((value) => boundValue(value)),
+  };
+}
+
+function surelyNamed(database: Handle, { table }: Target, { key, deleted, latestBy }: MergeBy, place: string): void {
+  for (const name of key) surelyColumn(database, table, name);
+  if (deleted?.how === 'mark') surelyColumn(database, table, deleted.column);
+  for (const name of [deleted?.column, latestBy]) if (name !== undefined) surelyColumn(database, place, name);
+}
+
+const countOf = (database: Handle, from: string): number =>
+  Number(database.prepare<[], { n: bigint }>(`select count(*) as n from ${from}`).get()!.n);
+
+const unfitRows = (reason: string, message: string): RefusedError =>
+  new RefusedError(`${message}; nothing was changed`, { reason });

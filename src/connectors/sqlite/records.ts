@@ -1,0 +1,111 @@
+import { Buffer } from 'node:buffer';
+import type BetterSqlite from 'better-sqlite3';
+import { encodeJson } from '../../formats/encode.ts';
+import { parseObject } from '../../formats/rows.ts';
+import type { Payload } from '../../model/batch.ts';
+import type { DataRecord } from '../../model/chunk.ts';
+import { describeError, RefusedError, WaybillError } from '../../model/errors.ts';
+import { type Handle, quoteName, sqliteCode } from './database.ts';
+
+/** Where records are written to, and how. */
+export interface Into {
+  readonly table: string;
+  readonly columns: ReadonlySet<string>;
+  /** Columns with a unique index: a record under a key that is there changes that row. */
+  readonly key?: readonly string[];
+}
+
+/** Writes the records of batches as rows. Knows the statements that it has prepared, for one database at a time. */
+export class RecordWriter {
+  readonly #base64: ReadonlySet<string>;
+  readonly #inserts = new Map<string, BetterSqlite.Statement<unknown[]>>();
+  #database: Handle | undefined;
+
+  /** `base64`: columns whose texts are base64 and are stored as bytes. */
+  constructor(base64: readonly string[]) {
+    this.#base64 = new Set(base64);
+  }
+
+  /** Returns the columns that the records have named. Throws RefusedError for a record that does not fit. */
+  insertAll(database: Handle, payload: Payload, into: Into): ReadonlySet<string> {
+    const buffer = Buffer.from(payload.bytes.buffer, payload.bytes.byteOffset, payload.bytes.byteLength);
+    const named = new Set<string>();
+    for (let at = 0; at < payload.spans.length / 2; at++) {
+      const text = buffer.toString('utf8', payload.spans[at * 2], payload.spans[at * 2 + 1]);
+      try {
+        this.#insert(database, parseObject(text), into, named);
+      } catch (error) {
+        throw recordError(error, at);
+      }
+    }
+    return named;
+  }
+
+  /** Of tables that are to be removed or changed, and of a database that is closed. */
+  forget(): void {
+    this.#inserts.clear();
+  }
+
+  #insert(database: Handle, record: DataRecord, into: Into, named: Set<string>): void {
+    const names = Object.keys(record);
+    const unknown = names.find((name) => !into.columns.has(name));
+    if (unknown !== undefined) throw unfit('column-unknown', `the table has no column ${JSON.stringify(unknown)}`);
+    const missing = into.key?.find((name) => record[name] == null);
+    if (missing !== undefined) throw unfit('key-missing', `the key column ${JSON.stringify(missing)} is missing`);
+    for (const name of names) named.add(name);
+    this.#statement(database, names, into).run(
+      ...names.map((name) => boundValue(record[name], this.#base64.has(name))),
+    );
+  }
+
+  #statement(database: Handle, names: readonly string[], into: Into): BetterSqlite.Statement<unknown[]> {
+    if (database !== this.#database) this.forget();
+    this.#database = database;
+    const shape = JSON.stringify([into.table, into.key, names]);
+    const statement = this.#inserts.get(shape) ?? database.prepare<unknown[]>(insertSql(names, into));
+    this.#inserts.set(shape, statement);
+    return statement;
+  }
+}
+
+function insertSql(names: readonly string[], { table, key }: Into): string {
+  const into = quoteName(table);
+  if (names.length === 0) return `insert into ${into} default values`;
+  const places = names.map(() => '?').join(', ');
+  const insert = `insert into ${into} (${names.map(quoteName).join(', ')}) values (${places})`;
+  if (key === undefined) return insert;
+  const rest = names.filter((name) => !key.includes(name));
+  const change = rest.map((name) => `${quoteName(name)} = excluded.${quoteName(name)}`).join(', ');
+  const update = change === '' ? 'nothing' : `update set ${change}`;
+  return `${insert} on conflict (${key.map(quoteName).join(', ')}) do ${update}`;
+}
+
+/** A JSON value as SQLite stores it: whole numbers as integers, decimals by their digits, the rest as JSON. */
+export function boundValue(value: unknown, base64 = false): unknown {
+  switch (typeof value) {
+    case 'string':
+      return base64 ? Buffer.from(value, 'base64') : value;
+    case 'boolean':
+      return value ? 1n : 0n;
+    case 'number':
+      // A whole number beyond that came as an exponent (`1e20`): a double, as SQLite reads it, too.
+      return Number.isSafeInteger(value) ? BigInt(value) : value;
+    case 'bigint':
+      if (BigInt.asIntN(64, value) !== value) throw unfit('out-of-range', 'a whole number needs more than 64 bits');
+      return value;
+    default:
+      return value === null ? null : encodeJson(value);
+  }
+}
+
+const unfit = (reason: string, message: string): RefusedError => new RefusedError(message, { reason });
+
+/** Which record it was, without a word of its content. */
+function recordError(error: unknown, at: number): unknown {
+  const code = sqliteCode(error);
+  const about = error instanceof RefusedError || error instanceof WaybillError;
+  if (!about && !(code?.startsWith('SQLITE_CONSTRAINT') || code === 'SQLITE_MISMATCH' || code === 'SQLITE_TOOBIG'))
+    return error;
+  const reason = error instanceof RefusedError ? error.reason : (code ?? (error as WaybillError).code);
+  return new RefusedError(`record ${at + 1} of the batch: ${describeError(error)}`, { reason, cause: error });
+}
