@@ -4,6 +4,7 @@ import type { BatchRow, DoubtRow, Ledger, LedgerReader, Trace } from '../ledger/
 import type { Staging } from '../ledger/staging.ts';
 import { describeError } from '../model/errors.ts';
 import { type RunId, showBatch } from '../model/ids.ts';
+import type { LoadRow } from '../model/load.ts';
 import type { ReadableTrace } from './waybill.ts';
 
 /** What `showKey` prints for a key that is too long to be kept; it can be typed in again. */
@@ -30,14 +31,26 @@ export async function traceKey(
   const shown = hash === null ? key.join(', ') : showKey(packed);
   const kept = traces.filter((trace) => window === undefined || trace.record.window === window);
   const readable: ReadableTrace[] = [];
-  for (const trace of kept) readable.push(await withDoubt(trace, shown, ledger.read));
+  for (const trace of kept) readable.push(await explained(trace, shown, ledger.read));
   return readable;
 }
 
-async function withDoubt(trace: Trace, keyText: string, read: LedgerReader): Promise<ReadableTrace> {
+/** With what the record's last batch is about: its doubt, and the load that it belongs to. */
+async function explained(trace: Trace, keyText: string, read: LedgerReader): Promise<ReadableTrace> {
   const batch = trace.steps.at(-1)?.batch;
   const doubt = batch?.state === 'in-doubt' ? await doubtOf(batch, read) : undefined;
-  return { ...trace, record: { ...trace.record, keyText }, ...(doubt === undefined ? {} : { doubt }) };
+  const load = batch === undefined ? undefined : await loadOf(batch, read);
+  return {
+    ...trace,
+    record: { ...trace.record, keyText },
+    ...(doubt === undefined ? {} : { doubt }),
+    ...(load === undefined ? {} : { load }),
+  };
+}
+
+async function loadOf({ run, flow, lane, generation }: BatchRow, read: LedgerReader): Promise<LoadRow | undefined> {
+  const loads = await read.loads({ flow, lane });
+  return loads.find((load) => load.run === run && load.generation === generation);
 }
 
 async function doubtOf(batch: BatchRow, read: LedgerReader): Promise<DoubtRow | undefined> {

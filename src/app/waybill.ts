@@ -4,6 +4,7 @@ import type { BatchRow, DoubtRow, Ledger, LedgerReader, Moved, RecordRow, RunRow
 import type { Payload } from '../model/batch.ts';
 import type { Guarantee } from '../model/guarantee.ts';
 import type { BatchId, RunId } from '../model/ids.ts';
+import type { LoadRow } from '../model/load.ts';
 import type { Position } from '../model/position.ts';
 import type { Window, WindowKind } from '../model/window.ts';
 
@@ -150,6 +151,8 @@ export interface ReadableTrace extends Omit<Trace, 'record'> {
   readonly record: RecordRow & { readonly keyText: string };
   /** The latest doubt of the record's batch, if it is in one. */
   readonly doubt?: DoubtRow;
+  /** The load that its last batch belongs to, where the lane collects before it publishes. */
+  readonly load?: LoadRow;
 }
 
 export interface Diagnosis {

@@ -51,6 +51,12 @@ export const COMMANDS: readonly ListedCommand[] = [
     load: async () => (await import('./commands/batches.ts')).batches,
   },
   {
+    name: 'loads',
+    summary: 'list what a flow collects and publishes as one, window by window',
+    group: 'Look',
+    load: async () => (await import('./commands/loads.ts')).loads,
+  },
+  {
     name: 'records',
     summary: 'list records by state, with the reason of each',
     group: 'Look',

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { LOAD_STATES } from '../model/load.ts';
 import {
   attemptShape,
   balanceShape,
@@ -51,6 +52,7 @@ const plannedLane = z.strictObject({
   fresh: z.strictObject({ ...amount, largestRecords: count, largestBytes: count }),
   compared: z.strictObject({ same: count, changed: count, vanished: count, fresh: count }).optional(),
   unbatched: z.array(z.strictObject({ row: count, code: z.string(), message: z.string() })),
+  warnings: z.array(z.string()).describe('what a person should know before the window is loaded'),
   balance: balanceShape,
 });
 
@@ -104,6 +106,10 @@ const trace = z.strictObject({
   record: recordShape,
   steps: z.array(z.strictObject({ batch: batchShape, position: count, attempts: z.array(attemptShape) })),
   doubt: doubtShape.optional(),
+  load: z
+    .enum(LOAD_STATES)
+    .optional()
+    .describe('of the load that its last batch belongs to; readers see what is published'),
   next: commands,
 });
 const runChange = { run: runShape, lanes: z.array(laneShape), next: commands };
@@ -150,6 +156,25 @@ export const OUTPUTS = {
     children: z.array(batchShape),
     payloadFile: z.string().optional(),
     next: commands,
+  }),
+  loads: document('loads', {
+    flow: z.string(),
+    loads: z.array(
+      z.strictObject({
+        run: z.string(),
+        window: z.string(),
+        lane: z.string(),
+        generation: count,
+        state: z.enum(LOAD_STATES),
+        tries: count.describe('how often its present step, or its last one, was begun'),
+        began: z.iso.datetime(),
+        published: z.iso.datetime().optional(),
+        place: z.string().optional(),
+        outcome: z.string().optional(),
+        facts: z.record(z.string(), z.union([z.string(), z.number()])).optional(),
+        reason: z.string().optional(),
+      }),
+    ),
   }),
   records: document('records', { records: z.array(recordShape), after: page }),
   trace: document('trace', { key: z.array(z.string()), traces: z.array(trace) }),

@@ -174,5 +174,7 @@ export interface PlannedLane {
     readonly fresh: number;
   };
   readonly unbatched: readonly { readonly row: number; readonly code: string; readonly message: string }[];
+  /** What a person should know before the window is loaded. */
+  readonly warnings: readonly string[];
   readonly balance: Balance;
 }

@@ -1,8 +1,11 @@
 import { identify } from '../formats/identify.ts';
 import type { Ledger, RunRow } from '../ledger/ledger.ts';
 import type { Staging } from '../ledger/staging.ts';
+import type { LoadRow } from '../model/load.ts';
 import { everyRow } from '../model/pages.ts';
 import { EMPTY_BALANCE } from '../model/states.ts';
+import type { Window } from '../model/window.ts';
+import { NO_FACTS } from '../strategies/strategy.ts';
 import type { Job, LaneJob, Plan, PlannedLane } from './engine.ts';
 import { decideReading, orderOf } from './extract.ts';
 import { surelyFits } from './fit-lane.ts';
@@ -26,7 +29,11 @@ export async function planJob(
 ): Promise<Plan> {
   const run = await knownRun(job, services.ledger);
   const generation = run === undefined ? undefined : (await services.ledger!.read.generations(run.id)).at(-1);
+  const loads = await knownLoads(job, services.ledger);
   const ask = {
+    undone: loads.some(
+      (load) => load.run === run?.id && load.generation === run.generation && load.state === 'replaced',
+    ),
     refresh: options.refresh ?? false,
     resendAll: false,
     resumable: job.source.source.resumable,
@@ -34,11 +41,17 @@ export async function planJob(
   };
   const reading = decideReading(generation, ask);
   const compares = reading.reads && (reading.kind === 'refresh' || reading.kind === 'again');
-  const drafts = job.lanes.map((lane) => new LaneDraft(lane, job, services, { run, compares }));
+  const drafts = job.lanes.map((lane) => {
+    const how = { run, compares: compares && lane.strategy.load === undefined };
+    return new LaneDraft(lane, job, services, how);
+  });
   for (const draft of drafts) await draft.load();
   if (reading.reads) await readInto(drafts, job, services, signal);
   const lanes: PlannedLane[] = [];
-  for (const draft of drafts) lanes.push(await draft.planned());
+  for (const [nth, draft] of drafts.entries()) {
+    const warnings = reading.reads ? warningsOf(job.lanes[nth]!, job.window, loads) : [];
+    lanes.push({ ...(await draft.planned()), warnings });
+  }
   return {
     flow: job.flow,
     window: job.window,
@@ -51,6 +64,16 @@ export async function planJob(
 async function knownRun(job: Job, ledger: Ledger | undefined): Promise<RunRow | undefined> {
   if (ledger === undefined) return undefined;
   return (await ledger.read.runs({ flow: job.flow, window: job.window.name, limit: 1 }))[0];
+}
+
+/** Of every lane of the flow, and of every window. */
+async function knownLoads(job: Job, ledger: Ledger | undefined): Promise<readonly LoadRow[]> {
+  return ledger === undefined ? [] : await ledger.read.loads({ flow: job.flow });
+}
+
+function warningsOf(lane: LaneJob, window: Window, loads: readonly LoadRow[]): readonly string[] {
+  const own = loads.filter((load) => load.lane === lane.name);
+  return lane.strategy.load?.warnings?.({ flow: lane.facts ?? NO_FACTS, loads: own, window }) ?? [];
 }
 
 async function readInto(
@@ -135,7 +158,7 @@ class LaneDraft {
     }
   }
 
-  async planned(): Promise<PlannedLane> {
+  async planned(): Promise<Omit<PlannedLane, 'warnings'>> {
     const fit = surelyFits(this.#lane);
     const { same, changed, read } = this.#counts;
     const vanished = this.#compares ? (await this.#memory.vanished()).length : 0;

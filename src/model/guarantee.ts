@@ -25,6 +25,8 @@ export interface CrashPoint {
     | 'before the intent'
     | 'between intent and answer'
     | 'after the answer, before it was recorded'
-    | 'after the record';
+    | 'after the record'
+    | 'before the load is published'
+    | 'while the load is published';
   readonly consequence: string;
 }

@@ -1,5 +1,6 @@
 import type { Sink } from '../connectors/connector.ts';
 import { assert } from '../model/assert.ts';
+import type { CrashPoint } from '../model/guarantee.ts';
 import type { LoadRow } from '../model/load.ts';
 import { applied, type Verdict } from '../model/verdict.ts';
 import type { Window } from '../model/window.ts';
@@ -35,9 +36,10 @@ export function loadingStrategy({ name, summary, promise, lacks, windows, load }
           : lacks(sink, flow);
       if (reason !== undefined) return { fits: false, reason };
       const parts = sink.facts.seenByHalves === true ? `${promise} ${BY_HALVES}` : promise;
+      const ofBatches = guarantee(sink.facts.loadRung ?? 'marker', sink, parts);
       return {
         fits: true,
-        guarantee: guarantee(sink.facts.loadRung ?? 'marker', sink, parts),
+        guarantee: { ...ofBatches, crash: [...ofBatches.crash, ...ofSteps] },
         ordered: 'never',
         windows: windows(sink, flow),
       };
@@ -56,6 +58,17 @@ export function loadingStrategy({ name, summary, promise, lacks, windows, load }
     },
   };
 }
+
+const ofSteps: readonly CrashPoint[] = [
+  {
+    point: 'before the load is published',
+    consequence: 'Readers see what they saw before; the next start goes on collecting, or begins the load again.',
+  },
+  {
+    point: 'while the load is published',
+    consequence: 'The sink is asked again: it publishes a load once, and says what it came to.',
+  },
+];
 
 const BY_HALVES = 'This sink needs several steps for that, so a reader may meet old and new side by side meanwhile.';
 

@@ -58,6 +58,7 @@ function planDocument(context: Context, plan: Plan): PlanDocument {
       fresh: { ...lane.fresh },
       compared: lane.compared === undefined ? undefined : { ...lane.compared },
       unbatched: lane.unbatched.map((record) => ({ ...record })),
+      warnings: [...lane.warnings],
       balance: { ...lane.balance },
     })),
     next: [runCommand(context, plan.flow, plan.window.name)],
@@ -82,6 +83,7 @@ function laneLines(context: Context, lane: LaneDocument): string[] {
     `${paint.bold(plainText(lane.lane))}: ${lane.strategy}${lane.ordered ? ', batches one after the other' : ''}`,
     ...amountLines(lane).map((line) => `  ${line}`),
     ...unbatchedLines(context, lane),
+    ...warningLines(context, lane),
     ...guaranteeLines(context, lane.guarantee),
   ];
 }
@@ -121,6 +123,13 @@ function unbatchedLines(context: Context, lane: LaneDocument): string[] {
   }
   const more = lane.unbatched.length - UNBATCHED_SHOWN;
   return more > 0 ? [...lines, `    and ${formatCount(more)} more (--output json lists them all)`] : lines;
+}
+
+function warningLines(context: Context, lane: LaneDocument): string[] {
+  const { paint, width } = context.view;
+  return lane.warnings.flatMap((warning) =>
+    wrapText(`careful: ${plainText(warning)}`, width - 2).map((line) => `  ${paint.yellow(line)}`),
+  );
 }
 
 function guaranteeLines(context: Context, guarantee: LaneDocument['guarantee']): string[] {

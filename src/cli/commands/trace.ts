@@ -1,5 +1,6 @@
 import type { ReadableTrace } from '../../app/waybill.ts';
 import { WaybillError } from '../../model/errors.ts';
+import type { LoadState } from '../../model/load.ts';
 import { type CommandDefinition, type Given, textOption } from '../command.ts';
 import type { Context } from '../context.ts';
 import { attemptDocument, batchDocument, doubtDocument, recordDocument } from '../documents.ts';
@@ -66,12 +67,13 @@ function traceDocument(context: Context, found: ReadableTrace): OneTrace {
       attempts: step.attempts.map((attempt) => attemptDocument(attempt, context.view.verbose)),
     })),
     doubt: found.doubt === undefined ? undefined : doubtDocument(found.doubt, context),
+    load: found.load?.state,
     next: nextOf(context, found),
   };
 }
 
 /** Every state that is not simply delivered says what can be done about it. */
-function nextOf(context: Context, { record, steps, doubt }: ReadableTrace): string[] {
+function nextOf(context: Context, { record, steps, doubt, load }: ReadableTrace): string[] {
   const last = steps.at(-1)?.batch;
   const batch = last === undefined ? undefined : `b${last.id}`;
   switch (record.state) {
@@ -86,8 +88,9 @@ function nextOf(context: Context, { record, steps, doubt }: ReadableTrace): stri
       return batch === undefined ? [] : [context.command('batches', 'show', batch)];
     // What took its place has a trace of its own.
     case 'superseded':
-    case 'delivered':
       return [];
+    case 'delivered':
+      return load === undefined || load.state === 'published' ? [] : [runCommand(context, record.flow, record.window)];
   }
 }
 
@@ -106,12 +109,23 @@ function traceLines(context: Context, trace: OneTrace, spaced: boolean): string[
   }
   if (record.row !== undefined) lines.push(`  row ${formatCount(record.row)} of the source; it got into no batch`);
   for (const step of trace.steps) lines.push(...stepLines(context, step));
+  if (trace.load !== undefined) lines.push(`  ${SEEN[trace.load]}`);
   if (trace.doubt !== undefined) {
     const reason = trace.doubt.reason ?? trace.doubt.lastAttempt.reason ?? 'no answer came back';
     lines.push(`  ${paint.yellow('in doubt:')} ${plainText(reason)}`);
   }
   return [...(spaced ? [''] : []), ...lines, ...nextLines(context, trace.next)];
 }
+
+/** Where the lane collects: what has arrived is seen by readers only once its load is published. */
+const SEEN: Readonly<Record<LoadState, string>> = {
+  opening: 'readers do not see it yet: its load is not published',
+  open: 'readers do not see it yet: its load is not published',
+  publishing: 'whether readers see it is not known: the publishing of its load has no answer yet',
+  published: 'readers see it: its load is published',
+  'given-up': 'readers do not see it: its load was given up, and the window is read again',
+  replaced: 'readers do not see it any more: a later load took it out',
+};
 
 function stepLines(context: Context, step: OneTrace['steps'][number]): string[] {
   const { batch } = step;

@@ -1,5 +1,5 @@
-import { RefusedError } from '../../model/errors.ts';
 import type { Batch } from '../../model/batch.ts';
+import { RefusedError } from '../../model/errors.ts';
 import type { Load, LoadStep, StepReceipt } from '../../model/load.ts';
 import { type Handle, quoteName } from './database.ts';
 
@@ -66,9 +66,7 @@ export function openPlace(database: Handle, { id }: Load): PlaceRow & { readonly
 
 export function addPlace(database: Handle, load: Load, target: string, place: string): void {
   database
-    .prepare(
-      `insert into waybill_load (load, family, generation, target, state, place) values (?, ?, ?, ?, 'open', ?)`,
-    )
+    .prepare(`insert into waybill_load (load, family, generation, target, state, place) values (?, ?, ?, ?, 'open', ?)`)
     .run(load.id, load.family, BigInt(load.generation), target, place);
 }
 

@@ -1,7 +1,7 @@
 import { RefusedError } from '../../model/errors.ts';
 import { type Handle, quoteName } from './database.ts';
-import { columnNames, kindOf } from './load-place.ts';
 import { type Merging, mergeRows, oneRowAKey, spell } from './load-merge.ts';
+import { columnNames, kindOf } from './load-place.ts';
 import { surelyTable } from './load-rows.ts';
 import type { Done } from './loads.ts';
 
@@ -87,7 +87,9 @@ function beginAgain(database: Handle, { history, merging }: Again): void {
     .filter((name) => known.has(name))
     .map(quoteName)
     .join(', ');
-  database.exec(`insert into ${table} (${columns}) select ${columns} from ${quoteName(history)} where ${LOAD} = '${BASE}'`);
+  database.exec(
+    `insert into ${table} (${columns}) select ${columns} from ${quoteName(history)} where ${LOAD} = '${BASE}'`,
+  );
   for (const { load, named } of earlierLoads(database, target.table)) {
     const rows = `(select * from ${quoteName(history)} where ${LOAD} = '${load.replaceAll("'", "''")}')`;
     mergeRows(database, rows, { place: { ...merging.place, load, named }, target, by });

@@ -59,7 +59,12 @@ export const columnNames = (database: Handle, table: string): readonly string[] 
  * The columns that the records of the load have named and that the target has. One that only says which rows are
  * deletions, or which is the latest, need not be in the target; any other must.
  */
-export function columnsInto(database: Handle, table: string, { named, load }: PlaceRow, by?: MergeBy): readonly string[] {
+export function columnsInto(
+  database: Handle,
+  table: string,
+  { named, load }: PlaceRow,
+  by?: MergeBy,
+): readonly string[] {
   const there = columnNames(database, table);
   const aside = [by?.latestBy, by?.deleted?.how === 'remove' ? by.deleted.column : undefined];
   const lost = named.find((name) => !there.includes(name) && !aside.includes(name));
@@ -94,7 +99,9 @@ export function rowNumberOf(columns: readonly string[]): string {
 
 function shapesOf(database: Handle, table: string): readonly Shape[] {
   return database
-    .prepare<[string], Shape>('select name, type, "notnull", dflt_value, pk from pragma_table_xinfo(?) where hidden = 0')
+    .prepare<[string], Shape>(
+      'select name, type, "notnull", dflt_value, pk from pragma_table_xinfo(?) where hidden = 0',
+    )
     .all(table);
 }
 

@@ -1,8 +1,8 @@
+import { RefusedError } from '../../model/errors.ts';
 import type { Scope } from '../../model/load.ts';
 import { type Handle, quoteName } from './database.ts';
 import type { PlaceRow } from './load-books.ts';
 import { columnNames, columnsInto, kindOf, makeTarget, rowNumberOf, type Target } from './load-place.ts';
-import { RefusedError } from '../../model/errors.ts';
 import type { Done } from './loads.ts';
 import { type Condition, conditionOf, outsideScope } from './scope.ts';
 

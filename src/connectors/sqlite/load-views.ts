@@ -34,7 +34,9 @@ export function joinPeriod(database: Handle, { place, table, period, fresh }: Jo
   if (there === undefined || fresh) {
     rename(database, place.place, name);
     database.prepare(`update waybill_load set place = null where load = ?`).run(place.load);
-    database.prepare(`insert or replace into waybill_load_view values (?, ?, ?, 'periods')`).run(table, period.name, name);
+    database
+      .prepare(`insert or replace into waybill_load_view values (?, ?, ?, 'periods')`)
+      .run(table, period.name, name);
   } else {
     addMissingColumns(database, name, place);
     const columns = columnNames(database, place.place).map(quoteName).join(', ');

@@ -144,4 +144,3 @@ function withdrawn(load: string): RefusedError {
     ids: { load },
   });
 }
-

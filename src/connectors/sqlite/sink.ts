@@ -1,4 +1,4 @@
-import { LINES, type Batch, type Payload } from '../../model/batch.ts';
+import { type Batch, LINES, type Payload } from '../../model/batch.ts';
 import { NotAppliedError, RefusedError, WaybillError } from '../../model/errors.ts';
 import type { Clock } from '../../model/ports.ts';
 import { applied, type Verdict } from '../../model/verdict.ts';
