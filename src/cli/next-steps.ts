@@ -13,6 +13,8 @@ export interface Standing {
   readonly balance: Balance;
   readonly paused: boolean;
   readonly cancelled: boolean;
+  /** Not complete, though nothing may be pending: what was collected is not published, or was taken out again. */
+  readonly open: boolean;
   /** Nobody is at work on it. */
   readonly idle: boolean;
 }
@@ -21,7 +23,7 @@ export interface Standing {
 export function nextSteps(context: Context, at: Standing): string[] {
   const steps: string[] = [];
   if (at.paused) steps.push(context.command('resume', at.run));
-  else if (at.balance.pending > 0 && at.idle) steps.push(runCommand(context, at.flow, at.window));
+  else if ((at.balance.pending > 0 || at.open) && at.idle) steps.push(runCommand(context, at.flow, at.window));
   if (at.cancelled) steps.push(`${runCommand(context, at.flow, at.window)} --refresh`);
   if (at.balance.inDoubt > 0) {
     steps.push(context.command('doubts', at.run));
@@ -59,6 +61,7 @@ export function standingOf(summary: RunSummary): Standing {
     balance: sumBalances(summary.lanes),
     paused: summary.paused,
     cancelled: summary.run.state === 'cancelled',
+    open: summary.run.state === 'open',
     idle: true,
   };
 }

@@ -27,6 +27,7 @@ export async function showChangedRun(
     balance: sumBalances(lanes),
     paused: run.paused || lanes.some((lane) => lane.paused),
     cancelled: run.state === 'cancelled',
+    open: run.state === 'open',
     idle: run.lease?.valid !== true,
   };
   const document = { schema, run, lanes, next: nextSteps(context, standing) } as Change;

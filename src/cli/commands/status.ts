@@ -38,6 +38,8 @@ type StatusRun = StatusDocument['runs'][number];
 const CONDITIONS = [
   'failed',
   'in-doubt',
+  'undone',
+  'unpublished',
   'interrupted',
   'complete-with-refusals',
   'paused',
@@ -46,7 +48,7 @@ const CONDITIONS = [
   'complete',
 ] as const;
 type Condition = (typeof CONDITIONS)[number];
-const NEEDS: readonly Condition[] = ['failed', 'in-doubt', 'interrupted', 'complete-with-refusals', 'paused'];
+const NEED_NOBODY: readonly Condition[] = ['running', 'cancelled', 'complete'];
 
 async function showStatus(context: Context, given: Given): Promise<number> {
   const waybill = await context.waybill();
@@ -54,11 +56,19 @@ async function showStatus(context: Context, given: Given): Promise<number> {
   const limit = readWhole(textOption(given, 'limit') ?? LATEST, '--limit', { min: 1, max: 1000 });
   const rows = await interesting(reader, given.words[0], limit);
   const runs = await Promise.all(rows.map((row) => statusRun(context, reader, row)));
-  runs.sort((a, b) => rank(a) - rank(b) || b.run.openedAt.localeCompare(a.run.openedAt));
+  runs.sort((a, b) => rank(a) - rank(b) || inOrder(a, b));
   const attention = runs.filter((run) => run.needsAttention).length;
   const document: StatusDocument = { schema: 'waybill.status/1', attention, runs };
   context.show(document, () => statusLines(context, document));
   return EXIT.ok;
+}
+
+/** The latest first; but windows that have to be loaded again are loaded in the order of time. */
+function inOrder(a: StatusRun, b: StatusRun): number {
+  const undone = a.condition === 'undone';
+  return undone
+    ? (a.run.window.start ?? '').localeCompare(b.run.window.start ?? '')
+    : b.run.openedAt.localeCompare(a.run.openedAt);
 }
 
 const rank = (run: StatusRun): number => CONDITIONS.indexOf(run.condition as Condition);
@@ -76,7 +86,7 @@ async function statusRun(context: Context, reader: LedgerReader, row: RunRow): P
   const balances = await reader.balance(row.id);
   const lanes = [...balances].map(([lane, balance]) => ({ lane, balance: { ...balance } }));
   const balance = { ...sumBalances(lanes) };
-  const condition = conditionOf(run);
+  const condition = run.state === 'open' && !run.paused ? await openCondition(reader, row, run) : conditionOf(run);
   const { id, flow, window, paused } = run;
   const next = nextSteps(context, {
     run: id,
@@ -85,15 +95,27 @@ async function statusRun(context: Context, reader: LedgerReader, row: RunRow): P
     balance,
     paused,
     cancelled: run.state === 'cancelled',
+    open: run.state === 'open',
     idle: condition !== 'running',
   });
-  return { run, condition, needsAttention: NEEDS.includes(condition), balance, lanes, next };
+  return { run, condition, needsAttention: !NEED_NOBODY.includes(condition), balance, lanes, next };
 }
 
 function conditionOf(run: StatusRun['run']): Condition {
   if (run.state !== 'open') return run.state;
   if (run.paused) return 'paused';
   return run.lease?.valid === true ? 'running' : 'interrupted';
+}
+
+/** Nobody is at work on it, and what it collects tells more than that: it is not published, or was taken out again. */
+async function openCondition(reader: LedgerReader, row: RunRow, run: StatusRun['run']): Promise<Condition> {
+  const condition = conditionOf(run);
+  if (condition !== 'interrupted') return condition;
+  const loads = (await reader.loads({ flow: row.flow })).filter((load) => load.run === row.id);
+  const latest = loads.filter((load) => load.generation === row.generation);
+  if (latest.some((load) => load.state === 'replaced')) return 'undone';
+  const pending = [...(await reader.balance(row.id)).values()].some((balance) => balance.pending > 0);
+  return latest.length > 0 && !pending ? 'unpublished' : condition;
 }
 
 const number = (head: string): Column => ({ head, align: 'right' });
