@@ -198,6 +198,8 @@ export interface AbilityFacts {
   readonly findsOthers?: boolean;
   /** `appendAt`: where the sink stands now; the first `expected` of a lane. */
   tail?(): Promise<string>;
+  /** `appendAt`: each window of a flow has a place of its own. Otherwise they all add to one. */
+  readonly placePerWindow?: boolean;
   /** A refused batch is refused as a whole: nothing of it was applied, and it may be taken apart. */
   readonly rejectsAtomically?: boolean;
   /** What publishes a load cannot do it in one step: readers may meet the old and the new side by side meanwhile. */

@@ -95,6 +95,7 @@ function deadline(work: Work, lane: LaneRuntime): number {
   return Math.min(nowMs + turns * lane.job.sink.requestTimeoutMs, untilMs);
 }
 
+/** What was lost may be there and keeps its place; what never left goes to where the sink stands now. */
 async function notesOf(
   earlier: readonly AttemptRow[],
   lane: LaneRuntime,
@@ -102,9 +103,9 @@ async function notesOf(
 ): Promise<AttemptNotes> {
   const { strategy } = lane.job;
   if (strategy.prepare === undefined) return {};
-  const previous = earlier.find((attempt) => Object.keys(asNotes(attempt.notes)).length > 0);
+  const lost = earlier.findLast((attempt) => attempt.answer === 'lost');
   try {
-    return await strategy.prepare(context, asNotes(previous?.notes ?? {}));
+    return await strategy.prepare(context, asNotes(lost?.notes ?? {}));
   } catch (error) {
     if (error instanceof WaybillError && error.code === 'INVARIANT_BROKEN') throw error;
     // A question that the sink did not answer is no attempt: the batch waits as if the sink were away.

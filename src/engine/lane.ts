@@ -1,4 +1,4 @@
-import type { Answer, Ledger, RunClaim, ShardClaim } from '../ledger/ledger.ts';
+import type { Answer, ClaimShard, Ledger, RunClaim, ShardClaim } from '../ledger/ledger.ts';
 import type { Guarantee } from '../model/guarantee.ts';
 import { showRun } from '../model/ids.ts';
 import type { Balance } from '../model/states.ts';
@@ -29,7 +29,9 @@ export interface LaneRuntime {
   readonly load: LaneLoad | undefined;
   /** How many intents may be durable beyond the sends under way. */
   readonly intendAhead: number;
-  /** Where the sink stands, as far as the last answer told; survives in the ledger. */
+  /** Writes by position: to one place for all windows of the flow, or to one of its own. */
+  readonly place: ClaimShard['place'];
+  /** Where the sink stands, as far as the last answer told; the ledger keeps it where nobody else writes there. */
   position: string | undefined;
 }
 
@@ -41,15 +43,24 @@ export function laneRuntime(
   >,
 ): LaneRuntime {
   const { services } = facts;
+  const place = placeOf(job, facts.guarantee);
   return {
     ...facts,
     job,
+    place,
+    // Other windows may have written since this one did.
+    position: place === 'lane' ? undefined : facts.position,
     intendAhead: facts.ordered ? 0 : (job.intendAhead ?? defaultAhead(job, facts.guarantee)),
     ledger: services.ledger,
     payloads: new Payloads(services.staging, job.sink.accepts[0]!),
     pace: new Pace(services.ports, job.limits.inFlight, job.rate ?? job.sink.rate),
     desk: new PermitDesk(services.ports),
   };
+}
+
+function placeOf({ sink }: LaneJob, { rung }: Guarantee): ClaimShard['place'] {
+  if (rung !== 'position') return undefined;
+  return sink.facts.placePerWindow === true ? 'window' : 'lane';
 }
 
 /** An intent too many costs nothing where a lost answer is settled, and leaves a doubt where it is not. */

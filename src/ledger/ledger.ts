@@ -219,6 +219,8 @@ export interface ClaimShard {
   readonly only?: readonly BatchId[];
   /** Shards that the caller holds already, or can do nothing about now. */
   readonly skip?: readonly number[];
+  /** It writes by position, to one place for this window or for all: LEASE_HELD, PLACE_IN_DOUBT if others have it. */
+  readonly place?: 'window' | 'lane';
 }
 export interface Shard extends ShardClaim {
   readonly leaseUntilMs: number;

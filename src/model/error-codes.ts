@@ -135,6 +135,11 @@ export const ERROR_CODES = {
     'Another process is working on this window.',
     'Wait for it to end, or for its lease to run out; `waybill status` says who holds it.',
   ),
+  PLACE_IN_DOUBT: entry(
+    4,
+    'A batch of another window may stand at the place where this one would be written next.',
+    'Start that window again, which settles it; `waybill doubts` shows the batch.',
+  ),
   FENCED: entry(
     6,
     'Another process has taken this work over; what this one still wanted to write was refused.',

@@ -40,7 +40,11 @@ export function filesSink(options: FilesSinkOptions): Sink {
       appendAt: (permit, expected) => writer.write(permit, expected),
       append: (permit) => writer.write(permit, undefined),
     },
-    facts: { rejectsAtomically: true, tail: () => writer.tail() },
+    facts: {
+      rejectsAtomically: true,
+      tail: () => writer.tail(),
+      placePerWindow: placeholdersOf(options.path).length > 0,
+    },
     requestTimeoutMs: 60_000,
   };
 }

@@ -12,6 +12,7 @@ import { type LaneRecord, requireLane } from '../tables/lanes.ts';
 import { claimLease, type LeaseRecord, readLease, requireLease, saveLease, showOwner } from '../tables/leases.ts';
 import { readRun } from '../tables/runs.ts';
 import type { Transaction } from '../transaction.ts';
+import { takePlace } from './place.ts';
 
 export const shardOf = (seq: number): number => Math.floor((seq - 1) / SHARD_BATCHES);
 
@@ -21,6 +22,8 @@ export function* claimShard(tx: Transaction, ask: ClaimShard): Asking<Shard | un
   if (run.paused || lane.paused || run.state === 'cancelled') return undefined;
   const shard = yield* nextShard(tx, lane, ask);
   if (shard === undefined) return undefined;
+  const first = shard * SHARD_BATCHES + 1;
+  yield* takePlace(tx, lane, { nth: shard, first, last: first + SHARD_BATCHES - 1 }, ask);
   const before = yield* readLease(tx.store, ask.run, lane.id, shard);
   const lease = yield* claimLease(tx.store, {
     run: ask.run,
