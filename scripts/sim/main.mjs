@@ -1,5 +1,6 @@
 // `npm run sim`: schedules of the simulator, until so many are done, or so many minutes have passed, or one of them
 // breaks something. `npm run sim -- 30000 --seed 7 --workers 2 --minutes 5`, or `npm run sim -- --replay FILE`.
+// `--focus '{"rungs":["position"],"change":{"windows":2}}'` puts what it says on top of every schedule that is drawn.
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { readArguments } from './arguments.mjs';
@@ -29,14 +30,15 @@ async function campaign() {
     told = performance.now();
     console.log(`${totals.schedules} schedules, ${totals.kills} kills`);
   };
-  const { totals, failed } = await runWorkers({ dir, seed, schedules, minutes, workers, tell });
+  const focus = options.focus === undefined ? undefined : JSON.parse(options.focus);
+  const { totals, failed } = await runWorkers({ dir, seed, schedules, minutes, workers, focus, tell });
   const seconds = (performance.now() - began) / 1000;
   const perMinute = printReport(totals, { seconds, workers });
   if (!options['no-tally']) addToTally({ totals, seed, seconds, workers, kind: options.kind ?? 'sim' });
   if (failed !== undefined) return await tellFailure(failed);
   const { INVARIANTS, missingMarks } = await import(join(dir, 'campaign.mjs'));
   const gaps =
-    totals.schedules < ENOUGH_FOR_MARKS
+    totals.schedules < ENOUGH_FOR_MARKS || focus !== undefined
       ? []
       : unexercised(totals, { invariants: Object.keys(INVARIANTS), missingMarks });
   for (const gap of gaps) console.log(`NOT EXERCISED: ${gap}`);

@@ -198,13 +198,14 @@ export interface AbilityFacts {
   readonly findsOthers?: boolean;
   /** `appendAt`: where the sink stands now; the first `expected` of a lane. */
   tail?(): Promise<string>;
-  /** `appendAt`: each window of a flow has a place of its own. Otherwise they all add to one. */
-  readonly placePerWindow?: boolean;
   /** A refused batch is refused as a whole: nothing of it was applied, and it may be taken apart. */
   readonly rejectsAtomically?: boolean;
   /** What publishes a load cannot do it in one step: readers may meet the old and the new side by side meanwhile. */
   readonly seenByHalves?: boolean;
-  /** `replace`: what the sink names depends on the window, so another window's load is not what is replaced. */
+  /**
+   * What the sink names depends on the window. `replace`: another window's load is not what is replaced; `appendAt`:
+   * windows of a flow do not add to one place.
+   */
   readonly placePerWindow?: boolean;
   /** How the sink tells a repeated `load.add`: by a marker in its own transaction, or since it writes what is there. */
   readonly loadRung?: 'marker' | 'put';

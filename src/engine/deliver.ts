@@ -7,6 +7,7 @@ import type { StopSignals } from './engine.ts';
 import type { LaneFeed, Work } from './feed.ts';
 import type { LaneRuntime } from './lane.ts';
 import { backoffMs } from './pace.ts';
+import { PlaceInTurn } from './place.ts';
 import { recordAnswer } from './record.ts';
 import { settleDoubt, waitBeforeSettling } from './settle.ts';
 import { Turnstile } from './turnstile.ts';
@@ -31,6 +32,9 @@ export class LaneDelivery {
   readonly #stop: AbortSignal;
   readonly #underway = new Set<Promise<void>>();
   readonly #turnstile: Turnstile;
+  readonly #place: PlaceInTurn;
+  /** The claim under which the lane learnt where the sink stands. */
+  #learntUnder: Work['claim'] | undefined;
   /** Begun, and not over for the sink: under way, or on the way to it. */
   #begun = 0;
   #unrecorded = 0;
@@ -45,6 +49,7 @@ export class LaneDelivery {
     this.#signals = signals;
     this.#stop = AbortSignal.any([signals.stop, this.#ending.signal]);
     this.#turnstile = new Turnstile(() => lane.pace.inFlight);
+    this.#place = new PlaceInTurn(lane, { stop: this.#stop, abort: signals.abort });
   }
 
   get lane(): string {
@@ -77,7 +82,17 @@ export class LaneDelivery {
         this.#slotFree = resolve;
       });
     }
-    return await this.#feed.next(this.#stop);
+    while (!this.#stop.aborted) {
+      try {
+        const work = await this.#feed.next(this.#stop);
+        this.#place.taken();
+        return work;
+      } catch (error) {
+        const stalled = await this.#place.clear(error);
+        if (stalled !== undefined) this.#stall(stalled);
+      }
+    }
+    return undefined;
   }
 
   #hasRoom(): boolean {
@@ -110,6 +125,8 @@ export class LaneDelivery {
       counted = false;
       this.#freeSlot();
     };
+    // Between two claims somebody else may have written there.
+    if (this.#lane.place === 'lane' && this.#learntUnder !== work.claim) this.#lane.position = undefined;
     try {
       const intended = await intendBatch(work, this.#lane, { stop: this.#stop, abort: this.#signals.abort });
       if (intended === undefined) return await this.#feed.done(work, true);
@@ -193,7 +210,7 @@ export class LaneDelivery {
     switch (heard.answer.kind) {
       case 'verdict':
         this.#refusalsInARow = 0;
-        this.#lane.position = heard.answer.receipt.position ?? this.#lane.position;
+        this.#learnt(heard.answer.receipt.position, work);
         this.#childrenAgain(work, moved, heard);
         if (moved.state === 'in-doubt') return await this.#doubt(work);
         return await this.#feed.done(work, false);
@@ -203,10 +220,17 @@ export class LaneDelivery {
         return await this.#feed.done(work, false);
       case 'lost':
         this.#checkAway(heard.answer.evidence);
+        this.#learnt(undefined, work);
         return await this.#doubt(work);
       default:
         return await this.#notApplied(work, heard);
     }
+  }
+
+  /** Where the sink stands. What is not told is asked, unless only the ledger knows it. */
+  #learnt(position: string | undefined, { claim }: Work): void {
+    if (position !== undefined || this.#lane.place === 'lane') this.#lane.position = position;
+    this.#learntUnder = claim;
   }
 
   async #notApplied(work: Work, heard: Heard): Promise<void> {
@@ -298,7 +322,8 @@ export class LaneDelivery {
 
   async #settled(work: Work, doubt: DoubtRow, moved: Moved): Promise<void> {
     const { tally, services } = this.#lane;
-    const balance = (await this.#lane.ledger.read.batch(doubt.id)).balance;
+    const now = await this.#lane.ledger.read.batch(doubt.id);
+    const { balance } = now;
     for (const state of ['delivered', 'refused', 'skipped'] as const) {
       const more = balance[state] - doubt.balance[state];
       if (more > 0) tally.move(more, state, 'inDoubt');
@@ -307,8 +332,7 @@ export class LaneDelivery {
     if (pending > 0) tally.move(pending, 'pending', 'inDoubt');
     this.#feed.children(moved.children, work.tries, 0);
     if (moved.state !== 'sealed') return await this.#feed.done(work, moved.state === 'in-doubt');
-    const batch = { ...doubt, state: moved.state };
-    this.#feed.again(work, { todo: 'send', batch, tries: work.tries, notBeforeMs: services.ports.monotonicMs() });
+    this.#feed.again(work, { todo: 'send', batch: now, tries: work.tries, notBeforeMs: services.ports.monotonicMs() });
   }
 
   async #staysInDoubt(work: Work): Promise<void> {

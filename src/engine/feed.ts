@@ -1,11 +1,13 @@
 import {
   type BatchRow,
+  type ClaimShard,
   type DoubtRow,
   type Ledger,
   SHARD_BATCHES,
   type Shard,
   type ShardClaim,
 } from '../ledger/ledger.ts';
+import { WaybillError } from '../model/errors.ts';
 import type { BatchId, RunId } from '../model/ids.ts';
 import type { Ports } from '../model/ports.ts';
 import { LeaseKeeper } from './lease.ts';
@@ -37,6 +39,7 @@ export interface FeedOptions {
   readonly only?: readonly BatchId[];
   /** Hand out nothing while something before it waits. */
   readonly ordered: boolean;
+  readonly place?: ClaimShard['place'];
 }
 
 /**
@@ -53,6 +56,8 @@ export class LaneFeed {
   /** What children bring along until their shard is claimed. */
   readonly #awaited = new Map<BatchId, { tries: number; notBeforeMs: number }>();
   #queue: Work[] = [];
+  /** Those that were asked for, and what has to be decided before them. */
+  #only: readonly BatchId[] | undefined;
   #reading: boolean;
   #mayClaim = true;
   #wake: (() => void) | undefined;
@@ -61,6 +66,7 @@ export class LaneFeed {
     this.#ledger = ledger;
     this.#ports = ports;
     this.#options = options;
+    this.#only = options.only;
     this.#reading = reading;
   }
 
@@ -142,21 +148,17 @@ export class LaneFeed {
   /** What may be begun as soon as its time has come: in order only the first of all, however long it waits. */
   #nextInTurn(): readonly Work[] {
     if (!this.#options.ordered || this.#queue.length === 0) return this.#queue;
-    return [this.#queue.reduce((first, work) => (comesBefore(work.batch, first.batch) ? work : first))];
+    // A place that may be taken is decided about before anything else is put there.
+    const tried = this.#options.place === undefined ? [] : this.#queue.filter((work) => work.batch.attempts > 0);
+    const queue = tried.length > 0 ? tried : this.#queue;
+    return [queue.reduce((first, work) => (comesBefore(work.batch, first.batch) ? work : first))];
   }
 
   async #claim(): Promise<void> {
     const grantedAtMs = this.#ports.monotonicMs();
-    const { run, lane, owner, leaseMs, only } = this.#options;
+    const { run, lane, leaseMs } = this.#options;
     this.#mayClaim = false;
-    const shard = await this.#ledger.claimShard({
-      run,
-      lane,
-      owner,
-      leaseMs,
-      skip: [...this.#held.keys(), ...this.#exhausted],
-      ...(only === undefined ? {} : { only }),
-    });
+    const shard = await this.#askForShard();
     if (shard === undefined) {
       this.#awaited.clear();
       return;
@@ -169,8 +171,36 @@ export class LaneFeed {
     await this.#hold(shard, claim, lease);
   }
 
+  async #askForShard(): Promise<Shard | undefined> {
+    const { run, lane, owner, leaseMs, place } = this.#options;
+    const only = this.#only;
+    try {
+      return await this.#ledger.claimShard({
+        run,
+        lane,
+        owner,
+        leaseMs,
+        skip: [...this.#held.keys(), ...this.#exhausted],
+        ...(only === undefined ? {} : { only }),
+        ...(place === undefined ? {} : { place }),
+      });
+    } catch (error) {
+      this.#mayClaim = true;
+      const own = error instanceof WaybillError && error.code === 'PLACE_IN_DOUBT' && error.ids.run === run;
+      // Whoever hears of it may ask for the next work again.
+      const batch = error instanceof WaybillError ? (error.ids.batch as BatchId) : undefined;
+      if (!own || only?.includes(batch!) !== false) throw error;
+      this.#only = [...only, batch!];
+      return await this.#askForShard();
+    }
+  }
+
   async #hold(shard: Shard, claim: ShardClaim, lease: LeaseKeeper): Promise<void> {
-    const wanted = (batch: BatchRow): boolean => this.#options.only?.includes(batch.id) ?? true;
+    const { place } = this.#options;
+    const only = this.#only;
+    // What may stand where the next batch goes comes first, whether it was asked for or not.
+    const wanted = (batch: BatchRow): boolean =>
+      only === undefined || only.includes(batch.id) || (place !== undefined && batch.attempts > 0);
     const works: Work[] = [];
     for (const doubt of shard.doubts.filter(wanted)) {
       works.push({ todo: 'settle', batch: doubt, doubt, claim, lease, tries: 0, notBeforeMs: 0 });

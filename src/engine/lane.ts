@@ -8,6 +8,7 @@ import type { LaneLoad } from './load.ts';
 import { Pace } from './pace.ts';
 import { Payloads } from './payloads.ts';
 import { PermitDesk } from './permit.ts';
+import type { GoOnElsewhere } from './place.ts';
 
 /** Everything that one lane of one start works with, made once. */
 export interface LaneRuntime {
@@ -27,6 +28,7 @@ export interface LaneRuntime {
   readonly correlationId: string;
   /** Where its batches are collected, if that is how the lane writes. */
   readonly load: LaneLoad | undefined;
+  readonly elsewhere: GoOnElsewhere;
   /** How many intents may be durable beyond the sends under way. */
   readonly intendAhead: number;
   /** Writes by position: to one place for all windows of the flow, or to one of its own. */
@@ -39,7 +41,17 @@ export function laneRuntime(
   job: LaneJob,
   facts: Pick<
     LaneRuntime,
-    'guarantee' | 'ordered' | 'run' | 'owner' | 'leaseMs' | 'services' | 'tally' | 'correlationId' | 'load' | 'position'
+    | 'guarantee'
+    | 'ordered'
+    | 'run'
+    | 'owner'
+    | 'leaseMs'
+    | 'services'
+    | 'tally'
+    | 'correlationId'
+    | 'load'
+    | 'position'
+    | 'elsewhere'
   >,
 ): LaneRuntime {
   const { services } = facts;

@@ -1,9 +1,10 @@
 import { describeError } from '../model/errors.ts';
-import type { Job, RunAsk, RunSummary, Services, StopSignals } from './engine.ts';
+import type { Window } from '../model/window.ts';
+import type { Job, LaneJob, RunAsk, RunSummary, Services, StopSignals } from './engine.ts';
 import { laneSpec, surelyFits } from './fit-lane.ts';
 import { LeaseKeeper } from './lease.ts';
 import { replayJournal } from './record.ts';
-import { Start } from './start.ts';
+import { Start, type StartFacts } from './start.ts';
 
 /**
  * Carries one window of one flow as far as it can be carried now: reads what was not read, settles what can be
@@ -33,9 +34,12 @@ export async function runJob(job: Job, ask: RunAsk, services: Services, signals:
     await lease.close();
     if (!lease.lost.aborted) await services.ledger.releaseRun(claim);
   };
+  const elsewhere: StartFacts['elsewhere'] = (lane, window, only, when) =>
+    runJob(elsewhereIn(job, lane, window), { owner: ask.owner, leaseMs, only }, quietly(services), when);
   let summary: RunSummary;
   try {
-    summary = await new Start({ job, ask: { ...ask, leaseMs }, services, signals, opened, fits, lease }).go();
+    const facts = { job, ask: { ...ask, leaseMs }, services, signals, opened, fits, lease, elsewhere };
+    summary = await new Start(facts).go();
   } catch (error) {
     // Why the start failed matters more than that its lease has to run out by itself.
     await giveBack().catch((second) => tellKept(services, second));
@@ -44,6 +48,14 @@ export async function runJob(job: Job, ask: RunAsk, services: Services, signals:
   await giveBack();
   return summary;
 }
+
+/** Another window of the same flow, of which only one lane is of interest. It keeps its own correlation id. */
+function elsewhereIn({ correlationId: _, ...job }: Job, lane: LaneJob, window: Window): Job {
+  return { ...job, lanes: [lane], window };
+}
+
+/** The progress that is told is that of the window that was asked for. */
+const quietly = ({ progress: _, ...services }: Services): Services => services;
 
 function tellKept(services: Services, error: unknown): void {
   const message = `the lease could not be given back and runs out by itself: ${describeError(error)}`;

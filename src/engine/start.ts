@@ -14,6 +14,7 @@ import { type LaneRuntime, LaneTally, laneRuntime } from './lane.ts';
 import type { LeaseKeeper } from './lease.ts';
 import { RunLoads } from './loads.ts';
 import { watchForOrders } from './orders.ts';
+import type { GoOnElsewhere } from './place.ts';
 import { ProgressTeller } from './progress.ts';
 import { WindowReading } from './read-window.ts';
 import { summarise } from './summary.ts';
@@ -26,6 +27,8 @@ export interface StartFacts {
   readonly opened: OpenedRun;
   readonly fits: ReadonlyMap<string, LaneFit>;
   readonly lease: LeaseKeeper;
+  /** Goes on with another window of the flow, as far as these batches of one lane. */
+  elsewhere(lane: LaneJob, ...rest: Parameters<GoOnElsewhere>): ReturnType<GoOnElsewhere>;
 }
 
 /** One start of a run, from the claim to the summary. */
@@ -188,6 +191,7 @@ export class Start {
       correlationId: opened.run.correlationId,
       load: this.#loads.of(lane.name),
       position: row?.position,
+      elsewhere: (window, only, signals) => this.#facts.elsewhere(lane, window, only, signals),
     });
     const options = {
       run: opened.run.id,
@@ -195,6 +199,7 @@ export class Start {
       owner: ask.owner,
       leaseMs: ask.leaseMs,
       ordered: runtime.ordered,
+      ...(runtime.place === undefined ? {} : { place: runtime.place }),
       ...(ask.only === undefined ? {} : { only: ask.only }),
     };
     const feed = new LaneFeed(services.ledger, services.ports, options, reading);

@@ -47,11 +47,6 @@ export interface Scenario {
 function withoutKnown(scenario: Scenario): Scenario {
   const { rung } = scenario;
   const swarm = { ...scenario.swarm };
-  // A doubt that was left behind is repeated at a place that another window has taken since.
-  if (rung === 'position' && scenario.windows > 1) {
-    delete swarm['operator-cancels'];
-    delete swarm['operator-resends'];
-  }
   // What a person sends again while a reading that compares is about to supersede it.
   const compares = ['operator-refreshes', 'operator-resends'].some((kind) => kind in swarm);
   if (compares || scenario.deliver === 'while-reading') delete swarm['operator-retries'];

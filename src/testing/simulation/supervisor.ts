@@ -178,6 +178,18 @@ export class Supervisor {
     else if (summary.interrupted || summary.paused || summary.stalled.length > 0 || pending) task.state = 'waiting';
     else if (summary.run.state !== 'open' && summary.run.state !== 'failed') task.state = 'done';
     if (summary.run.state !== 'open' && !summary.interrupted) task.ask = 'go-on';
+    for (const { reason } of summary.stalled) this.#followHint(reason);
+  }
+
+  /** What a person does who is told that a window that was cancelled stands in the way of this one. */
+  #followHint(reason: string): void {
+    const window = / --for (\S+) --refresh/.exec(reason)?.[1];
+    const task = this.tasks.find((one) => one.window.name === window && one.state === 'cancelled');
+    if (task === undefined || this.#machine.world.faulty) return;
+    task.ask = 'refresh';
+    task.state = 'waiting';
+    this.#machine.book.orders++;
+    this.#machine.world.mark('a cancelled window was settled for another one');
   }
 
   /**
