@@ -95,7 +95,6 @@ function deadline(work: Work, lane: LaneRuntime): number {
   return Math.min(nowMs + turns * lane.job.sink.requestTimeoutMs, untilMs);
 }
 
-/** What was lost may be there and keeps its place; what never left goes to where the sink stands now. */
 async function notesOf(
   earlier: readonly AttemptRow[],
   lane: LaneRuntime,
@@ -103,9 +102,9 @@ async function notesOf(
 ): Promise<AttemptNotes> {
   const { strategy } = lane.job;
   if (strategy.prepare === undefined) return {};
-  const lost = earlier.findLast((attempt) => attempt.answer === 'lost');
+  const previous = earlier.find((attempt) => Object.keys(asNotes(attempt.notes)).length > 0);
   try {
-    return await strategy.prepare(context, asNotes(lost?.notes ?? {}));
+    return await strategy.prepare(context, asNotes(previous?.notes ?? {}));
   } catch (error) {
     if (error instanceof WaybillError && error.code === 'INVARIANT_BROKEN') throw error;
     // A question that the sink did not answer is no attempt: the batch waits as if the sink were away.

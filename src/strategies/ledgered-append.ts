@@ -33,7 +33,7 @@ export const ledgeredAppend: Strategy = {
 
   async prepare(lane: LaneContext, previous: AttemptNotes): Promise<AttemptNotes> {
     if (rungOf(lane.sink) !== 'position') return {};
-    // A batch that was lost may be there, and keeps its place: the tail may already lie behind it.
+    // A batch that was sent before keeps its place: the tail may already lie behind it.
     const expected = previous.expectedPosition ?? lane.position ?? (await lane.sink.facts.tail?.());
     assert(expected !== undefined, 'position.sink-tells-its-tail');
     return { expectedPosition: expected };

@@ -20,7 +20,7 @@ export interface Strategy {
   readonly load?: Loading;
   /**
    * What must be durable with the intent, before the first byte: the expected position. `previous` holds the notes of
-   * an earlier attempt of this batch whose answer was lost: such a batch keeps the position that it was sent to.
+   * this batch's earlier attempt: a batch keeps the position that it was first sent to.
    */
   prepare?(lane: LaneContext, previous: AttemptNotes): Promise<AttemptNotes>;
   /** Called between intent and verdict, at most once an attempt. Throws as a sink does. */

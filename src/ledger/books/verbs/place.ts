@@ -3,7 +3,6 @@ import { showBatch, showRun } from '../../../model/ids.ts';
 import type { ClaimShard } from '../../ledger.ts';
 import { BATCH_STATE, toCode } from '../codes.ts';
 import { type Asking, query } from '../store.ts';
-import { attemptsOf } from '../tables/attempts.ts';
 import { BATCH, type BatchRecord, decodeBatch } from '../tables/batches.ts';
 import type { LaneRecord } from '../tables/lanes.ts';
 import { decodeLease, LEASE, type LeaseRecord, showOwner, voidLease } from '../tables/leases.ts';
@@ -19,6 +18,7 @@ const LEASES = {
   window: query(LEASE, 'WHERE run = ? AND lane = ? AND until > 0'),
 } as const;
 
+/** What was sent before keeps its place, also when it is sealed again: a copy of the request may still arrive there. */
 const openIn = (where: string) => ({
   any: query(BATCH, `WHERE state = ? AND ${where} AND state <> 4`),
   tried: query(BATCH, `WHERE state = ? AND ${where} AND state <> 4 AND attempts > 0`),
@@ -64,9 +64,7 @@ function* refuseOpen(tx: Transaction, at: At): Asking<void> {
   const open: BatchRecord[] = [];
   for (const state of ['sending', 'in-doubt', 'sealed'] as const) {
     const rows = yield* tx.store.many(state === 'sealed' ? tried : any, toCode(BATCH_STATE, state), ...at.params);
-    for (const batch of rows.map((cells) => decodeBatch(tx.store, cells))) {
-      if (state !== 'sealed' || (yield* wasLost(tx, batch))) open.push(batch);
-    }
+    open.push(...rows.map((cells) => decodeBatch(tx.store, cells)));
   }
   open.sort((a, b) => a.latest - b.latest);
   const [oldest] = open;
@@ -78,11 +76,6 @@ function* refuseOpen(tx: Transaction, at: At): Asking<void> {
     `${name} of ${showRun(run)}, window ${window}, may stand where lane ${at.lane.name} would write next`,
     { ids: { batch: oldest.id, run, window, lane: at.lane.name, state: oldest.state } },
   );
-}
-
-/** Sealed again, and yet its lost attempt may have been applied at the place that it was sent to. */
-function* wasLost(tx: Transaction, batch: BatchRecord): Asking<boolean> {
-  return (yield* attemptsOf(tx.store, batch)).some((attempt) => attempt.answer === 'lost');
 }
 
 const isIn = (batch: BatchRecord, { lane, shard }: At): boolean =>
