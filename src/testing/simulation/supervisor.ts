@@ -81,7 +81,10 @@ export class Supervisor {
   /** Does what is due, and comes back. */
   tick(): void {
     const { world } = this.#machine;
-    const task = this.tasks.find((one) => one.state === 'waiting');
+    const waiting = this.tasks.filter((one) => one.state === 'waiting');
+    // Beside one window that is being worked on rather another one, where there is one, than the same once more.
+    const isRun = (one: Task): boolean => [...this.running].some(({ task }) => task === one);
+    const task = waiting.find((one) => !isRun(one)) ?? waiting[0];
     if (task === undefined || this.hopeless) return;
     const twin = this.running.size > 0 && this.running.size < 3 && world.fault('twin');
     if (twin) world.mark('two processes on one window');
@@ -184,7 +187,7 @@ export class Supervisor {
   /** What a person does who is told that a window that was cancelled stands in the way of this one. */
   #followHint(reason: string): void {
     const window = / --for (\S+) --refresh/.exec(reason)?.[1];
-    const task = this.tasks.find((one) => one.window.name === window && one.state === 'cancelled');
+    const task = this.tasks.find((one) => one.window.name === window && one.state !== 'waiting');
     if (task === undefined || this.#machine.world.faulty) return;
     task.ask = 'refresh';
     task.state = 'waiting';

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type {
   Child,
+  ClaimShard,
   LaneSpec,
   Ledger,
   OpenedRun,
@@ -9,6 +10,7 @@ import type {
   Shard,
   ShardClaim,
 } from '../../ledger/ledger.ts';
+import type { Rung } from '../../model/guarantee.ts';
 import type { BatchId } from '../../model/ids.ts';
 import type { Receipt } from '../../model/receipt.ts';
 import type { BatchState } from '../../model/states.ts';
@@ -120,12 +122,12 @@ export class Book {
 
   static async open(
     ledger: Ledger,
-    ask: { flow?: string; window?: string; lanes?: readonly string[]; owner?: string } = {},
+    ask: { flow?: string; window?: string; lanes?: readonly string[]; owner?: string; rung?: Rung } = {},
   ): Promise<Book> {
     const opened = await ledger.openRun({
       flow: ask.flow ?? 'members',
       window: { name: ask.window ?? '2026-11-19', start: '2026-11-19T00:00:00Z', end: '2026-11-20T00:00:00Z' },
-      lanes: (ask.lanes ?? ['api']).map(laneSpec),
+      lanes: (ask.lanes ?? ['api']).map((lane) => ({ ...laneSpec(lane), rung: ask.rung ?? 'none' })),
       owner: ask.owner ?? 'first',
       leaseMs: LEASE_MS,
       configDigest: 'config',
@@ -181,14 +183,16 @@ export class Book {
     await this.ledger.closeGeneration({ ...this.claim, generation: this.generation, vanished: [] });
   }
 
-  async claimShard(ask: { lane?: string; owner?: string; skip?: readonly number[] } = {}): Promise<Shard | undefined> {
-    const { lane = 'api', owner = 'first', skip } = ask;
+  async claimShard(
+    ask: { lane?: string; owner?: string } & Pick<ClaimShard, 'skip' | 'place'> = {},
+  ): Promise<Shard | undefined> {
+    const { lane = 'api', owner = 'first', ...rest } = ask;
     return await this.ledger.claimShard({
       run: this.run,
       lane,
       owner,
       leaseMs: LEASE_MS,
-      ...(skip === undefined ? {} : { skip }),
+      ...rest,
     });
   }
 

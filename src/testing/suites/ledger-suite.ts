@@ -4,6 +4,7 @@ import type { LedgerBench } from './ledger-fixture.ts';
 import { answerCases } from './ledger-suite-answers.ts';
 import { claimCases } from './ledger-suite-claims.ts';
 import { loadCases } from './ledger-suite-loads.ts';
+import { placeCases } from './ledger-suite-places.ts';
 import { readingCases } from './ledger-suite-readings.ts';
 import { readCases } from './ledger-suite-reads.ts';
 import { runCases } from './ledger-suite-runs.ts';
@@ -42,6 +43,7 @@ export function ledgerSuite({ name, open, walks = 60 }: LedgerSubject): Suite {
     runCases(under);
     readingCases(under);
     claimCases(under);
+    placeCases(under);
     answerCases(under);
     settleCases(under);
     loadCases(under);
