@@ -6,6 +6,7 @@ import type { LaneCounts, Unbatched } from '../ledger/ledger.ts';
 import { type Chunk, type Identities, KEY_BYTES, type Reject } from '../model/chunk.ts';
 import { WaybillError } from '../model/errors.ts';
 import type { LaneJob, SourceJob } from './engine.ts';
+import { surelyFits } from './fit-lane.ts';
 import type { Judgement, LaneMemory } from './lane-memory.ts';
 import { type PackedBatch, Packer } from './pack.ts';
 import { isSameTrail, showTrail, type Trail, type TrailWords, trailAt } from './trail.ts';
@@ -75,7 +76,7 @@ export class Intake {
     this.#skip = how.skip;
     this.#trail = how.trail;
     this.#decidedRows = how.decided;
-    this.#packer = new Packer(lane.limits, lane.sink.accepts[0]!);
+    this.#packer = new Packer(lane.limits, lane.sink.accepts[0]!, { apart: keepsVersionsApart(lane, source) });
   }
 
   get fullBytes(): number {
@@ -277,6 +278,10 @@ export class Intake {
     return `the record alone makes ${bytes} bytes; the sink takes ${this.lane.limits.bytesPerBatch}`;
   }
 }
+
+/** Where order matters only to versions of one record. What has no key is the same wherever its digest is. */
+const keepsVersionsApart = (lane: LaneJob, source: SourceJob): boolean =>
+  source.key !== null && surelyFits(lane).ordered === 'repeats';
 
 /** A copy: the chunk's keys are not kept for the sake of one record. */
 const keyOf = ({ identities }: ChunkRows, nth: number): Uint8Array =>

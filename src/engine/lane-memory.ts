@@ -190,10 +190,10 @@ export class LaneMemory {
   #judgeOne(identities: Identities, nth: number, hits: readonly Hit[]): Judgement {
     const { keys } = identities;
     if (hits.length === 0) {
-      if (!this.#keyed) return NEW;
-      return this.#inChunk.has(keys, nth) || this.#unsealed.has(keys, nth) ? DUPLICATE : NEW;
+      return this.#cameBefore(keys, nth) ? DUPLICATE : NEW;
     }
     const current = hits.filter((hit) => hit.state !== 'superseded');
+    const again = this.#cameBefore(keys, nth) || current.some((hit) => hit.batch.generation === this.#at.generation);
     const earlier = this.#compares ? current.filter((hit) => hit.batch.generation < this.#at.generation) : [];
     if (this.#keyed) for (const hit of earlier) mark(this.#present, hit);
     const free = earlier.filter((hit) => !isMarked(this.#matched, hit));
@@ -204,15 +204,19 @@ export class LaneMemory {
       mark(this.#matched, match);
       mark(this.#present, match);
       // What a cancelled run left out was never sent; what a person gave up as possibly lost stays given up.
-      if (match.state === 'skipped' && !match.possiblyThere) return NEW;
+      if (match.state === 'skipped' && !match.possiblyThere) return again && this.#keyed ? DUPLICATE : NEW;
       if (equal === undefined) return { kind: 'changed', was: match.state };
       mark(this.#same, match);
       if (this.#keyed && match.batch.digests === null) this.#uncompared++;
       return SAME;
     }
     if (!this.#keyed) return NEW;
-    const before = earlier.length > 0 || this.#inChunk.has(keys, nth) || this.#unsealed.has(keys, nth);
-    return before || current.some((hit) => hit.batch.generation === this.#at.generation) ? DUPLICATE : NEW;
+    return earlier.length > 0 || again ? DUPLICATE : NEW;
+  }
+
+  /** In this extraction, as far as it is not sealed yet. */
+  #cameBefore(keys: Uint8Array, nth: number): boolean {
+    return this.#keyed && (this.#inChunk.has(keys, nth) || this.#unsealed.has(keys, nth));
   }
 
   async #hits(identities: Identities, nths: readonly number[]): Promise<Map<number, Hit[]>> {

@@ -76,4 +76,21 @@ describe('the packer', () => {
     expect(packer.tooLarge(100 - ARRAY.head.length - ARRAY.tail.length)).toBe(false);
     expect(packer.tooLarge(100 - ARRAY.head.length - ARRAY.tail.length + 1)).toBe(true);
   });
+
+  it('closes a batch when a key comes again, where versions of a record have to stay apart', () => {
+    const keyed = (apart: boolean) => {
+      const packer = new Packer({ recordsPerBatch: 10, inFlight: 1 }, ARRAY, { apart });
+      const add = (key: number) => {
+        const bytes = Buffer.from(`${key}`);
+        const keys = Buffer.alloc(16, key);
+        const digests = Buffer.alloc(8);
+        const at = { bytes, start: 0, end: bytes.length, nthKey: 0, nthPayload: 0, columns: undefined };
+        return packer.add({ ...at, keys, sourceDigests: digests, payloadDigests: digests });
+      };
+      const closed = [1, 2, 1, 3, 2, 2].map(add);
+      return [...closed, packer.close()].flatMap((batch) => (batch === undefined ? [] : [batch.records]));
+    };
+    expect(keyed(false)).toEqual([6]);
+    expect(keyed(true)).toEqual([2, 3, 1]);
+  });
 });

@@ -1,5 +1,6 @@
 import type { Framing, Limits } from '../model/batch.ts';
 import { DIGEST_BYTES, KEY_BYTES } from '../model/chunk.ts';
+import { KeyTable } from './key-table.ts';
 
 /** A full batch in memory, ready to be staged: its exact bytes, and what is known of each record. */
 export interface PackedBatch {
@@ -36,6 +37,8 @@ export class Packer {
   readonly #head: Uint8Array;
   readonly #separator: Uint8Array;
   readonly #tail: Uint8Array;
+  /** The keys of the open batch, where each may be in it only once. */
+  readonly #apart: KeyTable | undefined;
   #bytes = new Growing(FIRST_BYTES);
   #keys = new Growing(FIRST_BYTES / 8);
   #source = new Growing(FIRST_BYTES / 16);
@@ -43,8 +46,13 @@ export class Packer {
   #spans: number[] = [];
   #columns: readonly string[] | undefined;
 
-  constructor(limits: Limits, framing: Framing) {
+  /**
+   * `apart`: a batch is closed when a key comes again. A sink may refuse the one version of a record for now and take
+   * the other; only where they are in batches of their own does the one that is sent again come before the other.
+   */
+  constructor(limits: Limits, framing: Framing, how: { apart: boolean } = { apart: false }) {
     this.#limits = limits;
+    this.#apart = how.apart ? new KeyTable() : undefined;
     const encoder = new TextEncoder();
     this.#head = encoder.encode(framing.head);
     this.#separator = encoder.encode(framing.separator);
@@ -65,10 +73,16 @@ export class Packer {
     return this.aloneBytes(recordBytes) > (this.#limits.bytesPerBatch ?? Number.POSITIVE_INFINITY);
   }
 
+  /** The open batch has a record of this key, and may have no other. */
+  comesAgain(keys: Uint8Array, nthKey: number): boolean {
+    return this.#apart?.has(keys, nthKey) ?? false;
+  }
+
   /** Takes the record; gives back the batch that had to be closed to make room for it, if any. */
   add(record: PackedRecord): PackedBatch | undefined {
     const length = record.end - record.start;
-    const closed = this.#fits(length, record.columns) ? undefined : this.close();
+    const again = this.comesAgain(record.keys, record.nthKey);
+    const closed = !again && this.#fits(length, record.columns) ? undefined : this.close();
     if (this.records === 0) {
       this.#columns = record.columns;
       this.#bytes.append(this.#head, 0, this.#head.length);
@@ -76,6 +90,7 @@ export class Packer {
     const start = this.#bytes.length;
     this.#bytes.append(record.bytes, record.start, record.end);
     this.#spans.push(start, this.#bytes.length);
+    this.#apart?.add(record.keys, record.nthKey);
     this.#keys.append(record.keys, record.nthKey * KEY_BYTES, (record.nthKey + 1) * KEY_BYTES);
     this.#source.append(record.sourceDigests, record.nthKey * DIGEST_BYTES, (record.nthKey + 1) * DIGEST_BYTES);
     this.#payload.append(
@@ -100,6 +115,7 @@ export class Packer {
       ...(this.#columns === undefined ? {} : { columns: this.#columns }),
     };
     this.#spans = [];
+    this.#apart?.clear();
     return batch;
   }
 

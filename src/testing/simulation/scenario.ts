@@ -45,17 +45,11 @@ export interface Scenario {
  * that a campaign that finds something has found something new.
  */
 function withoutKnown(scenario: Scenario): Scenario {
-  const { rung } = scenario;
   const swarm = { ...scenario.swarm };
   // What a person sends again while a reading that compares is about to supersede it.
   const compares = ['operator-refreshes', 'operator-resends'].some((kind) => kind in swarm);
   if (compares || scenario.deliver === 'while-reading') delete swarm['operator-retries'];
-  return {
-    ...scenario,
-    swarm,
-    // Two versions of one key in one batch, of which the older is refused for now.
-    recordsPerBatch: rung === 'put' && scenario.repeats ? 1 : scenario.recordsPerBatch,
-  };
+  return { ...scenario, swarm };
 }
 
 export function drawScenario(seed: number): Scenario {

@@ -39,6 +39,8 @@ export class Supervisor {
   readonly running = new Set<Running>();
   readonly #machine: Machine;
   #next: Happening | undefined;
+  /** Holds up all others. */
+  #urgent: Task | undefined;
   calmStarts = 0;
   starts = 0;
 
@@ -84,7 +86,7 @@ export class Supervisor {
     const waiting = this.tasks.filter((one) => one.state === 'waiting');
     // Beside one window that is being worked on rather another one, where there is one, than the same once more.
     const isRun = (one: Task): boolean => [...this.running].some(({ task }) => task === one);
-    const task = waiting.find((one) => !isRun(one)) ?? waiting[0];
+    const task = waiting.find((one) => one === this.#urgent) ?? waiting.find((one) => !isRun(one)) ?? waiting[0];
     if (task === undefined || this.hopeless) return;
     const twin = this.running.size > 0 && this.running.size < 3 && world.fault('twin');
     if (twin) world.mark('two processes on one window');
@@ -123,6 +125,7 @@ export class Supervisor {
     this.running.add(running);
     this.starts++;
     task.starts++;
+    if (task === this.#urgent) this.#urgent = undefined;
     machine.world.tell(opened.process.name, `starts ${task.window.name} (${task.ask})`);
     this.#carry(running, opened).then(
       (summary) => this.#ended(running, opened, summary, undefined),
@@ -187,8 +190,9 @@ export class Supervisor {
   /** What a person does who is told that a window that was cancelled stands in the way of this one. */
   #followHint(reason: string): void {
     const window = / --for (\S+) --refresh/.exec(reason)?.[1];
-    const task = this.tasks.find((one) => one.window.name === window && one.state !== 'waiting');
+    const task = this.tasks.find((one) => one.window.name === window);
     if (task === undefined || this.#machine.world.faulty) return;
+    this.#urgent = task;
     task.ask = 'refresh';
     task.state = 'waiting';
     this.#machine.book.orders++;
