@@ -40,23 +40,7 @@ export interface Scenario {
   readonly swarm: Swarm;
 }
 
-/**
- * What is known to be wrong and not mended yet, each with its story in `docs/found-by-simulation.md`: left out here, so
- * that a campaign that finds something has found something new.
- */
-function withoutKnown(scenario: Scenario): Scenario {
-  const swarm = { ...scenario.swarm };
-  // What a person sends again while a reading that compares is about to supersede it.
-  const compares = ['operator-refreshes', 'operator-resends'].some((kind) => kind in swarm);
-  if (compares || scenario.deliver === 'while-reading') delete swarm['operator-retries'];
-  return { ...scenario, swarm };
-}
-
 export function drawScenario(seed: number): Scenario {
-  return withoutKnown(freshScenario(seed));
-}
-
-function freshScenario(seed: number): Scenario {
   const tape = Tape.ofSeed(seed ^ 0x5eed5eed);
   const rung = tape.pick(RUNGS);
   const swarm = drawSwarm(tape, rung);

@@ -202,5 +202,19 @@ function childCases({ ledger, describe, it }: Omit<UnderTest, 'bench'>): void {
         ),
       ).toBe('MOVE_FORBIDDEN');
     });
+
+    it('send nothing again while a reading decides what becomes of it, and then what it has left', async () => {
+      const { book, ids } = await Book.sealed(ledger(), [2]);
+      await book.deliver(ids[0]!, verdict('rr'));
+      const retry = (pick: number) =>
+        ledger().retry({ batch: ids[0]!, children: [child([pick])], who: 'ann', reason: 'mended' });
+      await book.start('refresh');
+      expect(await refusedWith(retry(0))).toBe('MOVE_FORBIDDEN');
+      const superseded = [{ batch: ids[0]!, picks: [0] }];
+      await ledger().closeGeneration({ ...book.claim, generation: book.generation, vanished: [], superseded });
+      expect(await refusedWith(retry(0))).toBe('MOVE_FORBIDDEN');
+      expect((await retry(1)).children).toHaveLength(1);
+      expect(await book.balance()).toBe('0/0/0/0/1 of 1');
+    });
   });
 }

@@ -64,6 +64,16 @@ export function runCases({ bench, ledger, describe, it }: UnderTest): void {
       expect((await ledger().read.run(book.run)).state).toBe('open');
     });
 
+    it('skips at once what is sealed by a reading that has not heard that its run was cancelled', async () => {
+      const book = await Book.open(ledger());
+      await book.start();
+      await book.seal([2]);
+      await ledger().cancel({ run: book.run, who: 'ann', reason: 'the wrong day' });
+      await book.seal([3]);
+      expect(await book.states()).toEqual(['skipped', 'skipped']);
+      expect(await book.balance()).toBe('0/0/5/0/0 of 5');
+    });
+
     it('skips what is pending when it is cancelled, and leaves what is on its way to its answer', async () => {
       const { book, ids } = await Book.sealed(ledger(), [2, 3, 4]);
       const claim = (await book.claimShard())!;

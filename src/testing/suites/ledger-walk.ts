@@ -117,7 +117,7 @@ class Walker {
     const sizes = Array.from({ length: 1 + (b % 3) }, (_, nth) => 1 + ((c + nth) % 4));
     const ids = await this.#book.seal(sizes, lane);
     ids.forEach((id, nth) => {
-      this.#model.add(id, lane, sizes[nth]!);
+      this.#afterwards(this.#model.add(id, lane, sizes[nth]!), []);
     });
   }
 

@@ -3,9 +3,9 @@ import { KEY_BYTES } from '../../../model/chunk.ts';
 import { asBatchId, type BatchId, type RunId, showRun } from '../../../model/ids.ts';
 import type { Position } from '../../../model/position.ts';
 import type { LaneCounts, Seal, SealedBatch, Unbatched } from '../../ledger.ts';
-import { nextBatchId } from '../outcome.ts';
+import { nextBatchId, skipBatch } from '../outcome.ts';
 import type { Asking } from '../store.ts';
-import type { BatchRecord } from '../tables/batches.ts';
+import { type BatchRecord, readBatch } from '../tables/batches.ts';
 import {
   encodeGeneration,
   GENERATION,
@@ -72,6 +72,10 @@ export function* seal(tx: Transaction, ask: PackedSeal): Asking<{ batches: reado
   for (const counts of ask.counts) yield* addCounts(tx, ask, counts);
   if (ask.position !== undefined) yield* movePosition(tx, generation, { ...ask, position: ask.position });
   const lanes = ask.lanes.map(({ lane, keys, batches }) => [lane, batches.length, keys.length / KEY_BYTES]);
+  const run = yield* readRun(tx.store, ask.run);
+  // The reading has not heard yet that nothing is to be sent any more.
+  if (run.state === 'cancelled')
+    for (const id of ids) skipBatch(tx, yield* readBatch(tx.store, id), 'the run was cancelled');
   tx.event(ask.run, 'sealed', { generation: ask.generation, lanes, position: ask.position?.value });
   return { batches: ids };
 }
