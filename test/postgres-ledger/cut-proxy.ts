@@ -8,6 +8,7 @@ export const CUTS = ['before', 'part', 'after', 'answer'] as const;
 export type Cut = (typeof CUTS)[number];
 
 const COMMIT = Buffer.from('COMMIT\0');
+const ROLLBACK = Buffer.from('ROLLBACK\0');
 const TAKES_TURN = Buffer.from('UPDATE turn SET');
 
 /**
@@ -21,6 +22,9 @@ export class CutProxy {
   readonly made: Record<Cut, number> = { before: 0, part: 0, after: 0, answer: 0 };
   /** Which cut the next COMMIT gets; undefined lets it through. */
   next: () => Cut | undefined = () => undefined;
+
+  /** Whoever gives up a transaction is cut off before the server hears of it; so often. */
+  rollbacks = 0;
 
   #away = false;
 
@@ -75,12 +79,13 @@ export class CutProxy {
         end();
       });
     }
-    const way = new Way(client, server, () => this.#plan());
+    const way = new Way(client, server, (message) => this.#plan(message));
     client.on('data', (bytes) => way.fromClient(bytes));
     server.on('data', (bytes) => way.fromServer(bytes));
   }
 
-  #plan(): Cut | undefined {
+  #plan(message: Buffer): Cut | undefined {
+    if (message.includes(ROLLBACK)) return this.rollbacks-- > 0 ? 'before' : undefined;
     const cut = this.next();
     if (cut !== undefined) this.made[cut]++;
     return cut;
@@ -91,14 +96,14 @@ export class CutProxy {
 class Way {
   readonly #client: Socket;
   readonly #server: Socket;
-  readonly #plan: () => Cut | undefined;
+  readonly #plan: (message: Buffer) => Cut | undefined;
   #rest = Buffer.alloc(0);
   /** The first message has no kind. */
   #started = false;
   #writes = false;
   #deaf = false;
 
-  constructor(client: Socket, server: Socket, plan: () => Cut | undefined) {
+  constructor(client: Socket, server: Socket, plan: (message: Buffer) => Cut | undefined) {
     this.#client = client;
     this.#server = server;
     this.#plan = plan;
@@ -108,7 +113,8 @@ class Way {
     this.#rest = Buffer.concat([this.#rest, bytes]);
     for (let message = this.#take(); message !== undefined; message = this.#take()) {
       if (message.includes(TAKES_TURN)) this.#writes = true;
-      const cut = this.#writes && message.includes(COMMIT) ? this.#plan() : undefined;
+      const ends = (this.#writes && message.includes(COMMIT)) || message.includes(ROLLBACK);
+      const cut = ends ? this.#plan(message) : undefined;
       if (message.includes(COMMIT)) this.#writes = false;
       if (cut === undefined) this.#server.write(message);
       else {

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Ledger, ShardClaim } from '../../src/ledger/ledger.ts';
 import { openPostgresLedger } from '../../src/ledger/postgres/open.ts';
-import type { BatchId } from '../../src/model/ids.ts';
-import { Book, delivered, shardClaim } from '../../src/testing/suites/ledger-fixture.ts';
+import { asBatchId, type BatchId } from '../../src/model/ids.ts';
+import { Book, delivered, refusedWith, shardClaim } from '../../src/testing/suites/ledger-fixture.ts';
 import { startPostgres, type TestPostgres } from '../postgres.ts';
 import { ledgerPorts, parsed } from './bench.ts';
 import { CUTS, CutProxy } from './cut-proxy.ts';
@@ -70,3 +70,18 @@ it(`knows what became of every transaction when ${CUTS_LEAST} connections are cu
   console.info(`${proxy.cuts} connections cut ${JSON.stringify(proxy.made)}; ${sealed} batches, each sent once`);
   await ledger.close();
 }, 240_000);
+
+it('tells what was wrong with a question, and not that its connection broke off on the way out', async () => {
+  const ledger = await openPostgresLedger({
+    address: parsed(server, { port: proxy.port }),
+    ports: ledgerPorts(),
+    create: true,
+  });
+  proxy.next = () => undefined;
+  const { book } = await Book.sealed(ledger, [1]);
+  proxy.rollbacks = Number.POSITIVE_INFINITY;
+  expect(await refusedWith(ledger.read.batch(asBatchId(99)))).toBe('BATCH_UNKNOWN');
+  expect((await ledger.read.run(book.run)).state, 'what was answered is believed').toBe('open');
+  proxy.rollbacks = 0;
+  await ledger.close();
+}, 60_000);

@@ -57,7 +57,7 @@ export async function inTransaction<T>(session: Session, work: () => Promise<T>)
     await session.run('COMMIT');
     return value;
   } catch (error) {
-    if (!session.ended) await session.run('ROLLBACK');
+    await session.rollBack();
     throw error;
   }
 }

@@ -16,7 +16,7 @@ export function answerFrom(line: Line, ledgerId: string, store: PostgresStore): 
           return await store.carry(session, question(new Reading(store, ledgerId)));
         } finally {
           // Nothing was written, so how it ends makes no difference.
-          if (!session.ended) await session.run('ROLLBACK');
+          await session.rollBack();
         }
       }),
     );

@@ -102,6 +102,20 @@ export class Session {
     return { rows: (last?.rows ?? []) as Cell[][], changes: last?.rowCount ?? 0, command: last?.command ?? '' };
   }
 
+  /**
+   * Ends a transaction of which nothing is to stay. A connection that cannot even do that is of no more use; what had
+   * gone wrong before is what is told.
+   */
+  async rollBack(): Promise<void> {
+    if (this.#ended) return;
+    try {
+      await this.run('ROLLBACK');
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      this.drop();
+    }
+  }
+
   /** Nothing more is asked of it: it broke off, or nobody knows any more what state it is in. */
   drop(): void {
     if (this.#ended) return;

@@ -40,10 +40,21 @@ export interface Scenario {
   readonly swarm: Swarm;
 }
 
+/**
+ * What nobody could be blamed for, each with its story in `docs/found-by-simulation.md`. A request that the network
+ * doubles may be refused and applied: what is told of the one copy does not hold for the other. As long as the batch is
+ * sent again that is noticed; when its run is cancelled before, it counts as never sent.
+ */
+function blameless(swarm: Swarm): Swarm {
+  if (swarm['operator-cancels'] === undefined) return swarm;
+  const { 'duplicate-delivery': _, ...rest } = swarm;
+  return rest;
+}
+
 export function drawScenario(seed: number): Scenario {
   const tape = Tape.ofSeed(seed ^ 0x5eed5eed);
   const rung = tape.pick(RUNGS);
-  const swarm = drawSwarm(tape, rung);
+  const swarm = blameless(drawSwarm(tape, rung));
   const timeout = tape.pick([200, 1_000, 5_000]);
   return {
     rung,
