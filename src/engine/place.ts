@@ -1,6 +1,7 @@
 import { WaybillError } from '../model/errors.ts';
 import type { BatchId, RunId } from '../model/ids.ts';
 import { showBatch, showRun } from '../model/ids.ts';
+import type { BatchState } from '../model/states.ts';
 import type { Window } from '../model/window.ts';
 import type { RunSummary, StopSignals } from './engine.ts';
 import type { LaneRuntime } from './lane.ts';
@@ -12,6 +13,7 @@ export type GoOnElsewhere = (window: Window, only: readonly BatchId[], signals: 
 interface InTheWay {
   readonly batch: BatchId;
   readonly run: RunId;
+  readonly state: BatchState;
 }
 
 const PAUSE_MAX_MS = 5_000;
@@ -50,12 +52,13 @@ export class PlaceInTurn {
     return await this.#settle(error.ids as unknown as InTheWay, error.message);
   }
 
-  async #settle({ batch, run: id }: InTheWay, message: string): Promise<string | undefined> {
+  async #settle({ batch, run: id, state }: InTheWay, message: string): Promise<string | undefined> {
     const { ledger, elsewhere, job } = this.#lane;
     const run = await ledger.read.run(id);
     const name = `${message}; ${showRun(id)}`;
     const settle = `waybill settle ${showBatch(batch)}`;
-    if (run.state === 'cancelled') {
+    // One that its process has left on its way is made a doubt by the next start of its window, cancelled or not.
+    if (run.state === 'cancelled' && state !== 'sending') {
       return `${name} was cancelled: settle it with ${settle}, or with waybill run ${run.flow} --for ${run.window.name} --refresh`;
     }
     const lane = (await ledger.read.lanes(id)).find((one) => one.lane === job.name);

@@ -332,4 +332,37 @@ export const ENGINE = [
     edits: [{ file: 'engine/feed.ts', find: 'await held.lease.close();', replace: 'void held.lease;' }],
     limit: 100,
   },
+  {
+    name: 'a window goes on where it once stood and another one has written since',
+    edits: [
+      {
+        file: 'engine/lane.ts',
+        find: "place === 'lane' ? undefined : facts.position",
+        replace: 'facts.position',
+      },
+      {
+        file: 'engine/deliver.ts',
+        find: "if (this.#lane.place === 'lane' && this.#learntUnder !== work.claim) this.#lane.position = undefined;",
+        replace: '',
+      },
+    ],
+    focus: { rungs: ['position'], swarm: { 'operator-resends': 200 }, change: { windows: 2 } },
+    limit: 600,
+  },
+  {
+    name: 'two versions of a record are in one batch',
+    edits: [
+      {
+        file: 'engine/intake.ts',
+        find: "source.key !== null && surelyFits(lane).ordered === 'repeats'",
+        replace: "source.key === null && surelyFits(lane).ordered === 'repeats'",
+      },
+    ],
+    focus: {
+      rungs: ['put'],
+      swarm: { 'refusal-for-now': 300 },
+      change: { repeats: true, onDuplicate: 'report', rows: 13, recordsPerBatch: 5, rejectsAtomically: false },
+    },
+    limit: 600,
+  },
 ];

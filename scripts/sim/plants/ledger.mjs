@@ -146,4 +146,44 @@ export const LEDGER = [
     },
     limit: 600,
   },
+  {
+    name: 'a place is written to while what another window sent there is in doubt',
+    edits: [
+      {
+        file: 'ledger/books/verbs/place.ts',
+        find: 'if (oldest === undefined || isIn(oldest, at)) return;',
+        replace: 'if (oldest === undefined || oldest.id > 0) return;',
+      },
+    ],
+    focus: {
+      rungs: ['position'],
+      swarm: { 'operator-cancels': 150, 'request-late': 300, 'error-after-apply': 250, 'sink-down': 200 },
+      change: { windows: 2, rows: 8, onDoubt: 'hold' },
+    },
+    limit: 1_500,
+  },
+  {
+    name: 'two windows write to one place at a time',
+    edits: [
+      {
+        file: 'ledger/books/verbs/place.ts',
+        find: 'if (lease.untilMs > tx.nowMs) yield* refuseHeld(tx, lease);',
+        replace: 'if (lease.untilMs < 0) yield* refuseHeld(tx, lease);',
+      },
+    ],
+    focus: { rungs: ['position'], swarm: { twin: 400, kill: 0 }, change: { windows: 2, rows: 8 } },
+    limit: 1_500,
+  },
+  {
+    name: 'what was refused is sent again while the window is read again',
+    edits: [
+      {
+        file: 'ledger/books/verbs/retry.ts',
+        find: "if (reading?.state !== 'open' || reading.kind === 'first') return;",
+        replace: "if (reading?.state !== 'open' || reading.generation > 0) return;",
+      },
+    ],
+    focus: { swarm: { 'operator-retries': 500, 'operator-refreshes': 400, refusal: 300 } },
+    limit: 1_500,
+  },
 ];

@@ -1,5 +1,4 @@
-import type { RunId } from '../../../model/ids.ts';
-import { showRun } from '../../../model/ids.ts';
+import { type RunId, showRun } from '../../../model/ids.ts';
 import { type BatchState, moveBatch } from '../../../model/states.ts';
 import { type ClaimShard, SHARD_BATCHES, type Shard, type ShardClaim } from '../../ledger.ts';
 import { BATCH_STATE, toCode } from '../codes.ts';
@@ -8,8 +7,16 @@ import { setRunState } from '../outcome.ts';
 import { type Asking, inTurn, query } from '../store.ts';
 import { ATTEMPT, type AttemptRecord, encodeAttempt, readAttempt } from '../tables/attempts.ts';
 import { BATCH, type BatchRecord, decodeBatch, readBatch } from '../tables/batches.ts';
-import { type LaneRecord, requireLane } from '../tables/lanes.ts';
-import { claimLease, type LeaseRecord, readLease, requireLease, saveLease, showOwner } from '../tables/leases.ts';
+import { type LaneRecord, lanesOf, requireLane } from '../tables/lanes.ts';
+import {
+  claimLease,
+  type LeaseRecord,
+  readLease,
+  requireLease,
+  saveLease,
+  showOwner,
+  voidLease,
+} from '../tables/leases.ts';
 import { readRun } from '../tables/runs.ts';
 import type { Transaction } from '../transaction.ts';
 import { takePlace } from './place.ts';
@@ -87,6 +94,24 @@ function* openBatches(tx: Transaction, lane: number, shard: number, state: Batch
   const rows = yield* tx.store.many(IN_SHARD, toCode(BATCH_STATE, state), lane, first, first + SHARD_BATCHES - 1);
   return rows.map((cells) => decodeBatch(tx.store, cells));
 }
+
+/**
+ * What a process that is gone had sent in a run that was cancelled: no claim of a shard will find it, since there is
+ * none any more. Whoever held the shard can bring no answer after this.
+ */
+export function* loseForsaken(tx: Transaction, run: RunId, owner: string): Asking<void> {
+  for (const lane of yield* lanesOf(tx.store, run)) {
+    const rows = yield* tx.store.many(SENDING, toCode(BATCH_STATE, 'sending'), lane.id);
+    for (const batch of rows.map((cells) => decodeBatch(tx.store, cells))) {
+      const before = yield* readLease(tx.store, run, lane.id, shardOf(batch.seq));
+      if (before === undefined || before.untilMs > tx.nowMs) continue;
+      yield* voidLease(tx.store, before);
+      yield* lose(tx, batch, before, { ...before, owner });
+    }
+  }
+}
+
+const SENDING = query(BATCH, 'WHERE state = ? AND lane = ? AND state <> 4');
 
 const iso = (atMs: number): string => new Date(atMs).toISOString();
 

@@ -17,6 +17,7 @@ import {
 import { claimLease, RUN_LEASE, readLease } from '../tables/leases.ts';
 import { encodeRun, findRun, RUN, type RunRecord, toRunRow } from '../tables/runs.ts';
 import type { Transaction } from '../transaction.ts';
+import { loseForsaken } from './claim-shard.ts';
 
 /** `freshId`: a new name from the caller's ports, for a run that gets no correlation id. */
 export function* openRun(tx: Transaction, ask: OpenRun & { readonly freshId: string }): Asking<OpenedRun> {
@@ -34,6 +35,7 @@ export function* openRun(tx: Transaction, ask: OpenRun & { readonly freshId: str
     untilMs: tx.nowMs + ask.leaseMs,
   });
   tx.event(run.id, 'run-opened', { owner: ask.owner, fence: lease.fence, created: found === undefined });
+  if (run.state === 'cancelled') yield* loseForsaken(tx, run.id, ask.owner);
   const generation = yield* findGeneration(tx.store, run.id, run.generation);
   return {
     run: yield* toRunRow(tx.store, run),
