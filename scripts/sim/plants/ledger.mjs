@@ -171,7 +171,11 @@ export const LEDGER = [
         replace: 'if (lease.untilMs < 0) yield* refuseHeld(tx, lease);',
       },
     ],
-    focus: { rungs: ['position'], swarm: { twin: 400, kill: 0 }, change: { windows: 2, rows: 8 } },
+    focus: {
+      rungs: ['position'],
+      swarm: { twin: 900, kill: 0, throttled: 300, 'answer-late': 400 },
+      change: { windows: 2, rows: 13, recordsPerBatch: 1, keyed: false, requestTimeoutMs: 5_000 },
+    },
     limit: 1_500,
   },
   {

@@ -122,8 +122,12 @@ export class Operator {
     if (act === 'operator-cancels') return await opened.ledger.cancel({ run: run.id, who, reason: 'no need' });
     if (act === 'operator-pauses') return await this.#pause(run, opened);
     const services = { ledger: opened.ledger, staging: opened.services.staging, framing: () => LINES };
-    const moved = await retryRefused({ run: run.id, who, reason: 'try again' }, services);
-    if (moved.length > 0) this.#reopen(run);
+    try {
+      await retryRefused({ run: run.id, who, reason: 'try again' }, services);
+    } finally {
+      // Some of it may have been done also when not all of it could be.
+      this.#reopen(run);
+    }
   }
 
   async #pause(run: RunRow, { ledger }: Opened): Promise<void> {

@@ -56,7 +56,9 @@ export async function runSchedule(
     operator.begin();
     new Reader(machine).begin();
     const calmAtMs = await untilCalm(world, scenario, supervisor, operator);
-    const over = (): boolean => supervisor.idle || supervisor.hopeless || world.nowMs > calmAtMs + LIVENESS_MS;
+    // An order that is being carried out may give the supervisor something to do.
+    const done = (): boolean => supervisor.idle && !machine.living().some(({ name }) => name.startsWith('person'));
+    const over = (): boolean => done() || supervisor.hopeless || world.nowMs > calmAtMs + LIVENESS_MS;
     const how = await world.run(over);
     await judge(machine, supervisor, { how, calmAtMs });
     return resultOf(machine);
