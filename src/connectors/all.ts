@@ -9,6 +9,7 @@ export const CONNECTORS: Readonly<Record<string, () => Promise<Connector>>> = {
   http: async () => (await import('./http/config.ts')).http as Connector,
   memory: async () => (await import('./memory/config.ts')).memory as Connector,
   postgres: async () => (await import('./postgres/config.ts')).postgres as Connector,
+  redis: async () => (await import('./redis/config.ts')).redis as Connector,
   sqlite: async () => (await import('./sqlite/config.ts')).sqlite as Connector,
   stdin: async () => (await import('./stdio/config.ts')).stdin as Connector,
   stdout: async () => (await import('./stdio/config.ts')).stdout as Connector,

@@ -211,6 +211,10 @@ export interface AbilityFacts {
   readonly loadRung?: 'marker' | 'put';
   /** For how long, and how many, old loads or versions can be had; in words, for the plan. */
   readonly retention?: string;
+  /** `put`: the sink is a log. Who reads all of it sees what was replaced, and each repeat, until it is compacted. */
+  readonly keepsReplaced?: boolean;
+  /** What every promise on this sink rests on beside what its abilities say: whole sentences, for people. */
+  readonly assumes?: readonly string[];
 }
 
 export interface Sink {

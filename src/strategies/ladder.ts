@@ -9,8 +9,11 @@ export function guarantee(rung: Rung, sink: Sink, promise?: string): Guarantee {
   const text = TEXTS[rung];
   return {
     rung,
-    promise: promise ?? fill(text.promise, sink),
-    assumptions: [...text.assumptions, ...lookAssumptions(rung, sink)].map((assumption) => fill(assumption, sink)),
+    promise: promise ?? fill(rung === 'put' && sink.facts.keepsReplaced ? PUT_INTO_LOG : text.promise, sink),
+    assumptions: [
+      ...[...text.assumptions, ...lookAssumptions(rung, sink)].map((assumption) => fill(assumption, sink)),
+      ...(sink.facts.assumes ?? []),
+    ],
     crash: crashPoints(fill(text.lostAnswer, sink)),
   };
 }
@@ -22,6 +25,11 @@ function lookAssumptions(rung: Rung, sink: Sink): readonly string[] {
     ? ['Only this lane sends records with these ids: what is found there was sent by it.']
     : [];
 }
+
+/** A log replaces nothing when it is written to: what is older goes when the log is compacted. */
+const PUT_INTO_LOG =
+  'Who asks by key gets the content that was sent last. Who reads all of the log sees duplicates: what was ' +
+  'replaced, and each repeat, until they are removed by compaction.';
 
 interface RungText {
   readonly promise: string;
