@@ -8,6 +8,7 @@ export const CONNECTORS: Readonly<Record<string, () => Promise<Connector>>> = {
   files: async () => (await import('./files/config.ts')).files as Connector,
   http: async () => (await import('./http/config.ts')).http as Connector,
   memory: async () => (await import('./memory/config.ts')).memory as Connector,
+  nats: async () => (await import('./nats/config.ts')).nats as Connector,
   postgres: async () => (await import('./postgres/config.ts')).postgres as Connector,
   redis: async () => (await import('./redis/config.ts')).redis as Connector,
   sqlite: async () => (await import('./sqlite/config.ts')).sqlite as Connector,

@@ -24,6 +24,16 @@ export const SUBJECTS: Readonly<Record<string, Subjects>> = {
     sinks: [],
     elsewhere: 'It needs a server: its cases run in `test/postgres-source.test.ts` and `test/postgres-sink.test.ts`.',
   },
+  redis: {
+    sources: [],
+    sinks: [],
+    elsewhere: 'It needs a server: its cases run in `test/redis-suites.test.ts`.',
+  },
+  nats: {
+    sources: [],
+    sinks: [],
+    elsewhere: 'It needs a server: its cases run in `test/nats-suites.test.ts`.',
+  },
   stdin: {
     sources: [],
     sinks: [],

@@ -1,0 +1,75 @@
+import { jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { type KV, Kvm } from '@nats-io/kv';
+import { connect, type NatsConnection } from '@nats-io/transport-node';
+import type { Sink } from '../src/connectors/connector.ts';
+import { nats } from '../src/connectors/nats/config.ts';
+import { openContext } from '../src/testing/peer/open-context.ts';
+import { startServer, type TestServer } from './server.ts';
+
+/** A real NATS server with JetStream, and a connection of the test's own beside those of the sink. */
+export class TestNats {
+  readonly server: TestServer;
+  readonly connection: NatsConnection;
+  #count = 0;
+
+  private constructor(server: TestServer, connection: NatsConnection) {
+    this.server = server;
+    this.connection = connection;
+  }
+
+  static async start(flags: readonly string[] = []): Promise<TestNats> {
+    const server = await startServer('nats-server', (port, folder) => [
+      ...['--addr', '127.0.0.1', '--port', String(port), '--jetstream', '--store_dir', folder],
+      ...flags,
+    ]);
+    const connection = await connect({ servers: `127.0.0.1:${server.port}`, maxReconnectAttempts: -1 });
+    return new TestNats(server, connection);
+  }
+
+  /** A name that nothing else here has. */
+  name(): string {
+    return `place${++this.#count}`;
+  }
+
+  sink(settings: Record<string, unknown>, connection: Record<string, unknown> = {}, secrets = {}): Sink {
+    const full = nats.connection.parse({ servers: [`127.0.0.1:${this.server.port}`], ...connection });
+    return nats.sink!.open(full, nats.sink!.settings.parse(settings), openContext(secrets));
+  }
+
+  async bucket(name: string, options: { history?: number; maxValueSize?: number } = {}): Promise<KV> {
+    return await new Kvm(this.connection).create(name, options);
+  }
+
+  /** What stands in a bucket, by key. */
+  async texts(name: string): Promise<ReadonlyMap<string, string>> {
+    const kv = await new Kvm(this.connection).open(name);
+    const texts = new Map<string, string>();
+    for await (const key of await kv.keys()) texts.set(key, (await kv.get(key))!.string());
+    return texts;
+  }
+
+  /** Makes a stream that takes the subject of its name. */
+  async stream(name: string, options: Record<string, unknown> = {}): Promise<void> {
+    const manager = await jetstreamManager(this.connection);
+    await manager.streams.add({ name, subjects: [name], ...options });
+  }
+
+  /** The messages of a stream, in order. */
+  async messages(name: string): Promise<readonly string[]> {
+    const manager = await jetstreamManager(this.connection);
+    const { state } = await manager.streams.info(name);
+    const messages: string[] = [];
+    for (let seq = Math.max(1, state.first_seq); seq <= state.last_seq; seq++) {
+      const message = await jetstream(this.connection)
+        .streams.get(name)
+        .then((stream) => stream.getMessage({ seq }));
+      if (message !== null) messages.push(message.string());
+    }
+    return messages;
+  }
+
+  async stop(): Promise<void> {
+    await this.connection.close();
+    await this.server.stop();
+  }
+}
