@@ -40,6 +40,8 @@ const ERR_CLASSES: readonly (readonly [RegExp, Class])[] = [
     /^ERR (unknown command|wrong number of arguments|syntax error|DB index|AUTH|Client sent AUTH|.*unbalanced)/,
     'request',
   ],
+  // What a script met at its first commands, which change nothing, or has taken back.
+  [/^ERR (The user executing the script|ACL failure in script)/, 'request'],
   [/^ERR (invalid expire time|The ID specified|The stream has exhausted)/, 'request'],
   [/^ERR (Protocol error|string exceeds maximum allowed size)/, 'refused'],
 ];
