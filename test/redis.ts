@@ -10,14 +10,15 @@ export class TestRedis {
   readonly #client: ReturnType<typeof createClient>;
   #count = 0;
 
-  private constructor(server: TestServer) {
+  private constructor(server: TestServer, password: string | undefined) {
     this.server = server;
-    this.#client = createClient({ socket: { host: '127.0.0.1', port: server.port }, RESP: 2 });
+    const socket = { host: '127.0.0.1', port: server.port };
+    this.#client = createClient({ socket, RESP: 2, ...(password === undefined ? {} : { password }) });
     // It connects again when a test has ended the server; what it asks meanwhile fails by itself.
     this.#client.on('error', () => undefined);
   }
 
-  static async start(flags: readonly string[] = []): Promise<TestRedis> {
+  static async start(flags: readonly string[] = [], password?: string): Promise<TestRedis> {
     const server = await startServer('redis-server', (port, folder) => [
       '--bind',
       '127.0.0.1',
@@ -29,7 +30,7 @@ export class TestRedis {
       '',
       ...flags,
     ]);
-    const made = new TestRedis(server);
+    const made = new TestRedis(server, password);
     await made.#client.connect();
     return made;
   }

@@ -2,7 +2,6 @@ import { spawn } from 'node:child_process';
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { expect } from 'vitest';
-import type { DailyJob } from '../daily/daily-job.ts';
 
 const cli = resolve(import.meta.dirname, '../../dist/cli/main.js');
 
@@ -23,7 +22,11 @@ export interface Started {
 }
 
 /** A process of the command line that goes on beside the test, so that others can get in its way. */
-export function start(job: Pick<DailyJob, 'folder' | 'env'>, args: readonly string[], env = {}): Started {
+export function start(
+  job: { readonly folder: string; readonly env: NodeJS.ProcessEnv },
+  args: readonly string[],
+  env = {},
+): Started {
   const from = performance.now();
   let tookMs = Number.NaN;
   const child = spawn(process.execPath, [cli, ...args], { cwd: job.folder, env: { ...job.env, ...env } });
