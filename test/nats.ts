@@ -6,24 +6,50 @@ import { nats } from '../src/connectors/nats/config.ts';
 import { openContext } from '../src/testing/peer/open-context.ts';
 import { startServer, type TestServer } from './server.ts';
 
+interface Access {
+  readonly user?: string;
+  readonly pass?: string;
+}
+
 /** A real NATS server with JetStream, and a connection of the test's own beside those of the sink. */
 export class TestNats {
   readonly server: TestServer;
-  readonly connection: NatsConnection;
+  readonly #access: Access;
+  #connection: NatsConnection | undefined;
   #count = 0;
 
-  private constructor(server: TestServer, connection: NatsConnection) {
+  private constructor(server: TestServer, access: Access) {
     this.server = server;
-    this.connection = connection;
+    this.#access = access;
   }
 
-  static async start(flags: readonly string[] = []): Promise<TestNats> {
+  static async start(flags: readonly string[] = [], access: Access = {}): Promise<TestNats> {
     const server = await startServer('nats-server', (port, folder) => [
       ...['--addr', '127.0.0.1', '--port', String(port), '--jetstream', '--store_dir', folder],
       ...flags,
     ]);
-    const connection = await connect({ servers: `127.0.0.1:${server.port}`, maxReconnectAttempts: -1 });
-    return new TestNats(server, connection);
+    const made = new TestNats(server, access);
+    await made.#connect();
+    return made;
+  }
+
+  get connection(): NatsConnection {
+    return this.#connection!;
+  }
+
+  /** Ends the server as a crash would. */
+  async kill(): Promise<void> {
+    await this.#connection?.close();
+    await this.server.kill();
+  }
+
+  async again(): Promise<void> {
+    await this.server.again();
+    await this.#connect();
+  }
+
+  async #connect(): Promise<void> {
+    this.#connection = await connect({ ...this.#access, servers: `127.0.0.1:${this.server.port}`, reconnect: false });
   }
 
   /** A name that nothing else here has. */
@@ -69,7 +95,7 @@ export class TestNats {
   }
 
   async stop(): Promise<void> {
-    await this.connection.close();
+    await this.#connection?.close();
     await this.server.stop();
   }
 }

@@ -54,7 +54,7 @@ function apiError(error: unknown): ApiError | undefined {
 export function answerOf(error: unknown, gaveUp: string | undefined): Answer {
   const api = apiError(error);
   if (api !== undefined) return answerOfCode(api);
-  if (named(error, 'NoRespondersError') !== undefined) {
+  if (named(error, 'NoResponders') !== undefined) {
     // The server has told that nobody listens to the subject, so nobody got the message.
     const message = 'no stream listens to the subject: there is none, or it is away';
     return { kind: 'later', code: 'no-responders', message, sinkAway: true };
