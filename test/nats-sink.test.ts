@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Kvm } from '@nats-io/kv';
@@ -16,6 +16,8 @@ beforeEach(({ skip }) => skip(missing !== undefined, missing));
 let nats: TestNats;
 let name: string;
 const sinks: Sink[] = [];
+const folder = mkdtempSync(join(tmpdir(), 'waybill-nats-config-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 beforeAll(async () => {
   if (missing === undefined) nats = await TestNats.start();
 });
@@ -165,7 +167,7 @@ describe('a stream of NATS', () => {
   });
 
   it('of which the account has no more room is tried later', async () => {
-    const config = join(tmpdir(), `waybill-nats-${process.pid}.conf`);
+    const config = join(folder, 'account.conf');
     writeFileSync(
       config,
       'jetstream { max_file_store: 1GB }\naccounts { A { jetstream { max_file: 3000 }, users: [{ user: a, password: a }] } }\nno_auth_user: a\n',
@@ -191,7 +193,7 @@ describe('a stream of NATS', () => {
 
 describe('a connection to NATS', () => {
   let guarded: TestNats;
-  const config = join(tmpdir(), `waybill-nats-guard-${process.pid}.conf`);
+  const config = join(folder, 'users.conf');
   const users = `[{ user: admin, password: admin }, { user: few, password: secret-canary,
     permissions: { publish: ["$JS.API.>"], subscribe: ["_INBOX.>"] } }]`;
   beforeAll(async () => {
