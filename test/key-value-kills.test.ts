@@ -11,8 +11,8 @@ import { missingProgram } from './server.ts';
 const missing = missingProgram('redis-server') ?? missingProgram('nats-server');
 beforeEach(({ skip }) => skip(missing !== undefined, missing));
 
-const RECORDS = 3_000;
-const KILLS = 5;
+const RECORDS = 1_200;
+const KILLS = 4;
 
 let redis: TestRedis;
 let nats: TestNats;
@@ -150,6 +150,48 @@ describe.each(Object.keys(TARGETS))('a process that writes to %s', (title) => {
     const { stdout } = await ended(run(folder, ['verify']));
     expect(stdout).not.toMatch(/difference/i);
   }, 120_000);
+});
+
+describe('a server that is killed with SIGKILL and started again while it is written to', () => {
+  const kill = async (title: string): Promise<void> => {
+    const server = title.endsWith('Redis') ? durable.server : nats;
+    await server.kill();
+    await server.again();
+  };
+  let durable: TestRedis;
+  let usual: TestRedis;
+  beforeAll(async () => {
+    if (missing !== undefined) return;
+    usual = redis;
+    const flags = ['--requirepass', 'canary-pass', '--appendonly', 'yes', '--appendfsync', 'always'];
+    durable = await TestRedis.start(flags, 'canary-pass');
+    redis = durable;
+  });
+  afterAll(async () => {
+    redis = usual;
+    await durable?.stop();
+  });
+
+  it.each(Object.entries(TARGETS))(
+    'P02: leaves each record there once (%s)',
+    async (title, target) => {
+      await target.make?.();
+      const durability = title.endsWith('Redis') ? ', durability: fsync' : '';
+      const { folder } = newPlace(target.sink() + durability, target.strategy);
+      const first = run(folder);
+      let over = false;
+      void first.ended.then(() => {
+        over = true;
+      });
+      while (!over && (await target.count()) < 150) await new Promise((turn) => setTimeout(turn, 1));
+      expect(over, 'the run was under way').toBe(false);
+      await kill(title);
+      await first.ended;
+      await ended(run(folder));
+      await expect.poll(async () => [...(await target.held())].sort()).toEqual(exact);
+    },
+    60_000,
+  );
 });
 
 describe('keyed writes', () => {

@@ -170,7 +170,9 @@ describe('a stream of NATS', () => {
     const config = join(folder, 'account.conf');
     writeFileSync(
       config,
-      'jetstream { max_file_store: 1GB }\naccounts { A { jetstream { max_file: 3000 }, users: [{ user: a, password: a }] } }\nno_auth_user: a\n',
+      `jetstream { max_file_store: 1GB }
+      accounts { A { jetstream { max_file: 3000 }, users: [{ user: a, password: a }] } }
+      no_auth_user: a\n`,
     );
     const other = await TestNats.start(['--config', config]);
     try {

@@ -190,10 +190,31 @@ describe('keys of Redis', () => {
       await durable.close!();
       await synced.server.kill();
       await synced.server.again();
+      // What asks meanwhile fails until the test's own connection stands again.
       await expect.poll(() => synced.texts('').catch(() => undefined)).toEqual(new Map([['1', '{"id":1}']]));
     } finally {
       await synced.stop();
     }
+  });
+});
+
+describe('a user of Redis who has what the guide lists', () => {
+  it.each([
+    ['keys', { key: ['id'] }, ['+set']],
+    ['keys that expire', { key: ['id'], expireSeconds: 9 }, ['+set']],
+    ['hashes', { key: ['id'], value: 'fields' }, ['+multi', '+exec', '+del', '+hset']],
+    [
+      'hashes that expire',
+      { key: ['id'], value: 'fields', expireSeconds: 9 },
+      ['+multi', '+exec', '+del', '+hset', '+expire'],
+    ],
+    ['a stream', {}, ['+eval', '+get', '+set', '+xadd', '+xdel']],
+  ])('and nothing else writes %s', async (what, settings, commands) => {
+    await redis.ask('ACL', 'SETUSER', 'listed', 'reset', 'on', '>listed', '~*', ...commands);
+    const place = what === 'a stream' ? { stream: redis.name() } : { prefix: redis.name() };
+    const sink = open({ ...settings, ...place }, { user: 'listed', password: 'env:P' }, { 'env:P': 'listed' });
+    const verdict = await (sink.can.put ?? sink.can.commitOnce!)(permit({ id: 1 }));
+    expect(verdict).toMatchObject({ refusals: [], outcomes: new Uint8Array([OUTCOME.applied]) });
   });
 });
 

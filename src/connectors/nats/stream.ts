@@ -33,7 +33,7 @@ export async function openStream(
     throw new RefusedError(`the stream ${stream} forgets the ids of messages after ${windowMs} ms`, {
       reason: 'duplicate-window',
       about: 'request',
-      hint: `Give the stream a duplicate window of ${duplicateWindowMs} ms, or a shorter one in \`duplicateWindowSeconds\`.`,
+      hint: `Give the stream a duplicate window of ${duplicateWindowMs} ms, or lower \`duplicateWindowSeconds\`.`,
     });
   }
   return jetstream.jetstream(connection);

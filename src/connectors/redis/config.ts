@@ -54,8 +54,8 @@ const sinkSettings = z
       .enum(['json', 'fields'])
       .default('json')
       .describe(
-        '`json`: the record as it is, in a string, or in the field `data` of an entry. `fields`: a hash, or an entry, ' +
-          'with a field for each field of the record that is not null.',
+        '`json`: the record as it is, in a string, or in the field `data` of an entry. `fields`: a hash, or an ' +
+          'entry, with a field for each field of the record that is not null.',
       ),
     expireSeconds: z.int().min(1).optional().describe('Keys expire so long after they were last written.'),
     markerDays: z

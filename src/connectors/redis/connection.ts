@@ -42,7 +42,8 @@ export async function newClient(connection: RedisConnection): Promise<Client> {
     disableClientInfo: true,
     maintNotifications: 'disabled',
   });
-  // An error of the connection also rejects whatever waits for an answer. Without a listener Node would end the process.
+  // An error of the connection also rejects whatever waits for an answer; without a listener Node would end the
+  // process.
   client.on('error', () => undefined);
   return client as unknown as Client;
 }

@@ -20,7 +20,7 @@ export interface StreamOptions {
  * The entries of a batch and its marker, in one step of the server: nothing else runs meanwhile, and the server's log
  * and its replicas get all of it or nothing. Redis does not undo what a script did before an error, so the script does:
  * whatever fails after the first entry takes the entries back. Two commands that change nothing come first: adding to
- * the stream under the marker's name, which is not there and is not to be made, since the server looks only at the first
+ * a stream under the marker's name, which is not there and is not to be made, since the server looks only at the first
  * write of a script whether its memory is full; and removing an entry that is not there, so that a user who may not
  * take entries back, or a key that is no stream, is met before there is one.
  *
