@@ -4,6 +4,7 @@ import Database from 'better-sqlite3';
 import { sqliteSink } from '../../src/connectors/sqlite/sink.ts';
 import { sqliteSource } from '../../src/connectors/sqlite/source.ts';
 import { ALL } from '../../src/model/window.ts';
+import type { LoadAbility } from '../../src/testing/suites/load-subject.ts';
 import type { Ability, SinkFixture, SinkSubject } from '../../src/testing/suites/sink-subject.ts';
 import type { SourceSubject } from '../../src/testing/suites/source-suite.ts';
 import { newFolder } from './place.ts';
@@ -91,10 +92,21 @@ function only(fixture: SinkFixture, ability: Ability): SinkFixture {
   return { ...fixture, sink: narrow(fixture.sink), another: () => narrow(fixture.another!()) };
 }
 
+export const SQLITE_LOADS: readonly LoadAbility[] = [
+  'load',
+  'appendLoad',
+  'replace',
+  'merge',
+  'mergeAt',
+  'addToPeriod',
+  'publish',
+];
+
 export const sqliteSinks: readonly SinkSubject[] = [
   {
     name: 'an SQLite table',
     abilities: ['commitOnce', 'append'],
+    loads: SQLITE_LOADS,
     open: () => sqliteFixture('n integer, version integer'),
   },
   {

@@ -21,7 +21,8 @@ create table if not exists waybill_load_step (
   primary key (load, step)
 );
 create table if not exists waybill_load_batch (
-  load text not null, batch_key text not null, digest text not null, primary key (load, batch_key)
+  load text not null, batch_key text not null, digest text not null, at integer not null,
+  primary key (load, batch_key)
 ) without rowid;
 create table if not exists waybill_load_fence (family text primary key, fence integer not null);
 create table if not exists waybill_load_view (
@@ -159,11 +160,18 @@ export function holdsBatch(database: Handle, load: string, { idempotencyKey, dig
   return row !== undefined;
 }
 
-export function keepBatch(database: Handle, { load, named }: PlaceRow, batch: Batch, more: ReadonlySet<string>): void {
+export interface KeptBatch {
+  readonly batch: Batch;
+  /** The columns that its records have named. */
+  readonly columns: ReadonlySet<string>;
+  readonly wallMs: number;
+}
+
+export function keepBatch(database: Handle, { load, named }: PlaceRow, { batch, columns, wallMs }: KeptBatch): void {
   database
-    .prepare('insert into waybill_load_batch (load, batch_key, digest) values (?, ?, ?)')
-    .run(load, batch.idempotencyKey, batch.digest);
-  const all = new Set([...named, ...more]);
+    .prepare('insert into waybill_load_batch (load, batch_key, digest, at) values (?, ?, ?, ?)')
+    .run(load, batch.idempotencyKey, batch.digest, BigInt(Math.trunc(wallMs)));
+  const all = new Set([...named, ...columns]);
   if (all.size === named.length) return;
   database.prepare('update waybill_load set named = ? where load = ?').run(JSON.stringify([...all]), load);
 }

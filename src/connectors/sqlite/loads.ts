@@ -95,13 +95,14 @@ class SqliteLoads {
     if (load === undefined) throw new RefusedError('the batch belongs to no load', { reason: 'no-load' });
     if (permit.signal.aborted) throw new NotAppliedError('the send was given up before it began');
     const payload = await permit.payload();
-    return this.#options.session.transaction<Verdict | 'already'>((database) => {
+    const { session, records, clock } = this.#options;
+    return session.transaction<Verdict | 'already'>((database) => {
       openBooks(database);
       if (holdsBatch(database, load.id, batch)) return 'already';
       const row = openPlace(database, load);
-      const columns = new Set(columnNames(database, row.place));
-      const named = this.#options.records.insertAll(database, payload, { table: row.place, columns });
-      keepBatch(database, row, batch, named);
+      const into = { table: row.place, columns: new Set(columnNames(database, row.place)) };
+      const columns = records.insertAll(database, payload, into);
+      keepBatch(database, row, { batch, columns, wallMs: clock.wallMs() });
       return applied(batch.records, {
         summary: `${batch.records} rows and their marker in one transaction`,
         reference: batch.idempotencyKey,

@@ -1,4 +1,5 @@
 import type { Abilities, Sink } from '../../connectors/connector.ts';
+import type { LoadAbility } from './load-subject.ts';
 
 export type Ability = keyof Abilities;
 /** The abilities that bring records into the sink. */
@@ -32,6 +33,8 @@ export interface SinkSubject {
   readonly name: string;
   /** What it can do. The suite fails when the sink shows more, or less. */
   readonly abilities: readonly Ability[];
+  /** What it can do with loads, which `loadSuite` holds it to; here it only has to be named. */
+  readonly loads?: readonly LoadAbility[];
   /** Called once a case: an empty sink each time. */
   open(): SinkFixture | Promise<SinkFixture>;
 }

@@ -41,13 +41,14 @@ const caseOf = (subject: SinkSubject, proves: readonly Ability[], { title, run }
 });
 
 /** A sink that does not show what it is to be tested for would fail with something less clear. */
-function withAbilities(bench: SinkBench, { abilities }: SinkSubject): SinkBench {
+function withAbilities(bench: SinkBench, { abilities, loads = [] }: SinkSubject): SinkBench {
   const missing = abilities.filter((name) => isKnown(name) && bench.sink.can[name] === undefined);
   if (missing.length > 0) fail(`the sink does not show ${missing.join(', ')}, which its author says that it can do`);
   const shown = Object.entries(bench.sink.can).flatMap(([name, method]) => (method === undefined ? [] : [name]));
-  const silent = shown.filter((name) => !(abilities as readonly string[]).includes(name));
+  const named: readonly string[] = [...abilities, ...loads];
+  const silent = shown.filter((name) => !named.includes(name));
   if (silent.length > 0) {
-    fail(`the sink shows ${silent.join(', ')}: name it in \`abilities\`, so that it is tested, or do not show it`);
+    fail(`the sink shows ${silent.join(', ')}: name it in \`abilities\` (in \`loads\`, where loadSuite tests it), so that it is tested, or do not show it`);
   }
   return bench;
 }
