@@ -1,6 +1,7 @@
 import { describe, it } from 'vitest';
 import { loadSuite } from '../src/testing/suites/load-suite.ts';
 import { register } from '../src/testing/suites/suite.ts';
+import { memoryLoads } from './connectors/memory-loads.ts';
 import { sqliteLoads } from './connectors/sqlite-loads.ts';
 
-register({ describe, it }, loadSuite(sqliteLoads));
+for (const subject of [memoryLoads, sqliteLoads]) register({ describe, it }, loadSuite(subject));

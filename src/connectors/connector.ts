@@ -183,7 +183,10 @@ export interface LoadAbilities {
     current(): Promise<string>;
     /** What can still be had, oldest first. */
     kept(): Promise<readonly string[]>;
-    /** The content is again that of `version`; null: nothing at all. The same twice is the same. */
+    /**
+     * The content is again that of `version`; null: nothing at all. The same twice is the same. For a load that was
+     * merged already it changes nothing: whoever asks for both steps again must not lose what the load has brought.
+     */
     restore(step: LoadStep, version: string | null): Promise<StepReceipt>;
   };
 }

@@ -30,6 +30,7 @@ export const memorySources: readonly SourceSubject[] = [
 export function memoryFixture(options: Omit<MemorySinkOptions, 'table'> = {}): SinkFixture {
   const table = new MemoryTable();
   const all: MemorySinkOptions = {
+    abilities: MEMORY_ABILITIES,
     ...options,
     table,
     refuse: (text) => (text.includes('bad') ? { code: '422', message: 'bad', retryable: false } : undefined),

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { LINES } from '../../model/batch.ts';
 import { WaybillError } from '../../model/errors.ts';
 import type { Connector } from '../connector.ts';
-import { MEMORY_ABILITIES, memorySink } from './sink.ts';
+import { MEMORY_ABILITIES, MEMORY_LOADS, memorySink } from './sink.ts';
 import { memorySource } from './source.ts';
 import { memoryStore } from './store.ts';
 
@@ -21,7 +21,7 @@ const sourceSettings = z
 
 const sinkSettings = z.strictObject({
   table: z.string().min(1).describe('Where the records are kept.'),
-  abilities: z.array(z.enum(MEMORY_ABILITIES)).optional().describe('What the sink can do; everything when absent.'),
+  abilities: z.array(z.enum([...MEMORY_ABILITIES, ...MEMORY_LOADS])).optional().describe('What the sink can do; everything when absent.'),
   recordsPerBatch: z.int().min(1).default(100),
   bytesPerBatch: z.int().min(1).optional(),
   inFlight: z.int().min(1).default(4),

@@ -1,10 +1,12 @@
 import { Buffer } from 'node:buffer';
+import { parseObject } from '../../formats/rows.ts';
 import { type Batch, type Framing, LINES, type Limits, type Payload } from '../../model/batch.ts';
 import { NotAppliedError, RefusedError } from '../../model/errors.ts';
 import type { Clock } from '../../model/ports.ts';
 import type { Receipt } from '../../model/receipt.ts';
 import { allOf, OUTCOME, type Refusal, type Verdict } from '../../model/verdict.ts';
-import type { Abilities, AbilityFacts, Found, Permit, Rate, Sink } from '../connector.ts';
+import type { Abilities, AbilityFacts, Found, LoadAbilities, Permit, Rate, Sink } from '../connector.ts';
+import { addBatch, loadAbilities, type StepFaults } from './load-abilities.ts';
 import { type MemoryAnswer, type MemoryCall, type MemoryEffect, MemoryTable } from './store.ts';
 
 export const MEMORY_ABILITIES = [
@@ -17,9 +19,20 @@ export const MEMORY_ABILITIES = [
   'find',
   'fence',
 ] as const;
-export type MemoryAbility = (typeof MEMORY_ABILITIES)[number];
+/** What it can do with loads. */
+export const MEMORY_LOADS = [
+  'load',
+  'appendLoad',
+  'replace',
+  'merge',
+  'mergeAt',
+  'addToPeriod',
+  'publish',
+  'versions',
+] as const;
+export type MemoryAbility = (typeof MEMORY_ABILITIES)[number] | (typeof MEMORY_LOADS)[number];
 
-export interface MemorySinkOptions {
+export interface MemorySinkOptions extends StepFaults {
   /** Where it keeps what it is sent; a table of its own when absent. */
   readonly table?: MemoryTable;
   /** All of them when absent. */
@@ -53,8 +66,12 @@ export type MemorySink = Sink & { readonly table: MemoryTable };
  */
 export function memorySink(options: MemorySinkOptions = {}): MemorySink {
   const table = options.table ?? new MemoryTable();
-  const shown = options.abilities ?? MEMORY_ABILITIES;
-  const all: Abilities = abilitiesOf(new MemoryWriter(table, options, shown.includes('fence')));
+  const shown = options.abilities ?? [...MEMORY_ABILITIES, ...MEMORY_LOADS];
+  const writer = new MemoryWriter(table, options, shown.includes('fence'));
+  const all: Abilities & LoadAbilities = {
+    ...abilitiesOf(writer),
+    ...loadAbilities(table, options, (permit) => writer.addToLoad(permit)),
+  };
   const facts: AbilityFacts = {
     ...(shown.includes('appendOnce') && {
       key: options.key ?? { horizonMs: Number.MAX_SAFE_INTEGER, storesErrors: false },
@@ -62,6 +79,8 @@ export function memorySink(options: MemorySinkOptions = {}): MemorySink {
     ...(shown.includes('find') && { visibilityLagMs: options.visibilityLagMs ?? 0 }),
     ...(shown.includes('appendAt') && { tail: async () => String(table.effects.length) }),
     ...(options.rejectsAtomically === true && { rejectsAtomically: true }),
+    ...(shown.includes('load') && { loadRung: 'marker' }),
+    ...(shown.includes('versions') && { retention: 'every version, until the process ends' }),
   };
   return {
     table,
@@ -160,6 +179,17 @@ class MemoryWriter {
       const verdict = this.#apply(arrived);
       for (const effect of this.#table.effects.slice(before)) this.#table.byKey.set(effect.key, effect);
       return verdict;
+    });
+  }
+
+  addToLoad(permit: Permit): Promise<Verdict | 'already'> {
+    return this.#send<Verdict | 'already'>('load.add', permit, ({ payload, batch }) => {
+      const [refusal] = this.#refusals(payload);
+      if (refusal !== undefined) {
+        throw new RefusedError(`record ${refusal.index + 1} of the batch: ${refusal.message}`, { reason: refusal.code });
+      }
+      const rows = textsOf(payload).map((text) => parseObject(text));
+      return addBatch(this.#table.loads, permit.load, batch, rows);
     });
   }
 

@@ -1,4 +1,5 @@
 import type { BatchId } from '../../model/ids.ts';
+import { MemoryLoads } from './loads.ts';
 
 /** What one call of a sending method was, in order; kept whether or not it had an effect. */
 export interface MemoryCall {
@@ -28,8 +29,21 @@ export interface MemoryMarker {
   readonly fence: number;
 }
 
+/** What one call of a step of a load was, in order. */
+export interface MemoryStepCall {
+  readonly ability: string;
+  readonly lane: string;
+  readonly load: string;
+  readonly fence: number;
+  readonly correlationId: string;
+}
+
 /** What a sink of the memory connector holds. Nothing is ever taken away, so a test sees all that happened. */
 export class MemoryTable {
+  /** What was collected and published as a whole; that can be replaced. */
+  readonly loads = new MemoryLoads();
+  /** Every step of a load, those that were refused as well. */
+  readonly steps: MemoryStepCall[] = [];
   /** Every call, those that were refused as well. */
   readonly calls: MemoryCall[] = [];
   /** Every record that was applied, once for each time that it was. */

@@ -8,6 +8,7 @@ export const VERSION_CHECKS: readonly LoadCheck[] = [
   { title: 'goes back to a version, or to nothing, and once is enough', run: restores },
   { title: 'refuses a version that it does not keep', run: refusesUnknown },
   { title: 'goes back for nobody who has an older fence', run: restoresFenced },
+  { title: 'goes back no more for a load that was merged already', run: restoresPublished },
 ];
 
 async function threeDays(bench: LoadBench): Promise<readonly string[]> {
@@ -68,4 +69,14 @@ async function restoresFenced(bench: LoadBench): Promise<void> {
   const going = bench.sink.can.versions!.restore(bench.step(loadOf(17, 2), { fence: 4 }), first!);
   await bench.expectRefused(going, 'a step with an older fence');
   expect(await bench.seen(), 'after it was refused').toEqual(before);
+}
+
+/** A load is published by going back and merging; asked for again as a whole, that must not take it out. */
+async function restoresPublished(bench: LoadBench): Promise<void> {
+  await threeDays(bench);
+  const [first] = await bench.sink.can.versions!.kept();
+  const before = await bench.seen();
+  await bench.sink.can.versions!.restore(bench.step(loadOf(18)), first!);
+  await bench.publish('merge', loadOf(18));
+  expect(await bench.seen(), 'after a load was asked for again that was merged already').toEqual(before);
 }
