@@ -1,9 +1,12 @@
 import { describe, expect, it } from 'vitest';
+import { MEMORY_LOADS } from '../../src/connectors/memory/sink.ts';
+import { loadSuite } from '../../src/testing/suites/load-suite.ts';
 import { isSending, LOSSES } from '../../src/testing/suites/sink-subject.ts';
 import { sinkSuite } from '../../src/testing/suites/sink-suite.ts';
 import { sourceSuite } from '../../src/testing/suites/source-suite.ts';
 import { strategySuite } from '../../src/testing/suites/strategy-suite.ts';
 import { runSuite } from '../../src/testing/suites/suite.ts';
+import { LOAD_LIES } from './lying-loads.ts';
 import { SINK_LIES } from './lying-sink.ts';
 import { SOURCE_LIES } from './lying-source.ts';
 import { STRATEGY_LIES } from './lying-strategy.ts';
@@ -40,6 +43,19 @@ describe('the suite of sinks', () => {
       }
       expect(LOSSES).toHaveLength(4);
     }
+  });
+});
+
+describe('the suite of loads', () => {
+  it.each(LOAD_LIES)('notices $subject.name', async ({ subject, noticedBy }) => {
+    const results = failed(await runSuite(loadSuite(subject)));
+    const titles = results.map(({ title }) => title);
+    expect(titles, subject.name).toContainEqual(expect.stringContaining(noticedBy));
+  });
+
+  it('has a lie about each ability that it knows', () => {
+    const about = new Set(LOAD_LIES.flatMap(({ subject }) => subject.abilities));
+    for (const ability of MEMORY_LOADS) expect(about).toContain(ability);
   });
 });
 
