@@ -2,6 +2,7 @@ import type { Permit, Sink } from '../../connectors/connector.ts';
 import { pick } from '../../ledger/staging.ts';
 import type { Framing, Payload } from '../../model/batch.ts';
 import { WaybillError } from '../../model/errors.ts';
+import type { LoadStep } from '../../model/load.ts';
 import type { Ports } from '../../model/ports.ts';
 import type { CrashPlan } from '../faults/crash.ts';
 import type { Loss } from './sink-subject.ts';
@@ -21,8 +22,8 @@ type Method = (...args: unknown[]) => Promise<unknown>;
 const RECORD_BY_RECORD: ReadonlySet<string> = new Set(['append', 'put']);
 
 /**
- * Loses answers of a sink, whatever its abilities are called: anything that is called with a permit sends, everything
- * else asks. Counts the calls, and knows how many are under way, so that no time passes meanwhile: a sink may be real.
+ * Loses answers of a sink, whatever its abilities are called: anything that is called with a permit or with the
+ * step of a load has an effect, everything else asks. Counts the calls, and knows how many are under way, so that no time passes meanwhile: a sink may be real.
  */
 export class LossySink {
   calls = 0;
@@ -75,7 +76,12 @@ export class LossySink {
     const { loss } = this.#ask!;
     const permit = args.find(isPermit);
     if (loss === 'lost-reply') await method(...args);
-    if (permit === undefined) return;
+    if (permit === undefined) {
+      const step = args.find(isStep);
+      const late = (): Promise<unknown> => method(...args.map((arg) => (arg === step ? { ...step, ...endless() } : arg)));
+      if (step !== undefined && loss === 'applied-late') this.#later(late, sink.requestTimeoutMs / 2);
+      return;
+    }
     if (loss === 'half-applied' && RECORD_BY_RECORD.has(name)) {
       const half = await halfOf(permit, sink.accepts[0]!);
       if (half !== undefined) await method(...args.map((arg) => (arg === permit ? half : arg)));
@@ -103,12 +109,18 @@ export class LossySink {
 const isPermit = (value: unknown): value is Permit =>
   typeof value === 'object' && value !== null && 'payload' in value && 'fence' in value && 'signal' in value;
 
-const copyOf = (permit: Permit, payload: Payload): Permit => {
-  const { batch, attempt, shard, fence, correlationId } = permit;
-  // A request that has left knows no deadline any more.
-  const { signal } = new AbortController();
-  return { batch, attempt, shard, fence, correlationId, signal, payload: async () => payload };
-};
+/** A step of a load, which is asked of the sink without a permit. */
+const isStep = (value: unknown): value is LoadStep =>
+  typeof value === 'object' && value !== null && 'load' in value && 'fence' in value && !('payload' in value);
+
+/** A request that has left knows no deadline any more. */
+const endless = (): Pick<Permit, 'signal'> => ({ signal: new AbortController().signal });
+
+const copyOf = (permit: Permit, payload: Payload): Permit => ({
+  ...permit,
+  ...endless(),
+  payload: async () => payload,
+});
 
 /** The bytes are on the wire already. */
 const withBytes = async (permit: Permit): Promise<Permit> => copyOf(permit, await permit.payload());

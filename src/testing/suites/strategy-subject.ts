@@ -78,4 +78,61 @@ export const lastOfEachKey: StrategyModel = {
   ],
 };
 
+/** For strategies that add a whole load in one step, or keep the loads of several windows apart. */
+export const eachLoadOnce: StrategyModel = { ...eachOnce, visible: 'loads' };
+
+/** For strategies that merge by key, without a memory of what was there before. */
+export const mergedInTurn: StrategyModel = { ...lastOfEachKey, visible: 'loads' };
+
+/** Three days in which some rows are deletions, of what is there and of what was never there. */
+export const DAYS_WITH_DELETIONS: readonly Load[] = THREE_DAYS.map(({ window, rows }, at) => {
+  const gone = [[5, 99], [4, 1], [9]][at]!;
+  const deletions = gone.map((id) => ({ id, day: window.name, gone: true }));
+  const kept = rows.filter(({ id }) => !gone.includes(id as number));
+  return { window, rows: [...kept.map((row) => ({ ...row, gone: false })), ...deletions] };
+});
+
+/** For strategies that merge by key and remove what is flagged as `gone`. */
+export const mergedWithDeletions: StrategyModel = {
+  key: ['id'],
+  loads: DAYS_WITH_DELETIONS,
+  visible: 'loads',
+  expected: (runs) => mergedRows(firstStarts(runs)),
+};
+
+/**
+ * For strategies that go back in time: a window that is run finds what windows before it have left behind. What later
+ * ones had brought is gone until they are run again.
+ */
+export const mergedInTime: StrategyModel = {
+  ...mergedWithDeletions,
+  expected: (runs) => mergedRows(inTime(runs)),
+};
+
+/** For strategies whose newest load is all that is shown. */
+export const newestLoad: StrategyModel = {
+  key: ['id'],
+  loads: THREE_DAYS,
+  visible: 'loads',
+  expected: (runs) => firstStarts(runs).at(-1)?.rows ?? [],
+};
+
+function mergedRows(loads: readonly Load[]): readonly DataRecord[] {
+  const byKey = new Map<unknown, DataRecord>();
+  for (const row of loads.flatMap(({ rows }) => rows)) {
+    if (row.gone === true) byKey.delete(row.id);
+    else byKey.set(row.id, row);
+  }
+  return [...byKey.values()];
+}
+
+/** The loads that are there in the end, in the order of time. */
+function inTime(runs: readonly Load[]): readonly Load[] {
+  const startMs = ({ window }: Load): number => Date.parse(window.start ?? '');
+  return runs.reduce<readonly Load[]>(
+    (there, run) => (there.includes(run) ? there : [...there.filter((one) => startMs(one) < startMs(run)), run]),
+    [],
+  );
+}
+
 const firstStarts = (runs: readonly Load[]): readonly Load[] => [...new Set(runs)];

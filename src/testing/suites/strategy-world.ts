@@ -107,7 +107,8 @@ export class StrategyWorld {
       if (summary === 'died') return fail('a process that nobody ends cannot die');
       await this.arrived();
       const { pending, inDoubt } = summary.lanes[0]!.balance;
-      if (pending === 0 && (inDoubt === 0 || !this.settles)) return summary;
+      const published = this.#subject.strategy.load === undefined || summary.stalled.length === 0;
+      if (published && pending === 0 && (inDoubt === 0 || !this.settles)) return summary;
     }
     return fail(`the load ${load.window.name} was not brought to its end in ${STARTS_MAX} starts`);
   }
