@@ -14,6 +14,7 @@ import { transactionalWriter } from '../src/strategies/transactional-writer.ts';
 import type { LoadAbility } from '../src/testing/suites/load-subject.ts';
 import {
   eachLoadOnce,
+  lastOfEachWindow,
   mergedInTime,
   mergedInTurn,
   mergedWithDeletions,
@@ -44,7 +45,7 @@ const WAYS: readonly Way[] = [
   {
     ids: 'P02, P10, P12',
     strategy: dataOverwrite,
-    model: eachLoadOnce,
+    model: lastOfEachWindow,
     abilities: ['replace'],
     load: { scope: { column: 'day' } },
     about: ' by day',
@@ -82,7 +83,7 @@ const WAYS: readonly Way[] = [
     load: GONE,
     about: ' with versions',
   },
-  { ids: 'P02, P03, P06', strategy: metadataCleaner, model: eachLoadOnce, abilities: ['addToPeriod'] },
+  { ids: 'P02, P03, P06', strategy: metadataCleaner, model: lastOfEachWindow, abilities: ['addToPeriod'] },
   {
     ids: 'P02, P05, P06',
     strategy: metadataCleaner,
@@ -103,20 +104,24 @@ function overMemory({ abilities }: Way): StrategyPlace {
   };
 }
 
-const COLUMNS = { id: 'integer', day: 'text', gone: 'integer' };
+const COLUMNS = { id: 'integer', day: 'text', gone: 'integer', note: 'text' };
 
-function overSqlite({ abilities, model }: Way): StrategyPlace {
+function overSqlite({ abilities }: Way): StrategyPlace {
   const viewed = abilities.includes('publish') || abilities.includes('addToPeriod');
   const list = Object.entries(COLUMNS).map(([name, type]) => `${name} ${type}`);
   const made = database(viewed ? 'vacuum' : `create table t (${list.join(', ')})`);
   const options = { folder: made.folder, file: 'db.sqlite', table: 't', base64: [], recordsPerBatch: 100 };
-  const flagged = model === mergedWithDeletions || model === mergedInTime;
   return {
     sink: (clock) => sqliteSink({ ...options, clock, columns: COLUMNS }),
     held: async () => {
       if (made.read(`select 1 from sqlite_schema where name = 't'`).length === 0) return [];
-      const rows = made.read('select id, day, gone from t') as [number, string, number][];
-      return rows.map(([id, day, gone]) => ({ id, day, ...(flagged ? { gone: gone === 1 } : {}) }));
+      const rows = made.read('select id, day, gone, note from t') as [number, string, number | null, string | null][];
+      return rows.map(([id, day, gone, note]) => ({
+        id,
+        day,
+        ...(gone === null ? {} : { gone: gone === 1 }),
+        ...(note === null ? {} : { note }),
+      }));
     },
     close: made.remove,
   };

@@ -86,7 +86,7 @@ export class MemoryLoads {
 
   replace(step: LoadStep, scope: Scope): StepReceipt {
     return this.#publish(step, 'replace', ({ rows }) => {
-      surelyInside(rows, scope);
+      surelyInside(rows, scope, this.rows);
       const rest = this.rows.filter((row) => !isWithin(row, scope));
       const deleted = this.rows.length - rest.length;
       this.#show([...rest, ...rows]);
@@ -96,7 +96,7 @@ export class MemoryLoads {
 
   merge(step: LoadStep, by: MergeBy): StepReceipt {
     return this.#publish(step, 'merge', (place) => {
-      const { rows, counts } = mergeRows(this.rows, oneRowAKey(place.rows, by), by);
+      const { rows, counts } = mergeRows(this.rows, oneRowAKey(place.rows, by, this.rows), by);
       this.#show(rows);
       return { summary: spell(counts), facts: { ...counts } };
     });
@@ -104,7 +104,7 @@ export class MemoryLoads {
 
   mergeAt(step: LoadStep, by: MergeBy, at: string): StepReceipt {
     return this.#publish(step, 'mergeAt', (place) => {
-      const load = oneRowAKey(place.rows, by);
+      const load = oneRowAKey(place.rows, by, this.rows);
       const earlier = this.#history.filter((kept) => Date.parse(kept.at) < Date.parse(at));
       const takenOut = this.#history.length - earlier.length;
       if (this.#history.length === 0) this.#base = this.rows;

@@ -8,15 +8,15 @@ export type Rows = readonly DataRecord[];
 const refused = (reason: string, message: string): RefusedError =>
   new RefusedError(`${message}; nothing was changed`, { reason });
 
-/** Records have no declared fields here: a field that none of the load has is one that nobody knows. */
-export function surelyField(rows: Rows, field: string): void {
-  if (rows.length === 0 || rows.some((row) => Object.hasOwn(row, field))) return;
-  throw refused('column-unknown', `no record of the load has a field ${JSON.stringify(field)}`);
+/** Records have no declared fields here: a field that no record has, new or old, is one that nobody knows. */
+export function surelyField(field: string, rows: Rows, there: Rows): void {
+  if (rows.length === 0 || [...rows, ...there].some((row) => Object.hasOwn(row, field))) return;
+  throw refused('column-unknown', `no record has a field ${JSON.stringify(field)}`);
 }
 
 /** One row a key. Throws RefusedError where it may not choose, or where a row has no key. */
-export function oneRowAKey(rows: Rows, { key, latestBy, deleted }: MergeBy): Rows {
-  for (const field of [latestBy, deleted?.column]) if (field !== undefined) surelyField(rows, field);
+export function oneRowAKey(rows: Rows, { key, latestBy, deleted }: MergeBy, there: Rows): Rows {
+  for (const field of [latestBy, deleted?.column]) if (field !== undefined) surelyField(field, rows, there);
   const groups = new Map<string, DataRecord[]>();
   for (const row of rows) {
     const name = keyOf(row, key);
@@ -64,8 +64,8 @@ export function isWithin(row: DataRecord, scope: Scope): boolean {
   return Date.parse(value) >= Date.parse(scope.from) && Date.parse(value) < Date.parse(scope.to);
 }
 
-export function surelyInside(rows: Rows, scope: Scope): void {
-  if (scope.kind !== 'all') surelyField(rows, scope.column);
+export function surelyInside(rows: Rows, scope: Scope, there: Rows): void {
+  if (scope.kind !== 'all') surelyField(scope.column, rows, there);
   const outside = rows.filter((row) => !isWithin(row, scope)).length;
   if (outside > 0) throw refused('outside-scope', `${outside} rows of the load lie outside of what it takes the place of`);
 }

@@ -22,6 +22,16 @@ export interface StrategyModel {
    * again. Any order of the records will do.
    */
   expected(runs: readonly Load[]): readonly DataRecord[];
+  /**
+   * Of the loads that were run, those that a later one has taken out again: nothing of them is there, and they have to
+   * be run again. None when absent.
+   */
+  undone?(runs: readonly Load[]): readonly Load[];
+  /**
+   * Windows of `loads` with other rows: each is read again after all were run, in this order, as a backfill does it.
+   * What `expected` and `undone` are told then are loads of the same window that are not the same.
+   */
+  readonly corrected?: readonly Load[];
   /** `loads`: whoever looks, at any moment, sees a load whole or not at all. `records`: records come in one by one. */
   readonly visible: 'records' | 'loads';
 }
@@ -78,11 +88,27 @@ export const lastOfEachKey: StrategyModel = {
   ],
 };
 
-/** For strategies that add a whole load in one step, or keep the loads of several windows apart. */
+/** The first two days as they should have been: a row less, one with other content, a new one. */
+export const CORRECTED: readonly Load[] = [
+  { load: THREE_DAYS[1]!, ids: [4, 6, 8, 12] },
+  { load: THREE_DAYS[0]!, ids: [1, 3, 5, 11] },
+].map(({ load: { window, rows }, ids }) => ({
+  window,
+  rows: ids.map((id) => ({ id, day: window.name, ...(rows.some((row) => row.id === id) ? {} : { note: 'forgotten' }) })),
+}));
+
+/** For strategies that add a whole load in one step. */
 export const eachLoadOnce: StrategyModel = { ...eachOnce, visible: 'loads' };
 
+/** For strategies that replace what the same window had brought, and leave that of others alone. */
+export const lastOfEachWindow: StrategyModel = {
+  ...eachLoadOnce,
+  corrected: CORRECTED,
+  expected: (runs) => newestOfEachWindow(runs).flatMap(({ rows }) => rows),
+};
+
 /** For strategies that merge by key, without a memory of what was there before. */
-export const mergedInTurn: StrategyModel = { ...lastOfEachKey, visible: 'loads' };
+export const mergedInTurn: StrategyModel = { ...lastOfEachKey, visible: 'loads', corrected: CORRECTED };
 
 /** Three days in which some rows are deletions, of what is there and of what was never there. */
 export const DAYS_WITH_DELETIONS: readonly Load[] = THREE_DAYS.map(({ window, rows }, at) => {
@@ -106,13 +132,16 @@ export const mergedWithDeletions: StrategyModel = {
  */
 export const mergedInTime: StrategyModel = {
   ...mergedWithDeletions,
+  corrected: CORRECTED.map(({ window, rows }) => ({ window, rows: rows.map((row) => ({ ...row, gone: false })) })),
   expected: (runs) => mergedRows(inTime(runs)),
+  undone: (runs) => newestOfEachWindow(runs).filter((load) => !inTime(runs).includes(load)),
 };
 
 /** For strategies whose newest load is all that is shown. */
 export const newestLoad: StrategyModel = {
   key: ['id'],
   loads: THREE_DAYS,
+  corrected: CORRECTED,
   visible: 'loads',
   expected: (runs) => firstStarts(runs).at(-1)?.rows ?? [],
 };
@@ -134,5 +163,10 @@ function inTime(runs: readonly Load[]): readonly Load[] {
     [],
   );
 }
+
+/** Of loads of one window, the one that was run last. */
+export const newestOfEachWindow = (runs: readonly Load[]): readonly Load[] => [
+  ...new Map(runs.map((load) => [load.window.name, load])).values(),
+];
 
 const firstStarts = (runs: readonly Load[]): readonly Load[] => [...new Set(runs)];

@@ -31,6 +31,9 @@ export function strategySuite(subject: StrategySubject): Suite {
       make('gives the same after one start, two and ten', runsAgain),
       make('gives what its model says in whatever order the windows are run', runsInAnyOrder),
       make('gives what its model says when an earlier window is started again', startsEarlierAgain),
+      ...(subject.model.corrected === undefined
+        ? []
+        : [make('gives what its model says when a window is read again with other rows', readsAgain)]),
       make('goes on after a process that died at any of its effects', diesAnywhere),
       ...LOSSES.map((loss) => make(LOSS_TITLES[loss], (one) => losesEachCall(one, { loss }))),
       make('finds out when an answer is lost twice in a row', (one) =>
@@ -93,6 +96,20 @@ async function startsEarlierAgain(subject: StrategySubject): Promise<void> {
     const runs = [...loads, loads[0]!];
     for (const load of runs) await world.finish(load);
     await world.judge(runs, 'after the first window was started again');
+  });
+}
+
+async function readsAgain(subject: StrategySubject): Promise<void> {
+  const { loads, corrected = [] } = subject.model;
+  await StrategyWorld.use(subject, async (world) => {
+    const runs = [...loads];
+    for (const load of loads) await world.finish(load);
+    for (const load of corrected) {
+      await world.start(load, { refresh: true });
+      await world.finish(load);
+      runs.push(load);
+      await world.judge(runs, `after ${load.window.name} was read again`);
+    }
   });
 }
 

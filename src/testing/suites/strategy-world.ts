@@ -18,7 +18,7 @@ import { CrashPlan, crashingLedger, crashingSink, crashingStaging } from '../fau
 import { VirtualPorts } from '../virtual-ports.ts';
 import { expect, fail } from './expect.ts';
 import { type LossAsk, LossySink } from './strategy-faults.ts';
-import type { Load, StrategyPlace, StrategySubject } from './strategy-subject.ts';
+import { type Load, newestOfEachWindow, type StrategyPlace, type StrategySubject } from './strategy-subject.ts';
 
 const FLOW = 'strategy-suite';
 const LANE = 'lane';
@@ -34,6 +34,8 @@ const MEMORY_FOLDER = '/dev/shm';
 const NEVER_DIES = Number.POSITIVE_INFINITY;
 
 export interface StartAsk {
+  /** The window is read again, although it was read before. */
+  readonly refresh?: boolean;
   readonly plan?: CrashPlan;
   readonly loss?: LossAsk;
 }
@@ -77,7 +79,7 @@ export class StrategyWorld {
   }
 
   /** A process that carries a load as far as it can, or dies. */
-  async start(load: Load, { plan = new CrashPlan(NEVER_DIES), loss }: StartAsk = {}): Promise<Started> {
+  async start(load: Load, { plan = new CrashPlan(NEVER_DIES), loss, refresh = false }: StartAsk = {}): Promise<Started> {
     const ledger = await this.ledger();
     const lossy = new LossySink(this.ports, plan, loss);
     this.#lossy.push(lossy);
@@ -89,7 +91,7 @@ export class StrategyWorld {
       notice: () => undefined,
     };
     const sink = this.#open();
-    const ask = { owner: `process ${++this.#starts}`, leaseMs: 600_000 };
+    const ask = { owner: `process ${++this.#starts}`, leaseMs: 600_000, refresh };
     const job = this.#job(load, crashingSink(lossy.wrap(sink), plan));
     const { signal } = new AbortController();
     const running = runJob(job, ask, services, { stop: signal, abort: signal });
@@ -130,7 +132,11 @@ export class StrategyWorld {
     await this.arrived();
     const ledger = await this.ledger();
     const doubtful: string[] = [];
-    for (const load of new Set(runs)) doubtful.push(...(await this.#doubtfulOf(ledger, load, where)));
+    const undone = this.#subject.model.undone?.(runs) ?? [];
+    for (const load of newestOfEachWindow(runs)) {
+      if (undone.includes(load)) await this.#expectUndone(ledger, load, where);
+      else doubtful.push(...(await this.#doubtfulOf(ledger, load, where)));
+    }
     const expected = this.#subject.model.expected(runs).map(spell);
     expectHeld((await this.place.held()).map(spell), expected, { doubtful, where });
     if (this.settles) expect(doubtful, `${where}: records in doubt, although the sink can be asked`).toEqual([]);
@@ -150,6 +156,20 @@ export class StrategyWorld {
       expect(held, `${where}: what a reader sees in the middle of a load`).toEqual(whole);
   }
 
+  /** The books say of a load that was taken out again that it is not there. */
+  async #expectUndone(ledger: Ledger, { window }: Load, where: string): Promise<void> {
+    const loads = await ledger.read.loads({ flow: FLOW, lane: LANE });
+    const state = loads.filter((load) => load.window.name === window.name).at(-1)?.state;
+    expect(state, `${where}: the load of ${window.name}, which was taken out again`).toBe('replaced');
+    const run = (await ledger.read.runs({ flow: FLOW, window: window.name }))[0];
+    const balance = (await ledger.read.balance(run!.id)).get(LANE);
+    expect(balance, `${where}: the balance of ${window.name}, which was taken out again`).toMatchObject({
+      delivered: 0,
+      pending: 0,
+      inDoubt: 0,
+    });
+  }
+
   async #doubtfulOf(ledger: Ledger, load: Load, where: string): Promise<readonly string[]> {
     const run = (await ledger.read.runs({ flow: FLOW, window: load.window.name }))[0];
     if (run === undefined) return fail(`${where}: the ledger knows no run of ${load.window.name}`);
@@ -160,12 +180,14 @@ export class StrategyWorld {
       pending: 0,
     });
     const doubtful: string[] = [];
+    const { model } = this.#subject;
     for (const row of load.rows) {
-      const key = this.#subject.model.key?.map((name) => row[name]);
+      const key = model.key?.map((name) => row[name]);
       if (key === undefined) continue;
       const traces = await ledger.read.trace({ key: packKey(key, ledger.identity.seed)!, run: run.id });
-      expect(traces, `${where}: traces of ${spell(row)}`).toHaveLength(1);
-      const { state } = traces[0]!.record;
+      expect(traces.length, `${where}: traces of ${spell(row)}`).toBeGreaterThan(0);
+      if (model.loads.includes(load)) expect(traces, `${where}: traces of ${spell(row)}`).toHaveLength(1);
+      const { state } = traces.at(-1)!.record;
       if (state === 'in-doubt') doubtful.push(spell(row));
       else expect(state, `${where}: the state of ${spell(row)}`).toBe('delivered');
     }
