@@ -7,6 +7,7 @@ import type { Connector } from './connector.ts';
 export const CONNECTORS: Readonly<Record<string, () => Promise<Connector>>> = {
   files: async () => (await import('./files/config.ts')).files as Connector,
   http: async () => (await import('./http/config.ts')).http as Connector,
+  lancedb: async () => (await import('./lancedb/config.ts')).lancedb as Connector,
   memory: async () => (await import('./memory/config.ts')).memory as Connector,
   nats: async () => (await import('./nats/config.ts')).nats as Connector,
   postgres: async () => (await import('./postgres/config.ts')).postgres as Connector,

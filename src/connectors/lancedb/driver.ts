@@ -1,0 +1,43 @@
+import type * as Lance from '@lancedb/lancedb';
+import type * as Arrow from 'apache-arrow';
+import { describeError, NotAppliedError, WaybillError } from '../../model/errors.ts';
+
+export interface Drivers {
+  readonly lance: typeof Lance;
+  readonly arrow: typeof Arrow;
+}
+
+/** Both packages, when they are first needed. Throws DRIVER_MISSING: not installed, or not made for this machine. */
+export async function loadDrivers(): Promise<Drivers> {
+  try {
+    return { arrow: await import('apache-arrow'), lance: await import('@lancedb/lancedb') };
+  } catch (error) {
+    throw new WaybillError('DRIVER_MISSING', 'the lancedb connector needs @lancedb/lancedb and apache-arrow', {
+      hint: 'Install them beside Waybill: npm install @lancedb/lancedb@0.37 apache-arrow@18. They have a native part.',
+      cause: error,
+    });
+  }
+}
+
+/**
+ * Waits for a native call, which cannot be stopped: one that is given up goes on, and what comes of it is unknown.
+ */
+export async function within<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  return await new Promise<T>((resolve, reject) => {
+    const giveUp = (): void =>
+      reject(new WaybillError('SINK_FAILED', 'LanceDB was given up before it answered', { cause: signal.reason }));
+    if (signal.aborted) giveUp();
+    signal.addEventListener('abort', giveUp, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp));
+  });
+}
+
+/** What a failed write proves. A commit that lost against others is none; anything else may have been one. */
+export function writeError(error: unknown, what: string): unknown {
+  if (error instanceof WaybillError) return error;
+  const text = describeError(error);
+  if (/commit conflict|concurrent (commit|write)|too many (concurrent|retries)|incompatible transaction/i.test(text)) {
+    return new NotAppliedError(`${what}: other writers were faster`, { cause: error });
+  }
+  return new WaybillError('SINK_FAILED', `${what} failed`, { cause: error });
+}

@@ -1,0 +1,126 @@
+import type * as Lance from '@lancedb/lancedb';
+import type * as Arrow from 'apache-arrow';
+import { RefusedError } from '../../model/errors.ts';
+import type { LoadStep, StepReceipt } from '../../model/load.ts';
+import type { LoadNote } from './books.ts';
+import { contentDigest } from './content-digest.ts';
+import { within, writeError } from './driver.ts';
+import type { Target } from './target.ts';
+
+/** What a table is called that is not there. */
+const NOTHING = 'nothing';
+/** So many versions that nobody has named yet are looked at, the newest first. */
+const UNNAMED_MAX = 64;
+
+/**
+ * LanceDB counts commits, and a compaction is one too. What is named here is the content: all versions of the same
+ * rows have one name, that of the first of them that was named. So a compaction changes no name, and going back to a
+ * name takes the newest version that has it, with its compaction.
+ */
+export class Versions {
+  readonly #target: Target;
+
+  constructor(target: Target) {
+    this.#target = target;
+  }
+
+  async current(): Promise<string> {
+    const table = await this.#target.find();
+    return table === undefined ? NOTHING : await this.#nameOf(table, await table.version());
+  }
+
+  async kept(): Promise<readonly string[]> {
+    const table = await this.#target.find();
+    if (table === undefined) return [];
+    const names = [...(await this.#named(table)).values()];
+    return [...new Set(names)];
+  }
+
+  async restore(step: LoadStep, name: string | null): Promise<StepReceipt> {
+    const { books } = this.#target;
+    await books.shutOut(step);
+    const table = await this.#target.find();
+    if (table === undefined) return { summary: 'there is no table yet' };
+    const note = await books.get('load', step.load.id);
+    if (note !== undefined && (await this.#standsOn(table, note, name))) {
+      return { summary: `the load is there already, on top of ${name ?? NOTHING}` };
+    }
+    // The load may have been published before: from here on it is not, and it will be once more.
+    if (note !== undefined && note.state !== 'open') {
+      const { base: _, receipt: __, ...rest } = note;
+      await books.put('load', step.load.id, { ...rest, state: 'void' });
+    }
+    return name === null ? await emptied(step, table) : await this.#backTo(step, table, name);
+  }
+
+  async #backTo(step: LoadStep, table: Lance.Table, name: string): Promise<StepReceipt> {
+    const latest = await table.version();
+    if ((await this.#nameOf(table, latest)) === name) return { summary: `the table is at ${name} already` };
+    const version = [...(await this.#named(table))].filter(([, known]) => known === name).at(-1)?.[0];
+    if (version === undefined) {
+      throw new RefusedError(`the table no longer keeps ${name}`, { reason: 'version-gone', about: 'request' });
+    }
+    await table.checkout(version);
+    await within(step.signal, table.restore()).catch((error: unknown) => {
+      throw writeError(error, `going back to version ${version}`);
+    });
+    const facts = { restored: name, tableVersion: await table.version() };
+    return { summary: `back to ${name}, which was version ${version} of the table`, facts };
+  }
+
+  /** Whether the load was published, upon just this content, and nothing has changed since. */
+  async #standsOn(table: Lance.Table, { state, base, receipt }: LoadNote, name: string | null): Promise<boolean> {
+    const after = receipt?.facts?.tableVersion;
+    if (state !== 'published' || base === undefined || after === undefined) return false;
+    const kept = new Set((await table.listVersions()).map(({ version }) => version));
+    if (!kept.has(Number(after)) || !kept.has(base)) return false;
+    const now = await table.version();
+    if ((await this.#nameOf(table, Number(after))) !== (await this.#nameOf(table, now))) return false;
+    if (name !== null) return (await this.#nameOf(table, base)) === name;
+    await table.checkout(base);
+    const rows = await table.countRows();
+    await table.checkoutLatest();
+    return rows === 0;
+  }
+
+  /** Names of the versions that are kept, oldest first. */
+  async #named(table: Lance.Table): Promise<ReadonlyMap<number, string>> {
+    const versions = (await table.listVersions()).map(({ version }) => version).sort((a, b) => a - b);
+    const known = await this.#target.books.all('version');
+    const unnamed = versions.filter((version) => !known.has(String(version))).slice(-UNNAMED_MAX);
+    const names = new Map<number, string>();
+    for (const version of versions) {
+      const name = known.get(String(version))?.name;
+      if (name !== undefined) names.set(version, name);
+      else if (unnamed.includes(version)) names.set(version, await this.#nameOf(table, version));
+    }
+    return names;
+  }
+
+  async #nameOf(table: Lance.Table, version: number): Promise<string> {
+    const { books } = this.#target;
+    const known = await books.get('version', String(version));
+    if (known !== undefined) return known.name;
+    const stable = await this.#target.isStable();
+    await table.checkout(version);
+    const digest = await contentDigest(await this.#arrow(), table, stable);
+    await table.checkoutLatest();
+    const others = [...(await books.all('version')).values()];
+    const name = others.find((other) => other.digest === digest)?.name ?? `v${version}`;
+    await books.put('version', String(version), { name, digest });
+    return name;
+  }
+
+  async #arrow(): Promise<typeof Arrow> {
+    return (await this.#target.database.open()).arrow;
+  }
+}
+
+async function emptied(step: LoadStep, table: Lance.Table): Promise<StepReceipt> {
+  const rows = await table.countRows();
+  if (rows === 0) return { summary: 'the table is empty already' };
+  await within(step.signal, table.delete('true')).catch((error: unknown) => {
+    throw writeError(error, 'emptying the table');
+  });
+  return { summary: `the table is empty; ${rows} rows were taken out`, facts: { deleted: rows } };
+}
