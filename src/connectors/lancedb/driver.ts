@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module';
 import type * as Lance from '@lancedb/lancedb';
 import type * as Arrow from 'apache-arrow';
 import { describeError, NotAppliedError, WaybillError } from '../../model/errors.ts';
@@ -10,7 +11,10 @@ export interface Drivers {
 /** Both packages, when they are first needed. Throws DRIVER_MISSING: not installed, or not made for this machine. */
 export async function loadDrivers(): Promise<Drivers> {
   try {
-    return { arrow: await import('apache-arrow'), lance: await import('@lancedb/lancedb') };
+    const lance = await import('@lancedb/lancedb');
+    // The very copy that LanceDB works with: `import` would give another one, whose types this one does not know.
+    const fromLance = createRequire(createRequire(import.meta.url).resolve('@lancedb/lancedb'));
+    return { lance, arrow: fromLance('apache-arrow') as typeof Arrow };
   } catch (error) {
     throw new WaybillError('DRIVER_MISSING', 'the lancedb connector needs @lancedb/lancedb and apache-arrow', {
       hint: 'Install them beside Waybill: npm install @lancedb/lancedb@0.37 apache-arrow@18. They have a native part.',

@@ -1,0 +1,117 @@
+import { rmSync } from 'node:fs';
+import { describe } from 'vitest';
+import type { LoadAbilities, OpenContext, Permit, Sink } from '../../src/connectors/connector.ts';
+import { textsOf } from '../../src/connectors/lancedb/arrow-read.ts';
+import { loadDrivers } from '../../src/connectors/lancedb/driver.ts';
+import { lancedb } from '../../src/connectors/lancedb/config.ts';
+import type { Load, LoadStep, MergeBy, StepReceipt } from '../../src/model/load.ts';
+import { testPermit } from '../../src/testing/permit.ts';
+import { newFolder } from '../connectors/place.ts';
+
+const unusable = await import('@lancedb/lancedb').then(
+  () => undefined,
+  (error: unknown) => String(error).split('\n')[0],
+);
+if (unusable !== undefined) console.warn(`SKIPPED: LanceDB cannot be loaded on this machine: ${unusable}`);
+
+/** As `describe`; where the native part of LanceDB is not to be had, its cases are skipped and it was said why. */
+export const describeLance = unusable === undefined ? describe : describe.skip;
+export const isUsable = unusable === undefined;
+
+export type Settings = Record<string, unknown>;
+type Row = Record<string, unknown>;
+
+/** A database in a new folder, and sinks for it as processes have them. */
+export class LanceBench {
+  readonly folder = newFolder('lancedb');
+  readonly #sinks: Sink[] = [];
+
+  sink(settings: Settings = {}): Sink {
+    const parsed = lancedb.sink!.settings.parse({ table: 't', ...settings });
+    const connection = lancedb.connection.parse({ uri: 'db' });
+    const sink = lancedb.sink!.open(connection, parsed, { folder: this.folder } as OpenContext);
+    this.#sinks.push(sink);
+    return sink;
+  }
+
+  async connection() {
+    const { connect } = await import('@lancedb/lancedb');
+    return await connect(`${this.folder}/db`, { readConsistencyInterval: 0 });
+  }
+
+  async table(name = 't') {
+    return await (await this.connection()).openTable(name);
+  }
+
+  /** Rows as objects of plain texts, sorted; none when there is no table. */
+  async rows(name = 't', filter?: string): Promise<readonly Record<string, string | null>[]> {
+    if (!(await (await this.connection()).tableNames()).includes(name)) return [];
+    const { arrow } = await loadDrivers();
+    const query = (await this.table(name)).query();
+    const found = await (filter === undefined ? query : query.where(filter)).toArrow();
+    const names = found.schema.fields.map((field) => field.name);
+    const columns = names.map((column) => textsOf(arrow, found.getChild(column)!));
+    const rows = Array.from({ length: found.numRows }, (_, at) =>
+      Object.fromEntries(names.map((column, nth) => [column, columns[nth]![at] ?? null])),
+    );
+    return rows.sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
+  }
+
+  /** Each row as its values in a line. */
+  async lines(name = 't', filter?: string): Promise<readonly string[]> {
+    return (await this.rows(name, filter)).map((row) => Object.values(row).join(' '));
+  }
+
+  async close(): Promise<void> {
+    for (const sink of this.#sinks) await sink.close?.();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+export async function withBench(work: (bench: LanceBench) => Promise<void>): Promise<void> {
+  const bench = new LanceBench();
+  try {
+    await work(bench);
+  } finally {
+    await bench.close();
+  }
+}
+
+/** The load of one day. */
+export function loadOf(day: number, generation = 1): Load {
+  const date = (nth: number): string => `2026-11-${String(nth).padStart(2, '0')}`;
+  const window = { name: date(day), start: `${date(day)}T00:00:00Z`, end: `${date(day + 1)}T00:00:00Z` };
+  const family = `wb_test_${day}_g`;
+  return { id: `${family}${generation}`, family, flow: 'f', lane: 'l', window, generation };
+}
+
+export const stepOf = (load: Load, fence = 1, signal = new AbortController().signal): LoadStep => ({
+  load,
+  fence,
+  correlationId: 'c',
+  signal,
+});
+
+let batches = 0;
+export function permitOf(load: Load | undefined, records: readonly (object | string)[], more: object = {}): Permit {
+  const permit = testPermit({ records, batch: ++batches, ...more });
+  return load === undefined ? permit : { ...permit, load };
+}
+
+export const surely = <K extends keyof LoadAbilities>(sink: Sink, name: K): LoadAbilities[K] => {
+  const ability = sink.can[name];
+  if (ability === undefined) throw new Error(`the sink has no ${name}`);
+  return ability as LoadAbilities[K];
+};
+
+/** Collects a load: opens its place and adds the rows in batches of two. */
+export async function collected(sink: Sink, load: Load, rows: readonly Row[], fence = 1): Promise<void> {
+  const { open, add } = surely(sink, 'load');
+  await open(stepOf(load, fence));
+  for (let at = 0; at < rows.length; at += 2) await add(permitOf(load, rows.slice(at, at + 2)));
+}
+
+export async function merged(sink: Sink, load: Load, rows: readonly Row[], by: MergeBy): Promise<StepReceipt> {
+  await collected(sink, load, rows);
+  return await surely(sink, 'merge')(stepOf(load), by);
+}
