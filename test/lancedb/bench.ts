@@ -1,12 +1,12 @@
 import { rmSync } from 'node:fs';
 import { describe } from 'vitest';
-import type { LoadAbilities, OpenContext, Permit, Sink } from '../../src/connectors/connector.ts';
+import type { OpenContext, Sink } from '../../src/connectors/connector.ts';
 import { textsOf } from '../../src/connectors/lancedb/arrow-read.ts';
 import { loadDrivers } from '../../src/connectors/lancedb/driver.ts';
 import { lancedb } from '../../src/connectors/lancedb/config.ts';
-import type { Load, LoadStep, MergeBy, StepReceipt } from '../../src/model/load.ts';
-import { testPermit } from '../../src/testing/permit.ts';
+import type { Load, MergeBy, StepReceipt } from '../../src/model/load.ts';
 import { newFolder } from '../connectors/place.ts';
+import { permitOf, stepOf, surely } from './steps.ts';
 
 const unusable = await import('@lancedb/lancedb').then(
   () => undefined,
@@ -77,38 +77,11 @@ export async function withBench(work: (bench: LanceBench) => Promise<void>): Pro
   }
 }
 
-/** The load of one day. */
-export function loadOf(day: number, generation = 1): Load {
-  const date = (nth: number): string => `2026-11-${String(nth).padStart(2, '0')}`;
-  const window = { name: date(day), start: `${date(day)}T00:00:00Z`, end: `${date(day + 1)}T00:00:00Z` };
-  const family = `wb_test_${day}_g`;
-  return { id: `${family}${generation}`, family, flow: 'f', lane: 'l', window, generation };
-}
-
-export const stepOf = (load: Load, fence = 1, signal = new AbortController().signal): LoadStep => ({
-  load,
-  fence,
-  correlationId: 'c',
-  signal,
-});
-
-let batches = 0;
-export function permitOf(load: Load | undefined, records: readonly (object | string)[], more: object = {}): Permit {
-  const permit = testPermit({ records, batch: ++batches, ...more });
-  return load === undefined ? permit : { ...permit, load };
-}
-
-export const surely = <K extends keyof LoadAbilities>(sink: Sink, name: K): LoadAbilities[K] => {
-  const ability = sink.can[name];
-  if (ability === undefined) throw new Error(`the sink has no ${name}`);
-  return ability as LoadAbilities[K];
-};
-
-/** Collects a load: opens its place and adds the rows in batches of two. */
+/** Collects a load: opens its place and adds the rows in batches of twenty. */
 export async function collected(sink: Sink, load: Load, rows: readonly Row[], fence = 1): Promise<void> {
   const { open, add } = surely(sink, 'load');
   await open(stepOf(load, fence));
-  for (let at = 0; at < rows.length; at += 2) await add(permitOf(load, rows.slice(at, at + 2)));
+  for (let at = 0; at < rows.length; at += 20) await add(permitOf(load, rows.slice(at, at + 20)));
 }
 
 export async function merged(sink: Sink, load: Load, rows: readonly Row[], by: MergeBy): Promise<StepReceipt> {

@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest';
 import { RefusedError } from '../../src/model/errors.ts';
 import type { MergeBy } from '../../src/model/load.ts';
-import { collected, describeLance, loadOf, merged, permitOf, stepOf, surely, withBench } from './bench.ts';
+import { collected, describeLance, merged, withBench } from './bench.ts';
+import { loadOf, permitOf, stepOf, surely } from './steps.ts';
 
 const BY: MergeBy = { key: ['id'] };
 const KEYED = { key: ['id'], columns: { id: 'int64', day: 'date', name: 'text', gone: 'boolean' } };

@@ -2,10 +2,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { WaybillError } from '../../src/model/errors.ts';
 import { statefulMerger } from '../../src/strategies/stateful-merger.ts';
-import { describeLance, type LanceBench, loadOf, stepOf, surely, withBench } from './bench.ts';
-import { items, Story } from './story.ts';
+import { describeLance, type LanceBench, withBench } from './bench.ts';
+import { loadOf, stepOf, surely } from './steps.ts';
+import { items, KEYED, Story } from './story.ts';
 
-const KEYED = { key: ['id'], columns: { id: 'int64', name: 'text' } };
 const names = async (bench: LanceBench): Promise<readonly unknown[]> => (await bench.rows()).map(({ name }) => name);
 
 /** Three days: what each changes is in its names. */

@@ -8,7 +8,9 @@ const PRIMARY_KEY = 'lance-schema:unenforced-primary-key';
 /** The most digits of a decimal of 128 bits. More are written as text. */
 const DIGITS_MAX = 38;
 
-export const isPrimaryKey = (field: Arrow.Field): boolean => field.metadata.get(PRIMARY_KEY) === 'true';
+/** LanceDB itself says it with the place in the key, from 1. */
+export const isPrimaryKey = ({ metadata }: Arrow.Field): boolean =>
+  metadata.get(PRIMARY_KEY) === 'true' || metadata.has(`${PRIMARY_KEY}:position`);
 
 /** A column of a table that Waybill makes. */
 export function newField(arrow: typeof Arrow, name: string, type: ColumnType, key: boolean): Arrow.Field {
