@@ -2,6 +2,7 @@ import type { SinkSubject } from '../../src/testing/suites/sink-subject.ts';
 import type { SourceSubject } from '../../src/testing/suites/source-suite.ts';
 import { filesSinks, filesSources } from './files.ts';
 import { httpSinks } from './http.ts';
+import { lancedbSinks } from './lancedb.ts';
 import { memorySinks, memorySources } from './memory.ts';
 import { parquetSinks, parquetSources } from './parquet.ts';
 import { sqliteSinks, sqliteSources } from './sqlite.ts';
@@ -19,6 +20,11 @@ export const SUBJECTS: Readonly<Record<string, Subjects>> = {
   http: { sources: [], sinks: httpSinks },
   files: { sources: [...filesSources, ...parquetSources], sinks: [...filesSinks, ...parquetSinks] },
   sqlite: { sources: sqliteSources, sinks: sqliteSinks },
+  lancedb: {
+    sources: [],
+    sinks: lancedbSinks,
+    elsewhere: 'How it takes loads is tested in `test/lancedb/`.',
+  },
   postgres: {
     sources: [],
     sinks: [],

@@ -4,8 +4,9 @@ import { inColumn } from '../../formats/columns/unfit.ts';
 import { fieldsOfJson } from '../../formats/pgcopy/to-copy.ts';
 import type { Payload } from '../../model/batch.ts';
 import type { Columns, ColumnType } from '../../model/columns.ts';
-import { describeError, NotAppliedError, RefusedError, WaybillError } from '../../model/errors.ts';
+import { describeError, RefusedError, WaybillError } from '../../model/errors.ts';
 import type { Permit } from '../connector.ts';
+import { expectAsked } from './driver.ts';
 import { tableOf, UnfitAt } from './arrow-write.ts';
 
 /** A column as the table has it, and which texts it takes. */
@@ -16,7 +17,7 @@ export interface TableColumn {
 }
 
 export async function recordsOf(permit: Permit): Promise<readonly string[]> {
-  if (permit.signal.aborted) throw new NotAppliedError('the send was given up before it began');
+  expectAsked(permit);
   return textsIn(await permit.payload());
 }
 

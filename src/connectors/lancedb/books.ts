@@ -59,12 +59,23 @@ export class Books {
   }
 
   async put<K extends Kind>(kind: K, id: string, note: Notes[K]): Promise<void> {
+    await this.#put(kind, id, note);
+  }
+
+  /** Of several who publish a load at the same time, what the first has written stands, and all tell that. */
+  async putUnlessPublished(id: string, note: LoadNote): Promise<LoadNote> {
+    await this.#put('load', id, note, `target.value not like '{"state":"published"%'`);
+    return (await this.get('load', id)) ?? note;
+  }
+
+  async #put<K extends Kind>(kind: K, id: string, note: Notes[K], where?: string): Promise<void> {
     const opened = await this.#database.open();
     const columns = opened.newColumns(COLUMNS, KEY);
     const fields = columns.map(({ field }) => field);
     const table = (await opened.find(this.#name)) ?? (await opened.make(this.#name, fields));
-    const row = encoded(opened.arrow, columns, [[kind, id, JSON.stringify(note)]]);
-    await table.mergeInsert(KEY).whenMatchedUpdateAll().whenNotMatchedInsertAll().execute(row);
+    const row = encoded(opened.arrow, columns, [[kind, id, noteText(note)]]);
+    const merge = table.mergeInsert(KEY).whenMatchedUpdateAll(where === undefined ? undefined : { where });
+    await merge.whenNotMatchedInsertAll().execute(row);
     if ((await table.stats()).fragmentStats.numFragments > FRAGMENTS_MAX) await table.optimize();
   }
 
@@ -87,4 +98,9 @@ export class Books {
     const rows = await table.query().where(where).select(['id', 'value']).toArray();
     return rows.map((row: { id: string; value: string }) => ({ id: row.id, value: row.value }));
   }
+}
+
+/** The state comes first, where a condition finds it. */
+function noteText(note: Notes[Kind]): string {
+  return JSON.stringify('state' in note ? { state: note.state, ...note } : note);
 }

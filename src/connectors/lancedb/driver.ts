@@ -36,6 +36,11 @@ export async function within<T>(signal: AbortSignal, work: Promise<T>): Promise<
   });
 }
 
+/** Throws NotAppliedError where it was given up before it began. */
+export function expectAsked({ signal }: { readonly signal: AbortSignal }): void {
+  if (signal.aborted) throw new NotAppliedError('it was given up before it began', { cause: signal.reason });
+}
+
 /** What a failed write proves. A commit that lost against others is none; anything else may have been one. */
 export function writeError(error: unknown, what: string): unknown {
   if (error instanceof WaybillError) return error;

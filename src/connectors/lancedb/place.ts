@@ -3,7 +3,7 @@ import { RefusedError } from '../../model/errors.ts';
 import { applied, type Verdict } from '../../model/verdict.ts';
 import type { Permit } from '../connector.ts';
 import { encoded, fieldsOf, recordsOf } from './batch-rows.ts';
-import { within, writeError } from './driver.ts';
+import { expectAsked, within, writeError } from './driver.ts';
 import { quoteName, quoteText } from './predicate.ts';
 import type { Target } from './target.ts';
 
@@ -18,6 +18,7 @@ export class Places {
   async open(step: LoadStep): Promise<StepReceipt> {
     const { books, database } = this.#target;
     const { id, family, generation } = step.load;
+    expectAsked(step);
     await books.shutOut(step);
     const known = await books.get('load', id);
     if (known?.state === 'published') return { summary: 'the load has been published already', facts: { place: id } };

@@ -5,8 +5,8 @@ import type { TableColumn } from './batch-rows.ts';
 import type { LoadNote } from './books.ts';
 import { type Collected, collect, emptyTable, keyColumns, presentKeys, rowTexts } from './collected.ts';
 import type { Opened } from './database.ts';
-import { within, writeError } from './driver.ts';
-import { anyOf, inScope, withKeys } from './predicate.ts';
+import { expectAsked, within, writeError } from './driver.ts';
+import { inScope, withKeys } from './predicate.ts';
 import { gone } from './place.ts';
 import type { Target } from './target.ts';
 
@@ -45,6 +45,7 @@ export class Publisher {
   async publish(step: LoadStep, work: Work): Promise<StepReceipt> {
     const { books } = this.#target;
     const { id } = step.load;
+    expectAsked(step);
     await books.shutOut(step);
     const note = await books.get('load', id);
     if (note === undefined || note.state === 'gone') throw gone(id);
@@ -58,17 +59,18 @@ export class Publisher {
     }
     const base = await ready.table.version();
     const intended = { ...note, state: 'publishing', step: work.name, base } as const;
-    await books.put('load', id, intended);
+    const stands = await books.putUnlessPublished(id, intended);
+    if (stands.receipt !== undefined) return stands.receipt;
     return await this.#finish(id, intended, await commit(step, work, ready));
   }
 
   async #finish(id: string, note: LoadNote, receipt: StepReceipt): Promise<StepReceipt> {
     const { books, database } = this.#target;
-    await books.put('load', id, { ...note, state: 'published', receipt });
+    const told = await books.putUnlessPublished(id, { ...note, state: 'published', receipt });
     // Where versions are gone back to, a crash may ask for the load once more: then its place goes with the next one.
     const watched = note.base !== undefined && (await books.get('version', String(note.base))) !== undefined;
     if (!watched) await (await database.open()).drop(id);
-    return receipt;
+    return told.receipt ?? receipt;
   }
 
   /** Everything that can be refused is refused here, before anything is changed. Undefined: there is nothing at all. */
@@ -175,7 +177,7 @@ async function expectInside(place: Lance.Table, scope: string | undefined): Prom
 /** A row of the same key elsewhere would be changed, though what lies outside is to be left alone. */
 async function expectNoneOutside({ opened, table, on, rows }: Ready, scope: string): Promise<void> {
   const keys = rowTexts(opened.arrow, rows, on).map((text) => JSON.parse(text) as string[]);
-  const others = await presentKeys(opened, table, on, keys, `${anyOf([scope])} is not true`);
+  const others = await presentKeys(opened, table, on, keys, `(${scope}) is not true`);
   if (others.size === 0) return;
   throw new RefusedError(`${others.size} keys of the load are in the table outside of what it takes the place of`, {
     reason: 'key-elsewhere',

@@ -4,7 +4,7 @@ import { RefusedError } from '../../model/errors.ts';
 import type { LoadStep, StepReceipt } from '../../model/load.ts';
 import type { LoadNote } from './books.ts';
 import { contentDigest } from './content-digest.ts';
-import { within, writeError } from './driver.ts';
+import { expectAsked, within, writeError } from './driver.ts';
 import type { Target } from './target.ts';
 
 /** What a table is called that is not there. */
@@ -38,14 +38,15 @@ export class Versions {
 
   async restore(step: LoadStep, name: string | null): Promise<StepReceipt> {
     const { books } = this.#target;
+    expectAsked(step);
     await books.shutOut(step);
     const table = await this.#target.find();
     if (table === undefined) return { summary: 'there is no table yet' };
     const note = await books.get('load', step.load.id);
-    if (note !== undefined && (await this.#standsOn(table, note, name))) {
-      return { summary: `the load is there already, on top of ${name ?? NOTHING}` };
+    if (note !== undefined && (await this.#standsLast(table, note))) {
+      return { summary: 'the load itself is what came last, so there is nothing to go back from' };
     }
-    // The load may have been published before: from here on it is not, and it will be once more.
+    // The load may have been published, and others have written since: from here on it is not, and will be once more.
     if (note !== undefined && note.state !== 'open') {
       const { base: _, receipt: __, ...rest } = note;
       await books.put('load', step.load.id, { ...rest, state: 'void' });
@@ -68,19 +69,14 @@ export class Versions {
     return { summary: `back to ${name}, which was version ${version} of the table`, facts };
   }
 
-  /** Whether the load was published, upon just this content, and nothing has changed since. */
-  async #standsOn(table: Lance.Table, { state, base, receipt }: LoadNote, name: string | null): Promise<boolean> {
+  /** Whether the load was published and nothing has changed since, other than the files that hold it. */
+  async #standsLast(table: Lance.Table, { state, receipt }: LoadNote): Promise<boolean> {
     const after = receipt?.facts?.tableVersion;
-    if (state !== 'published' || base === undefined || after === undefined) return false;
-    const kept = new Set((await table.listVersions()).map(({ version }) => version));
-    if (!kept.has(Number(after)) || !kept.has(base)) return false;
+    if (state !== 'published' || after === undefined) return false;
     const now = await table.version();
-    if ((await this.#nameOf(table, Number(after))) !== (await this.#nameOf(table, now))) return false;
-    if (name !== null) return (await this.#nameOf(table, base)) === name;
-    await table.checkout(base);
-    const rows = await table.countRows();
-    await table.checkoutLatest();
-    return rows === 0;
+    if (now === after) return true;
+    const kept = (await table.listVersions()).some(({ version }) => version === after);
+    return kept && (await this.#nameOf(table, Number(after))) === (await this.#nameOf(table, now));
   }
 
   /** Names of the versions that are kept, oldest first. */
