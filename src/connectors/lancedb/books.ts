@@ -102,5 +102,7 @@ export class Books {
 
 /** The state comes first, where a condition finds it. */
 function noteText(note: Notes[Kind]): string {
-  return JSON.stringify('state' in note ? { state: note.state, ...note } : note);
+  if (!('state' in note)) return JSON.stringify(note);
+  const { state, ...rest } = note;
+  return JSON.stringify({ state, ...rest });
 }
