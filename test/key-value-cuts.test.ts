@@ -232,6 +232,8 @@ describe('a connection to Redis that is cut while it is being made', () => {
       { side: 'request', at: 0, act: 'close', when: { holds: 'SELECT' } },
       { side: 'answer', at: 0, act: 'reset', when: { holds: 'SELECT' } },
       { side: 'answer', at: 2, act: 'close', when: { holds: 'SELECT' } },
+      { side: 'request', at: 3, act: 'reset', when: { holds: 'PING' } },
+      { side: 'answer', at: 1, act: 'close', when: { holds: 'PING' } },
     ] as const) {
       const proxy = await openCutProxy({ target: redis.server, cuts: [cut] });
       const sink = redis.sink({ key: ['id'], prefix: 'none:' }, { port: proxy.port, database: 1 });

@@ -218,6 +218,18 @@ describe('a user of Redis who has what the guide lists', () => {
   });
 });
 
+describe('a user of Redis who may not begin transactions', () => {
+  it('leaves hashes in doubt, since what was to stand in them was carried out, and is told why', async () => {
+    const prefix = redis.name();
+    await redis.ask('ACL', 'SETUSER', 'loose', 'reset', 'on', '>loose', '~*', '+exec', '+del', '+hset');
+    const access = { user: 'loose', password: 'env:P' };
+    const sink = open({ key: ['id'], value: 'fields', prefix }, access, { 'env:P': 'loose' });
+    const error = await thrownBy(sink.can.put!(permit({ id: 1 })));
+    expect(error).toMatchObject({ code: 'SINK_FAILED', message: /'multi'/ });
+    expect(await redis.ask('HGETALL', `${prefix}1`)).toEqual(['id', '1']);
+  });
+});
+
 describe('a stream of Redis', () => {
   let stream: string;
   beforeEach(() => {

@@ -1,3 +1,5 @@
+import { isIP } from 'node:net';
+import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import type * as JetStream from '@nats-io/jetstream';
 import type * as KeyValue from '@nats-io/kv';
 import type * as Transport from '@nats-io/transport-node';
@@ -33,7 +35,6 @@ export async function connectTo(
   { transport }: Drivers,
   options: NatsConnectionOptions,
 ): Promise<Transport.NatsConnection> {
-  const ca = options.tls === 'verify' ? options.ca?.() : undefined;
   const credentials = options.credentials?.();
   return await transport.connect({
     servers: [...options.servers],
@@ -43,7 +44,7 @@ export async function connectTo(
     ...(credentials === undefined
       ? {}
       : { authenticator: transport.credsAuthenticator(new TextEncoder().encode(credentials)) }),
-    tls: options.tls === 'off' ? null : { ...(ca === undefined ? {} : { ca }) },
+    tls: options.tls === 'off' ? null : verified(options),
     timeout: CONNECT_MS,
     reconnect: false,
     ignoreClusterUpdates: true,
@@ -51,6 +52,29 @@ export async function connectTo(
     noAsyncTraces: true,
     name: 'waybill',
   });
+}
+
+interface Verified {
+  readonly ca?: string;
+  checkServerIdentity(name: string, certificate: PeerCertificate): Error | undefined;
+}
+
+/**
+ * Where a server is named by its address, the driver gives no name to be checked, and Node would be content with a
+ * certificate for `localhost`. Then the certificate has to be for one of the addresses that were given.
+ */
+function verified({ servers, ca }: NatsConnectionOptions): Verified {
+  const hosts = servers.map((server) => server.replace(/:\d+$/, '').replace(/^\[|\]$/g, ''));
+  const addresses = hosts.filter((host) => isIP(host) !== 0);
+  const text = ca?.();
+  return {
+    ...(text === undefined ? {} : { ca: text }),
+    checkServerIdentity(name, certificate) {
+      if (hosts.includes(name) || addresses.length === 0) return checkServerIdentity(name, certificate);
+      const faults = addresses.map((address) => checkServerIdentity(address, certificate));
+      return faults.includes(undefined) ? undefined : faults[0];
+    },
+  };
 }
 
 /** Throws DRIVER_MISSING. */

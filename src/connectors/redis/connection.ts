@@ -53,7 +53,7 @@ function socketOf(connection: RedisConnection): NonNullable<Redis.RedisClientOpt
   if (host.startsWith('/')) return { path: host, tls: false };
   if (tls === 'off') return { host, port };
   const ca = connection.ca?.();
-  return { host, port, tls: true, rejectUnauthorized: true, servername: host, ...(ca === undefined ? {} : { ca }) };
+  return { host, port, tls: true, rejectUnauthorized: true, ...(ca === undefined ? {} : { ca }) };
 }
 
 async function loadDriver(): Promise<typeof Redis> {

@@ -77,8 +77,12 @@ async function outcome(asked: readonly Promise<unknown>[], session: Session): Pr
   if (last.status === 'fulfilled') return replyOf(last.value);
   // A transaction that could not be queued says why at the command, and at its end only that it was discarded.
   const cause = replies.find((reply) => reply.status === 'rejected') as PromiseRejectedResult;
-  const ended = /^EXECABORT/.test(describeError(last.reason));
-  return answerOf(ended ? cause.reason : last.reason, session.gaveUp);
+  if (/^EXECABORT/.test(describeError(last.reason))) return answerOf(cause.reason, session.gaveUp);
+  const answer = answerOf(last.reason, session.gaveUp);
+  // Where the beginning of a transaction was refused, what was to stand in it has been carried out by itself.
+  return answer.kind === 'unknown' && cause !== last
+    ? { ...answer, message: session.gaveUp ?? describeError(cause.reason) }
+    : answer;
 }
 
 function replyOf(reply: unknown): Answer {

@@ -2,7 +2,7 @@ import { NotAppliedError, RefusedError } from '../../model/errors.ts';
 import type { Ports } from '../../model/ports.ts';
 import type { Permit } from '../connector.ts';
 import { type Client, newClient, type RedisConnection, showPlace } from './connection.ts';
-import { beforeSending } from './outcome.ts';
+import { beforeSending, replyCode } from './outcome.ts';
 
 export interface SessionOptions {
   /** Where to connect to; asked anew for each session, since secrets may change. */
@@ -40,6 +40,7 @@ export class Session {
   async open(durability: SessionOptions['durability']): Promise<void> {
     if (this.#opened) return;
     await this.#client.connect();
+    await this.#expectRedis();
     if (durability === 'fsync') await this.#expectSynced();
     this.#opened = true;
   }
@@ -54,6 +55,19 @@ export class Session {
   giveUp(why: string): void {
     this.#gaveUp ??= why;
     this.#client.destroy();
+  }
+
+  /**
+   * Connecting proves only that somebody listens. What is asked here carries nothing, so whatever goes wrong has
+   * proved that nothing was sent: another protocol at this port, a server that is still loading or wants a password.
+   */
+  async #expectRedis(): Promise<void> {
+    try {
+      await this.ask(['PING']);
+    } catch (error) {
+      // Who may write need not be allowed to ask this.
+      if (replyCode(error) !== 'NOPERM') throw error;
+    }
   }
 
   async #expectSynced(): Promise<void> {
@@ -136,6 +150,7 @@ export class SessionPool {
     const over = new AbortController();
     const abort = (): void => session.giveUp('the send was given up');
     signal.addEventListener('abort', abort, { once: true });
+    if (signal.aborted) abort();
     ports.sleep(requestTimeoutMs, over.signal).then(
       () => session.giveUp(`the server took longer than ${requestTimeoutMs} ms`),
       // Rejects only when the request was over first.
