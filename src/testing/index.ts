@@ -8,7 +8,7 @@ export { MemoryTable } from '../connectors/memory/store.ts';
 export { type TestPermitOptions, testPayload, testPermit } from './permit.ts';
 export { type Card, type CardRow, cardTable, sinkCard, sourceCard } from './suites/card.ts';
 export { type LedgerBench, type LedgerSubject, ledgerSuite } from './suites/ledger-suite.ts';
-export { type LoadAbility, type LoadFixture, type LoadRecord, type LoadSubject } from './suites/load-subject.ts';
+export type { LoadAbility, LoadFixture, LoadRecord, LoadSubject } from './suites/load-subject.ts';
 export { loadSuite } from './suites/load-suite.ts';
 export {
   type Ability,

@@ -113,7 +113,15 @@ export function sqliteLoadFixture(about: LoadAbility): LoadFixture {
   made.close();
   const killed = new KilledInTheMiddle(path);
   const open = () =>
-    sqliteSink({ folder, file: FILE, table: 't', base64: [], columns: COLUMNS, recordsPerBatch: 100, clock: killed.clock });
+    sqliteSink({
+      folder,
+      file: FILE,
+      table: 't',
+      base64: [],
+      columns: COLUMNS,
+      recordsPerBatch: 100,
+      clock: killed.clock,
+    });
   const tables = (database: Database.Database): readonly string[] =>
     database.prepare(`select name from sqlite_schema where type in ('table', 'view')`).pluck().all() as string[];
   return {

@@ -110,19 +110,23 @@ const COLLECTING_LIES: readonly LoadLie[] = [
       },
     },
   })),
-  lie('a batch that is taken without the record that does not fit', LOADED('publish', 'does not fit'), ({ can, table }) => ({
-    load: {
-      ...can.load,
-      add: async (permit) => {
-        try {
-          return await can.load.add(permit);
-        } catch (error) {
-          (table.loads.places.get(permit.load!.id)?.rows as DataRecord[] | undefined)?.push({ n: 2, version: 0 });
-          throw error;
-        }
+  lie(
+    'a batch that is taken without the record that does not fit',
+    LOADED('publish', 'does not fit'),
+    ({ can, table }) => ({
+      load: {
+        ...can.load,
+        add: async (permit) => {
+          try {
+            return await can.load.add(permit);
+          } catch (error) {
+            (table.loads.places.get(permit.load!.id)?.rows as DataRecord[] | undefined)?.push({ n: 2, version: 0 });
+            throw error;
+          }
+        },
       },
-    },
-  })),
+    }),
+  ),
   lie('a batch that is taken although its time is over', LOADED('appendLoad', 'the permit has run out'), ({ can }) => ({
     load: {
       ...can.load,
@@ -284,7 +288,8 @@ const PROMISE_LIES: readonly LoadLie[] = [
     merge: async (step, by) => {
       const rows = rowsOf(world, step) as DataRecord[];
       const last = new Map(rows.map((row) => [row.n, row]));
-      if (by.latestBy === undefined && !rows.some((row) => row.n === null)) rows.splice(0, rows.length, ...last.values());
+      if (by.latestBy === undefined && !rows.some((row) => row.n === null))
+        rows.splice(0, rows.length, ...last.values());
       return await world.can.merge(step, by);
     },
   })),

@@ -21,7 +21,10 @@ const sourceSettings = z
 
 const sinkSettings = z.strictObject({
   table: z.string().min(1).describe('Where the records are kept.'),
-  abilities: z.array(z.enum([...MEMORY_ABILITIES, ...MEMORY_LOADS])).optional().describe('What the sink can do; everything when absent.'),
+  abilities: z
+    .array(z.enum([...MEMORY_ABILITIES, ...MEMORY_LOADS]))
+    .optional()
+    .describe('What the sink can do; everything when absent.'),
   recordsPerBatch: z.int().min(1).default(100),
   bytesPerBatch: z.int().min(1).optional(),
   inFlight: z.int().min(1).default(4),

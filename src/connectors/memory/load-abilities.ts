@@ -21,7 +21,11 @@ export function loadAbilities(
   add: (permit: Permit) => Promise<Verdict | 'already'>,
 ): LoadAbilities {
   const { loads } = table;
-  const step = async (ability: string, of: LoadStep, work: (loads: MemoryLoads) => StepReceipt): Promise<StepReceipt> => {
+  const step = async (
+    ability: string,
+    of: LoadStep,
+    work: (loads: MemoryLoads) => StepReceipt,
+  ): Promise<StepReceipt> => {
     const { load, fence, correlationId, signal } = of;
     const call = { ability, lane: load.lane, load: load.id, fence, correlationId };
     if (signal.aborted) throw new NotAppliedError('the step was given up before it began');

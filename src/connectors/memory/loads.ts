@@ -52,7 +52,8 @@ export class MemoryLoads {
       const { load } = step;
       if (this.places.has(load.id)) throw closed(load, 'was opened before and is not any more');
       const before = [...this.places.values()].filter(
-        (place) => place.load.family === load.family && place.state === 'open' && place.load.generation < load.generation,
+        (place) =>
+          place.load.family === load.family && place.state === 'open' && place.load.generation < load.generation,
       );
       for (const place of before) this.#remove(place, 'removed');
       this.places.set(load.id, { load, rows: [], batches: new Map(), state: 'open', there: true });
@@ -161,7 +162,10 @@ export class MemoryLoads {
       this.rows = found.rows;
       this.#current = found.name;
     }
-    return { summary: version === null ? 'emptied' : `went back to version ${version}`, facts: { version: this.#current } };
+    return {
+      summary: version === null ? 'emptied' : `went back to version ${version}`,
+      facts: { version: this.#current },
+    };
   }
 
   /** Forgets all but the last versions, as a store does whose past is cleaned away. */
@@ -169,12 +173,7 @@ export class MemoryLoads {
     this.#versions = this.#versions.slice(-keep);
   }
 
-  #publish(
-    step: LoadStep,
-    name: string,
-    work: (place: MemoryPlace) => StepReceipt,
-    keeps = false,
-  ): StepReceipt {
+  #publish(step: LoadStep, name: string, work: (place: MemoryPlace) => StepReceipt, keeps = false): StepReceipt {
     return this.#once(step, name, () => {
       const place = this.#opened(step.load);
       const receipt = work(place);
@@ -226,4 +225,7 @@ const spell = ({ inserted, updated, deleted }: { inserted: number; updated: numb
   `${inserted} rows inserted, ${updated} changed, ${deleted} removed`;
 
 const closed = ({ id }: Load, what: string): RefusedError =>
-  new RefusedError(`the load ${id} ${what}, so nothing is collected for it`, { reason: 'load-closed', about: 'request' });
+  new RefusedError(`the load ${id} ${what}, so nothing is collected for it`, {
+    reason: 'load-closed',
+    about: 'request',
+  });

@@ -24,7 +24,8 @@ export function oneRowAKey(rows: Rows, { key, latestBy, deleted }: MergeBy, ther
   }
   return [...groups.values()].map((group) => {
     const [first, ...others] = distinct(latestBy === undefined ? group : latest(group, latestBy));
-    if (others.length > 0) throw refused('key-repeated', 'rows of one key differ, and nothing says which is the latest');
+    if (others.length > 0)
+      throw refused('key-repeated', 'rows of one key differ, and nothing says which is the latest');
     return first!;
   });
 }
@@ -67,7 +68,8 @@ export function isWithin(row: DataRecord, scope: Scope): boolean {
 export function surelyInside(rows: Rows, scope: Scope, there: Rows): void {
   if (scope.kind !== 'all') surelyField(scope.column, rows, there);
   const outside = rows.filter((row) => !isWithin(row, scope)).length;
-  if (outside > 0) throw refused('outside-scope', `${outside} rows of the load lie outside of what it takes the place of`);
+  if (outside > 0)
+    throw refused('outside-scope', `${outside} rows of the load lie outside of what it takes the place of`);
 }
 
 function keyOf(row: DataRecord, key: readonly string[]): string {

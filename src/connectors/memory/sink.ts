@@ -186,7 +186,9 @@ class MemoryWriter {
     return this.#send<Verdict | 'already'>('load.add', permit, ({ payload, batch }) => {
       const [refusal] = this.#refusals(payload);
       if (refusal !== undefined) {
-        throw new RefusedError(`record ${refusal.index + 1} of the batch: ${refusal.message}`, { reason: refusal.code });
+        throw new RefusedError(`record ${refusal.index + 1} of the batch: ${refusal.message}`, {
+          reason: refusal.code,
+        });
       }
       const rows = textsOf(payload).map((text) => parseObject(text));
       return addBatch(this.#table.loads, permit.load, batch, rows);

@@ -42,6 +42,15 @@ export interface PlaceRow {
   readonly named: readonly string[];
 }
 
+/** One whose load is still collected. */
+export type OpenPlace = PlaceRow & { readonly place: string };
+
+/** What came of publishing. `keeps`: the place is part of what is there now. */
+export interface Done {
+  readonly receipt: StepReceipt;
+  readonly keeps?: boolean;
+}
+
 type StoredPlace = Omit<PlaceRow, 'named'> & { readonly named: string };
 
 const PLACE = 'select load, family, generation, state, place, named from waybill_load';
@@ -53,7 +62,7 @@ export function placeOf(database: Handle, load: string): PlaceRow | undefined {
 }
 
 /** The place of a load that is still collected. */
-export function openPlace(database: Handle, { id }: Load): PlaceRow & { readonly place: string } {
+export function openPlace(database: Handle, { id }: Load): OpenPlace {
   const row = placeOf(database, id);
   if (row?.state === 'open' && row.place !== null) return { ...row, place: row.place };
   const what = row === undefined ? 'was never opened' : row.state === 'open' ? 'has lost its place' : `is ${row.state}`;

@@ -1,9 +1,9 @@
 import { RefusedError } from '../../model/errors.ts';
 import { type Handle, quoteName } from './database.ts';
+import type { Done } from './load-books.ts';
 import { type Merging, mergeRows, oneRowAKey, spell } from './load-merge.ts';
 import { columnNames, kindOf } from './load-place.ts';
 import { surelyTable } from './load-rows.ts';
-import type { Done } from './loads.ts';
 
 const LOAD = 'wb_load';
 const AT = 'wb_at';
@@ -47,7 +47,8 @@ function openHistory(database: Handle, history: string, table: string): void {
   if (there.length > 0) return;
   const columns = columnNames(database, table).map(quoteName).join(', ');
   database.exec(
-    `create table ${quoteName(history)} as select '${BASE}' as ${LOAD}, '' as ${AT}, ${columns} from ${quoteName(table)};
+    `create table ${quoteName(history)} as
+       select '${BASE}' as ${LOAD}, '' as ${AT}, ${columns} from ${quoteName(table)};
      create index ${quoteName(`${history}_by_load`)} on ${quoteName(history)} (${LOAD})`,
   );
 }

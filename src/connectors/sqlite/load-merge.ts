@@ -1,13 +1,10 @@
 import { RefusedError } from '../../model/errors.ts';
 import type { MergeBy } from '../../model/load.ts';
 import { type Handle, quoteName } from './database.ts';
-import type { PlaceRow } from './load-books.ts';
+import type { Done, OpenPlace } from './load-books.ts';
 import { columnNames, columnsInto, rowNumberOf, surelyColumn, type Target } from './load-place.ts';
 import { surelyTable } from './load-rows.ts';
-import type { Done } from './loads.ts';
 import { boundValue } from './records.ts';
-
-type OpenPlace = PlaceRow & { readonly place: string };
 
 export interface Merging {
   readonly place: OpenPlace;

@@ -1,12 +1,9 @@
 import { RefusedError } from '../../model/errors.ts';
 import type { Scope } from '../../model/load.ts';
 import { type Handle, quoteName } from './database.ts';
-import type { PlaceRow } from './load-books.ts';
+import type { Done, OpenPlace } from './load-books.ts';
 import { columnNames, columnsInto, kindOf, makeTarget, rowNumberOf, type Target } from './load-place.ts';
-import type { Done } from './loads.ts';
 import { type Condition, conditionOf, outsideScope } from './scope.ts';
-
-type OpenPlace = PlaceRow & { readonly place: string };
 
 /** The rows of the load join those that are there, in the order in which they came. */
 export function addAll(database: Handle, place: OpenPlace, target: Target): Done {
@@ -40,7 +37,7 @@ export function surelyTable(database: Handle, target: Target): void {
       reason: 'not-a-table',
       about: 'request',
       ids: { table: target.table },
-      hint: 'A view of this name was made by the proxy or the metadata-cleaner, or by somebody else; take another name.',
+      hint: 'The proxy or the metadata-cleaner has made it, or somebody else; name another table in the flow file.',
     });
   }
   makeTarget(database, target);

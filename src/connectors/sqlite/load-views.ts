@@ -1,11 +1,8 @@
 import { RefusedError } from '../../model/errors.ts';
 import type { Period } from '../../model/load.ts';
 import { type Handle, quoteName } from './database.ts';
-import { type PlaceRow, publishedPlaces, removePlace } from './load-books.ts';
+import { type Done, type OpenPlace, publishedPlaces, removePlace } from './load-books.ts';
 import { columnNames, kindOf } from './load-place.ts';
-import type { Done } from './loads.ts';
-
-type OpenPlace = PlaceRow & { readonly place: string };
 
 /** SQLite joins at most 500 queries by UNION ALL; more are joined in groups of groups. */
 const UNION_MAX = 400;

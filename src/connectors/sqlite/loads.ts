@@ -6,14 +6,15 @@ import type { LoadAbilities, Permit } from '../connector.ts';
 import type { Handle } from './database.ts';
 import {
   addPlace,
+  type Done,
   giveUp,
   holdsBatch,
   keepBatch,
   keepTold,
   markPublished,
+  type OpenPlace,
   openBooks,
   openPlace,
-  type PlaceRow,
   placeOf,
   raiseFence,
   removePlace,
@@ -36,13 +37,6 @@ export interface LoadOptions extends Target {
 
 /** What one way to publish does with a place, inside the transaction. `keeps`: the place is part of what is there. */
 type Publishing = (database: Handle, place: OpenPlace, target: Target) => Done;
-type OpenPlace = PlaceRow & { readonly place: string };
-
-export interface Done {
-  readonly receipt: StepReceipt;
-  readonly keeps?: boolean;
-}
-
 /**
  * Loads in the same database file: a table of its own for each, and every step one transaction together with the marker
  * that it was done. So a reader sees what was before or what is after, whatever the step consists of.

@@ -53,11 +53,7 @@ export class LoadBench {
   }
 
   /** Opens a sink for one case, and closes it whatever the case comes to. */
-  static async use(
-    subject: LoadSubject,
-    about: LoadAbility,
-    work: (bench: LoadBench) => Promise<void>,
-  ): Promise<void> {
+  static async use(subject: LoadSubject, about: LoadAbility, work: (bench: LoadBench) => Promise<void>): Promise<void> {
     const bench = new LoadBench(await subject.open(about));
     try {
       await work(bench);
@@ -111,7 +107,8 @@ export class LoadBench {
     for (let at = 0; at < records.length; at += size) {
       const part = records.slice(at, at + size);
       const verdict = await sink.can.load!.add(this.permit(load, part));
-      if (verdict === 'already') return fail('the sink says of a batch that it has never seen that it is there already');
+      if (verdict === 'already')
+        return fail('the sink says of a batch that it has never seen that it is there already');
       expect(tally(verdict, part.length), 'the answer about a batch').toEqual({
         applied: part.length,
         refused: 0,

@@ -16,7 +16,7 @@ const MARKING: MergeBy = { key: ['n'], deleted: { column: 'gone', values: [true]
 const LATEST: MergeBy = { key: ['n'], latestBy: 'version' };
 
 /** What each ability promises beside what all promise; a new one in the contract is missed here by the compiler. */
-export const LOAD_PROMISES: Readonly<Record<LoadAbility, readonly LoadCheck[]>> = {
+export const loadPromises = (): Readonly<Record<LoadAbility, readonly LoadCheck[]>> => ({
   load: [],
   appendLoad: [{ title: 'adds, and leaves alone what is there', run: adds }],
   replace: [
@@ -40,7 +40,7 @@ export const LOAD_PROMISES: Readonly<Record<LoadAbility, readonly LoadCheck[]>> 
     { title: 'lets nobody write to the place of a load that was published', run: writtenOnce },
   ],
   versions: VERSION_CHECKS,
-};
+});
 
 function mergingChecks(ability: 'merge' | 'mergeAt'): readonly LoadCheck[] {
   const make = (title: string, run: (bench: LoadBench, ability: 'merge' | 'mergeAt') => Promise<void>): LoadCheck => ({
@@ -259,7 +259,8 @@ async function keepsSome(bench: LoadBench): Promise<void> {
 
 async function writtenOnce(bench: LoadBench): Promise<void> {
   const { tamper } = bench.fixture;
-  if (tamper === undefined) fail('give the fixture `tamper`: how somebody would try to change a load that is published');
+  if (tamper === undefined)
+    fail('give the fixture `tamper`: how somebody would try to change a load that is published');
   const { load } = await bench.run('publish', loadOf(16), recordsOf(16, [1]));
   await bench.run('publish', loadOf(17), recordsOf(17, [2]));
   for (const one of [load, loadOf(17)]) await rejection(tamper(one), 'a change of a load that is published');

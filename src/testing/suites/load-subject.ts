@@ -59,7 +59,7 @@ export interface LoadFixture {
    * is cut; or why a call has no middle. The sink may be unusable afterwards: the suite goes on with `another`.
    */
   readonly breakOff: Losing | { readonly never: string };
-  /** Reads all the time, from another thread or process; `stop` tells every content that was seen. Else `seen` is asked. */
+  /** Reads all the time, from another thread or process, until `stop`, which tells every content that was seen. */
   watch?(): Promise<{ stop(): Promise<readonly (readonly LoadRecord[])[]> }>;
   /** For `publish`: tries to write to the place of a load that was published, and rejects if that cannot be done. */
   tamper?(load: Load): Promise<unknown>;

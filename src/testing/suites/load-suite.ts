@@ -1,7 +1,7 @@
 import { fail } from './expect.ts';
 import { LoadBench } from './load-bench.ts';
 import { COLLECTING } from './load-collecting.ts';
-import { LOAD_PROMISES, type LoadCheck } from './load-promises.ts';
+import { type LoadCheck, loadPromises } from './load-promises.ts';
 import { publishingChecks } from './load-publishing.ts';
 import { isLoadAbility, isPublishing, type LoadAbility, type LoadSubject } from './load-subject.ts';
 import type { Suite, SuiteCase } from './suite.ts';
@@ -21,7 +21,10 @@ export function loadSuite(subject: LoadSubject): Suite {
     run: () => LoadBench.use(subject, about, (bench) => run(shown(bench, subject))),
   });
   const cases = [
-    make(through ?? 'load', { title: 'shows what its author says that it can do with loads', run: async () => undefined }),
+    make(through ?? 'load', {
+      title: 'shows what its author says that it can do with loads',
+      run: async () => undefined,
+    }),
     ...abilities.flatMap((ability) =>
       promisesOf(ability).map(({ title, run }) => make(ability, { title: `${ability}: ${title}`, run })),
     ),
@@ -30,7 +33,8 @@ export function loadSuite(subject: LoadSubject): Suite {
     ...COLLECTING.map(({ title, run }) =>
       make(through ?? 'load', {
         title: `load: ${title}`,
-        run: async (bench) => await run(bench, through ?? fail('what is collected can be published: it shows no ability to')),
+        run: async (bench) =>
+          await run(bench, through ?? fail('what is collected can be published: it shows no ability to')),
       }),
     ),
   ];
@@ -38,7 +42,7 @@ export function loadSuite(subject: LoadSubject): Suite {
 }
 
 function promisesOf(ability: LoadAbility): readonly LoadCheck[] {
-  if (isLoadAbility(ability)) return LOAD_PROMISES[ability];
+  if (isLoadAbility(ability)) return loadPromises()[ability];
   const unknown = `the suite knows no ability ${String(ability)}: nobody has seen one keep its promise`;
   return [{ title: 'is known', run: async () => fail(unknown) }];
 }

@@ -1,5 +1,4 @@
-import type { Abilities, Sink } from '../../connectors/connector.ts';
-import type { LoadAbility } from './load-subject.ts';
+import type { Abilities, LoadAbilities, Sink } from '../../connectors/connector.ts';
 
 export type Ability = keyof Abilities;
 /** The abilities that bring records into the sink. */
@@ -34,7 +33,7 @@ export interface SinkSubject {
   /** What it can do. The suite fails when the sink shows more, or less. */
   readonly abilities: readonly Ability[];
   /** What it can do with loads, which `loadSuite` holds it to; here it only has to be named. */
-  readonly loads?: readonly LoadAbility[];
+  readonly loads?: readonly (keyof LoadAbilities)[];
   /** Called once a case: an empty sink each time. */
   open(): SinkFixture | Promise<SinkFixture>;
 }

@@ -48,7 +48,10 @@ function withAbilities(bench: SinkBench, { abilities, loads = [] }: SinkSubject)
   const named: readonly string[] = [...abilities, ...loads];
   const silent = shown.filter((name) => !named.includes(name));
   if (silent.length > 0) {
-    fail(`the sink shows ${silent.join(', ')}: name it in \`abilities\` (in \`loads\`, where loadSuite tests it), so that it is tested, or do not show it`);
+    fail(
+      `the sink shows ${silent.join(', ')}: name it in \`abilities\`, so that it is tested (in \`loads\`, where ` +
+        'loadSuite tests it), or do not show it',
+    );
   }
   return bench;
 }

@@ -22,8 +22,9 @@ type Method = (...args: unknown[]) => Promise<unknown>;
 const RECORD_BY_RECORD: ReadonlySet<string> = new Set(['append', 'put']);
 
 /**
- * Loses answers of a sink, whatever its abilities are called: anything that is called with a permit or with the
- * step of a load has an effect, everything else asks. Counts the calls, and knows how many are under way, so that no time passes meanwhile: a sink may be real.
+ * Loses answers of a sink, whatever its abilities are called: anything that is called with a permit or with the step of
+ * a load has an effect, everything else asks. Counts the calls, and knows how many are under way, so that no time
+ * passes meanwhile: a sink may be real.
  */
 export class LossySink {
   calls = 0;
@@ -78,7 +79,8 @@ export class LossySink {
     if (loss === 'lost-reply') await method(...args);
     if (permit === undefined) {
       const step = args.find(isStep);
-      const late = (): Promise<unknown> => method(...args.map((arg) => (arg === step ? { ...step, ...endless() } : arg)));
+      const late = (): Promise<unknown> =>
+        method(...args.map((arg) => (arg === step ? { ...step, ...endless() } : arg)));
       if (step !== undefined && loss === 'applied-late') this.#later(late, sink.requestTimeoutMs / 2);
       return;
     }

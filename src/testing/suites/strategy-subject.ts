@@ -90,11 +90,11 @@ export const lastOfEachKey: StrategyModel = {
 
 /** The first two days as they should have been: a row less, one with other content, a new one. */
 export const CORRECTED: readonly Load[] = [
-  { load: THREE_DAYS[1]!, ids: [4, 6, 8, 12] },
-  { load: THREE_DAYS[0]!, ids: [1, 3, 5, 11] },
-].map(({ load: { window, rows }, ids }) => ({
+  { window: day(17), old: [4, 6, 8], late: 12 },
+  { window: day(16), old: [1, 3, 5], late: 11 },
+].map(({ window, old, late }) => ({
   window,
-  rows: ids.map((id) => ({ id, day: window.name, ...(rows.some((row) => row.id === id) ? {} : { note: 'forgotten' }) })),
+  rows: [...old.map((id) => ({ id, day: window.name })), { id: late, day: window.name, note: 'forgotten' }],
 }));
 
 /** For strategies that add a whole load in one step. */
@@ -132,7 +132,7 @@ export const mergedWithDeletions: StrategyModel = {
  */
 export const mergedInTime: StrategyModel = {
   ...mergedWithDeletions,
-  corrected: CORRECTED.map(({ window, rows }) => ({ window, rows: rows.map((row) => ({ ...row, gone: false })) })),
+  corrected: CORRECTED.map((load) => ({ ...load, rows: load.rows.map((row) => ({ ...row, gone: false })) })),
   expected: (runs) => mergedRows(inTime(runs)),
   undone: (runs) => newestOfEachWindow(runs).filter((load) => !inTime(runs).includes(load)),
 };

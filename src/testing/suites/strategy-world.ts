@@ -79,7 +79,10 @@ export class StrategyWorld {
   }
 
   /** A process that carries a load as far as it can, or dies. */
-  async start(load: Load, { plan = new CrashPlan(NEVER_DIES), loss, refresh = false }: StartAsk = {}): Promise<Started> {
+  async start(
+    load: Load,
+    { plan = new CrashPlan(NEVER_DIES), loss, refresh = false }: StartAsk = {},
+  ): Promise<Started> {
     const ledger = await this.ledger();
     const lossy = new LossySink(this.ports, plan, loss);
     this.#lossy.push(lossy);
