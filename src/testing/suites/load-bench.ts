@@ -27,6 +27,12 @@ export interface Loaded {
   readonly records: readonly LoadRecord[];
 }
 
+/** One promise of an ability: a sentence, and what shows that it is kept. */
+export interface LoadCheck {
+  readonly title: string;
+  run(bench: LoadBench): Promise<void>;
+}
+
 export const KEY: MergeBy = { key: ['n'] };
 
 /** Records of a day; the same numbers in another `version` have the same key and other content. */

@@ -1,15 +1,9 @@
 import type { MergeBy, Scope } from '../../model/load.ts';
 import { daysOf, periodOf } from '../../model/period.ts';
 import { expect, fail, rejection } from './expect.ts';
-import { KEY, type LoadBench, loadOf, recordsOf } from './load-bench.ts';
+import { KEY, type LoadBench, type LoadCheck, loadOf, recordsOf } from './load-bench.ts';
 import type { LoadAbility, LoadRecord } from './load-subject.ts';
 import { VERSION_CHECKS } from './load-versions.ts';
-
-/** One promise of an ability: a sentence, and what shows that it is kept. */
-export interface LoadCheck {
-  readonly title: string;
-  run(bench: LoadBench): Promise<void>;
-}
 
 const REMOVING: MergeBy = { key: ['n'], deleted: { column: 'gone', values: [true], how: 'remove' } };
 const MARKING: MergeBy = { key: ['n'], deleted: { column: 'gone', values: [true], how: 'mark' } };

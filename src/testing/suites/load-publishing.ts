@@ -3,8 +3,7 @@ import type { Sink } from '../../connectors/connector.ts';
 import { NotAppliedError } from '../../model/errors.ts';
 import type { StepReceipt } from '../../model/load.ts';
 import { expect, fail, rejection } from './expect.ts';
-import { type LoadBench, type Loaded, loadOf, recordsOf, spell } from './load-bench.ts';
-import type { LoadCheck } from './load-promises.ts';
+import { type LoadBench, type LoadCheck, type Loaded, loadOf, recordsOf, spell } from './load-bench.ts';
 import type { LoadRecord, Publishing } from './load-subject.ts';
 
 /** How often a step is asked again that readers were in the way of. */

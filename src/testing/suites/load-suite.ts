@@ -1,7 +1,7 @@
 import { fail } from './expect.ts';
-import { LoadBench } from './load-bench.ts';
+import { LoadBench, type LoadCheck } from './load-bench.ts';
 import { COLLECTING } from './load-collecting.ts';
-import { type LoadCheck, loadPromises } from './load-promises.ts';
+import { loadPromises } from './load-promises.ts';
 import { publishingChecks } from './load-publishing.ts';
 import { isLoadAbility, isPublishing, type LoadAbility, type LoadSubject } from './load-subject.ts';
 import type { Suite, SuiteCase } from './suite.ts';

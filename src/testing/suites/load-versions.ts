@@ -1,6 +1,5 @@
 import { expect } from './expect.ts';
-import { type LoadBench, loadOf, recordsOf } from './load-bench.ts';
-import type { LoadCheck } from './load-promises.ts';
+import { type LoadBench, type LoadCheck, loadOf, recordsOf } from './load-bench.ts';
 
 /** What a sink promises that keeps its own past; its content comes there by `merge`. */
 export const VERSION_CHECKS: readonly LoadCheck[] = [
