@@ -2,7 +2,7 @@ import { RefusedError } from '../../model/errors.ts';
 import type { Period } from '../../model/load.ts';
 import { type Handle, quoteName } from './database.ts';
 import { type Done, type OpenPlace, publishedPlaces, removePlace } from './load-books.ts';
-import { columnNames, kindOf } from './load-place.ts';
+import { columnNames, columnsOfEach, kindOf } from './load-place.ts';
 
 /** SQLite joins at most 500 queries by UNION ALL; more are joined in groups of groups. */
 const UNION_MAX = 400;
@@ -107,10 +107,10 @@ function taken(name: string, why: string): RefusedError {
 
 /** A column that only some of the tables have is null in the rows of the others. */
 function makeView(database: Handle, view: string, tables: readonly string[]): void {
-  const shapes = tables.map((table) => ({ table, columns: columnNames(database, table) }));
-  const all = [...new Set(shapes.flatMap(({ columns }) => columns))];
-  const selects = shapes.map(({ table, columns }) => {
-    const there = new Set(columns);
+  const columns = columnsOfEach(database, tables);
+  const all = [...new Set(columns.flat())];
+  const selects = tables.map((table, at) => {
+    const there = new Set(columns[at]);
     const list = all.map((name) => (there.has(name) ? quoteName(name) : `null as ${quoteName(name)}`));
     return `select ${list.join(', ')} from ${quoteName(table)}`;
   });
