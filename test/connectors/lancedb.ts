@@ -5,6 +5,8 @@ import { isUsable, LanceBench } from '../lancedb/bench.ts';
 
 const KEYED = { key: ['n'], columns: { n: 'int64', version: 'int64' } };
 const TOLD_BY_ROW = { columns: { n: 'int64', version: 'int64' } };
+const KEYED_LOADS: readonly LoadAbility[] = ['load', 'merge', 'replace', 'versions'];
+const ROW_LOADS: readonly LoadAbility[] = ['load', 'appendLoad', 'replace'];
 const WHOLE = { never: 'a batch is one commit of the table' };
 
 function fixture(settings: Record<string, unknown>): SinkFixture {
@@ -22,8 +24,18 @@ function fixture(settings: Record<string, unknown>): SinkFixture {
 
 export const lancedbSinks: readonly SinkSubject[] = isUsable
   ? [
-      { name: 'a table of LanceDB with a key', abilities: ['put'], open: () => fixture(KEYED) },
-      { name: 'a table of LanceDB without a key', abilities: ['commitOnce'], open: () => fixture(TOLD_BY_ROW) },
+      {
+        name: 'a table of LanceDB with a key',
+        abilities: ['put'],
+        loads: KEYED_LOADS,
+        open: () => fixture(KEYED),
+      },
+      {
+        name: 'a table of LanceDB without a key',
+        abilities: ['commitOnce'],
+        loads: ROW_LOADS,
+        open: () => fixture(TOLD_BY_ROW),
+      },
     ]
   : [];
 
@@ -109,12 +121,12 @@ export const lancedbLoads: readonly LoadSubject[] = isUsable
   ? [
       {
         name: 'a table of LanceDB with a key',
-        abilities: ['load', 'merge', 'replace', 'versions'],
+        abilities: KEYED_LOADS,
         open: (about) => loadFixture({ ...SETTINGS, key: keyFor(about) }),
       },
       {
         name: 'a table of LanceDB without a key',
-        abilities: ['load', 'appendLoad', 'replace'],
+        abilities: ROW_LOADS,
         open: () => loadFixture(SETTINGS),
       },
     ]

@@ -1,10 +1,10 @@
 // Loads a day into LanceDB in a process of its own, which kills itself (kill -9) before or after effect number `at`
-// of those that change anything. Arguments: the folder, the day, the number, `before` or `after`. Says how many
-// effects there were if it lives.
+// of those that change anything. Arguments: the folder, the strategy, the day, the number, `before` or `after`. Says
+// how many effects there were if it lives.
 import { createRequire } from 'node:module';
 import { createJiti } from 'jiti';
 
-const [folder, day, at, moment] = process.argv.slice(2);
+const [folder, strategy, day, at, moment] = process.argv.slice(2);
 const { MergeInsertBuilder, connect } = createRequire(import.meta.url)('@lancedb/lancedb');
 let effects = 0;
 
@@ -32,7 +32,7 @@ watch(Object.getPrototypeOf(await connection.openTable('t')), ['add', 'delete', 
 watch(MergeInsertBuilder.prototype, ['execute']);
 watch(Object.getPrototypeOf(connection), ['createEmptyTable', 'dropTable']);
 
-const story = new Story(JSON.parse(process.env.LOADS));
+const story = new Story(JSON.parse(process.env.LOADS), strategy);
 const load = loadOf(Number(day), 2);
 await story.collect(sink, load, items('2B', '5B'));
 await story.publish(sink, load);

@@ -27,8 +27,24 @@ describeLance('a merge into LanceDB', () => {
       expect(receipt.facts).toMatchObject({ inserted: 1, updated: 1, deleted: 0 });
       const two = bench.sink({ table: 'two', key: ['a', 'b'] });
       const by = { key: ['a', 'b'] };
-      await merged(two, loadOf(3), [{ a: 1, b: "x'y", n: 1 }, { a: 1, b: 'z', n: 2 }], by);
-      await merged(two, loadOf(4), [{ a: 1, b: "x'y", n: 3 }, { a: 2, b: 'z', n: 4 }], by);
+      await merged(
+        two,
+        loadOf(3),
+        [
+          { a: 1, b: "x'y", n: 1 },
+          { a: 1, b: 'z', n: 2 },
+        ],
+        by,
+      );
+      await merged(
+        two,
+        loadOf(4),
+        [
+          { a: 1, b: "x'y", n: 3 },
+          { a: 2, b: 'z', n: 4 },
+        ],
+        by,
+      );
       expect(await bench.lines('two')).toEqual(["1 x'y 3", '1 z 2', '2 z 4']);
     }));
 
@@ -53,7 +69,12 @@ describeLance('a merge into LanceDB', () => {
       const by: MergeBy = { key: ['a', 'b'], deleted: { column: 'op', values: ['D'], how: 'remove' } };
       const rows = Array.from({ length: 40 }, (_, at) => ({ a: at % 4, b: `b${at}`, op: 'I' }));
       await merged(sink, loadOf(1), rows, by);
-      await merged(sink, loadOf(2), rows.slice(0, 37).map((one) => ({ ...one, op: 'D' })), by);
+      await merged(
+        sink,
+        loadOf(2),
+        rows.slice(0, 37).map((one) => ({ ...one, op: 'D' })),
+        by,
+      );
       expect(await bench.lines()).toEqual(['1 b37 I', '2 b38 I', '3 b39 I']);
     }));
 
@@ -62,7 +83,15 @@ describeLance('a merge into LanceDB', () => {
       const { columns } = KEYED;
       await merged(bench.sink(KEYED), loadOf(1), [row(1, 'a'), row(2, 'b')], BY);
       const narrow = bench.sink({ key: ['id'], columns: { id: columns.id, name: columns.name } });
-      await merged(narrow, loadOf(2), [{ id: 2, name: 'B' }, { id: 3, name: 'c' }], BY);
+      await merged(
+        narrow,
+        loadOf(2),
+        [
+          { id: 2, name: 'B' },
+          { id: 3, name: 'c' },
+        ],
+        BY,
+      );
       expect(await bench.lines()).toEqual(['1 2026-11-16 a false', '2 2026-11-16 B false', '3  c ']);
     }));
 

@@ -1,8 +1,8 @@
 import type { Sink } from '../../src/connectors/connector.ts';
-import type { Load, LoadRow, LoadStep, StepReceipt } from '../../src/model/load.ts';
 import { asRunId } from '../../src/model/ids.ts';
-import { statefulMerger } from '../../src/strategies/stateful-merger.ts';
-import type { FlowFacts, LoadJob, Published } from '../../src/strategies/strategy.ts';
+import type { Load, LoadRow, LoadStep, StepReceipt } from '../../src/model/load.ts';
+import { strategies } from '../../src/strategies/all.ts';
+import type { FlowFacts, Loading, LoadJob, Published } from '../../src/strategies/strategy.ts';
 import { loadOf, permitOf, stepOf, surely } from './steps.ts';
 
 export interface Item {
@@ -20,9 +20,11 @@ const FLOW: FlowFacts = { key: ['id'], window: 'day', load: {} };
 /** The ledger's side of loads of days, with the real strategy: what is published is noted when its answer is there. */
 export class Story {
   readonly loads: LoadRow[];
+  readonly #loading: Loading;
 
-  constructor(loads: readonly LoadRow[] = []) {
+  constructor(loads: readonly LoadRow[] = [], strategy = 'stateful-merger') {
     this.loads = [...loads];
+    this.#loading = strategies[strategy]!.load!;
   }
 
   job(sink: Sink, step: LoadStep): LoadJob {
@@ -31,7 +33,7 @@ export class Story {
 
   /** Up to the publishing. */
   async collect(sink: Sink, load: Load, rows: readonly Item[], fence = 1): Promise<StepReceipt> {
-    const receipt = await statefulMerger.load!.open(this.job(sink, stepOf(load, fence)));
+    const receipt = await this.#loading.open(this.job(sink, stepOf(load, fence)));
     // What was published was delivered before: the engine sends none of it again.
     if (rows.length === 0 || /published already/.test(receipt.summary)) return receipt;
     await surely(sink, 'load').add(permitOf(load, rows, { batch: Number(load.window.name.slice(-2)) }));
@@ -39,7 +41,7 @@ export class Story {
   }
 
   async publish(sink: Sink, load: Load, fence = 1): Promise<Published> {
-    const published = await statefulMerger.load!.publish(this.job(sink, stepOf(load, fence)));
+    const published = await this.#loading.publish(this.job(sink, stepOf(load, fence)));
     this.note(load, published);
     return published;
   }
@@ -48,7 +50,16 @@ export class Story {
   note(load: Load, { receipt }: Published): void {
     const { window, flow, lane, generation } = load;
     const others = this.loads.filter((one) => one.window.name !== window.name);
-    const row = { run: asRunId(1), flow, window, lane, generation, state: 'published', tries: 1, beganAtMs: 0 } as const;
+    const row = {
+      run: asRunId(1),
+      flow,
+      window,
+      lane,
+      generation,
+      state: 'published',
+      tries: 1,
+      beganAtMs: 0,
+    } as const;
     this.loads.splice(0, this.loads.length, ...others, { ...row, published: receipt });
   }
 

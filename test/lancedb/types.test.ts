@@ -74,13 +74,22 @@ const jsonOf = (fields: Readonly<Record<string, string>>): string =>
 /** What the raw JSON reads as in the end. */
 function shown(name: string, raw: string | undefined): string | null {
   if (raw === undefined) return null;
-  if (name === 'numbers') return JSON.stringify(raw.slice(1, -1).split(',').filter(Boolean).map((one) => (one === 'null' ? null : one)));
+  if (name === 'numbers')
+    return JSON.stringify(
+      raw
+        .slice(1, -1)
+        .split(',')
+        .filter(Boolean)
+        .map((one) => (one === 'null' ? null : one)),
+    );
   if (name === 'single' || name === 'real') return String(Number(raw));
   return raw.startsWith('"') ? (JSON.parse(raw) as string) : raw;
 }
 
 const fields = async (bench: LanceBench, table = 't') =>
-  Object.fromEntries((await (await bench.table(table)).schema()).fields.map((field) => [field.name, String(field.type)]));
+  Object.fromEntries(
+    (await (await bench.table(table)).schema()).fields.map((field) => [field.name, String(field.type)]),
+  );
 
 describeLance('columns of LanceDB', () => {
   it('hold each type exactly, its extremes and nulls too', () =>

@@ -119,7 +119,10 @@ describeLance('a stateful merger on LanceDB', () => {
       expect(await surely(sink, 'versions').kept()).toEqual([story.state['2026-11-03']]);
       const error: unknown = await story.collect(sink, loadOf(2, 2), items('2B')).catch((thrown: unknown) => thrown);
       expect(error).toBeInstanceOf(WaybillError);
-      expect(error).toMatchObject({ code: 'VERSION_GONE', message: expect.stringContaining('the one after 2026-11-03') });
+      expect(error).toMatchObject({
+        code: 'VERSION_GONE',
+        message: expect.stringContaining('the one after 2026-11-03'),
+      });
       expect(await versionsOf(bench)).toBe(before);
       expect(await names(bench)).toEqual(['1a', '2b', '3c', '4c']);
       // What comes next is not hindered.
@@ -210,7 +213,9 @@ describeLance('a stateful merger on LanceDB', () => {
       const connection = await bench.connection();
       const other = await connection.createTable('t', [{ id: 1n, name: 'other' }]);
       expect((await other.schema()).fields[0]?.nullable).toBe(true);
-      const error: unknown = await surely(bench.sink(KEYED), 'versions').current().catch((thrown: unknown) => thrown);
+      const error: unknown = await surely(bench.sink(KEYED), 'versions')
+        .current()
+        .catch((thrown: unknown) => thrown);
       expect(String(error)).toMatch(/unenforced primary key is not the `key`/);
       await connection.dropTable('t');
       const { Schema, Field, Int64, Utf8 } = await import('apache-arrow');

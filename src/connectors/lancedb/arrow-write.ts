@@ -48,7 +48,8 @@ function dataOf(arrow: typeof Arrow, dataType: Arrow.DataType, type: ColumnType,
   const { DataType } = arrow;
   const base = { length: texts.length, ...validity(texts) };
   const make = (parts: object): Arrow.Data => arrow.makeData({ type: dataType, ...base, ...parts } as never);
-  if (DataType.isList(dataType) || DataType.isFixedSizeList(dataType)) return listData(arrow, dataType, type, texts, make);
+  if (DataType.isList(dataType) || DataType.isFixedSizeList(dataType))
+    return listData(arrow, dataType, type, texts, make);
   if (DataType.isBool(dataType)) return make({ data: bits(texts, (text) => text === 'true') });
   if (DataType.isUtf8(dataType)) return make(variable(texts, 'utf8', (n) => new Int32Array(n), Number));
   if (DataType.isLargeUtf8(dataType)) return make(variable(texts, 'utf8', (n) => new BigInt64Array(n), BigInt));

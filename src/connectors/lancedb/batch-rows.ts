@@ -6,8 +6,8 @@ import type { Payload } from '../../model/batch.ts';
 import type { Columns, ColumnType } from '../../model/columns.ts';
 import { describeError, RefusedError, WaybillError } from '../../model/errors.ts';
 import type { Permit } from '../connector.ts';
-import { expectAsked } from './driver.ts';
 import { tableOf, UnfitAt } from './arrow-write.ts';
+import { expectAsked } from './driver.ts';
 
 /** A column as the table has it, and which texts it takes. */
 export interface TableColumn {
@@ -23,9 +23,7 @@ export async function recordsOf(permit: Permit): Promise<readonly string[]> {
 
 function textsIn({ bytes, spans }: Payload): readonly string[] {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return Array.from({ length: spans.length / 2 }, (_, at) =>
-    buffer.toString('utf8', spans[at * 2], spans[at * 2 + 1]),
-  );
+  return Array.from({ length: spans.length / 2 }, (_, at) => buffer.toString('utf8', spans[at * 2], spans[at * 2 + 1]));
 }
 
 /** The plain texts of each record, in the order of the columns. Throws RefusedError with the record and the column. */

@@ -1,5 +1,5 @@
-import type { LoadStep, StepReceipt } from '../../model/load.ts';
 import { RefusedError } from '../../model/errors.ts';
+import type { LoadStep, StepReceipt } from '../../model/load.ts';
 import { encoded } from './batch-rows.ts';
 import type { LanceDatabase, Opened } from './database.ts';
 import { quoteText } from './predicate.ts';

@@ -43,12 +43,28 @@ export async function collect(opened: Opened, place: Lance.Table, ask: Ask): Pro
   if (kept.length === control.rows && kept.length > 0) {
     return { rows: await place.query().select(names).toArrow(), removed };
   }
-  return { rows: await taken(opened, place, ask, kept.map((row) => control.ids[row]!)), removed };
+  return {
+    rows: await taken(
+      opened,
+      place,
+      ask,
+      kept.map((row) => control.ids[row]!),
+    ),
+    removed,
+  };
 }
 
-async function taken(opened: Opened, place: Lance.Table, { columns }: Ask, ids: readonly bigint[]): Promise<Arrow.Table> {
+async function taken(
+  opened: Opened,
+  place: Lance.Table,
+  { columns }: Ask,
+  ids: readonly bigint[],
+): Promise<Arrow.Table> {
   if (ids.length === 0) return emptyTable(opened.arrow, columns);
-  return await place.takeRowIds(ids).select(columns.map(({ name }) => name)).toArrow();
+  return await place
+    .takeRowIds(ids)
+    .select(columns.map(({ name }) => name))
+    .toArrow();
 }
 
 export function emptyTable(arrow: typeof Arrow, columns: readonly TableColumn[]): Arrow.Table {
@@ -57,9 +73,14 @@ export function emptyTable(arrow: typeof Arrow, columns: readonly TableColumn[])
 }
 
 async function readControl(opened: Opened, place: Lance.Table, { on, by, rowColumn }: Ask): Promise<Control> {
-  const names = [...new Set([...on, rowColumn, ...[by?.deleted?.column, by?.latestBy].filter((name) => name !== undefined)])];
+  const names = [
+    ...new Set([...on, rowColumn, ...[by?.deleted?.column, by?.latestBy].filter((name) => name !== undefined)]),
+  ];
   if ((await place.countRows()) === 0) return { rows: 0, ids: [], text: () => null };
-  const table = await place.query().select([...names, '_rowid']).toArrow();
+  const table = await place
+    .query()
+    .select([...names, '_rowid'])
+    .toArrow();
   const texts = new Map(names.map((name) => [name, textsOf(opened.arrow, table.getChild(name)!)]));
   const ids = textsOf(opened.arrow, table.getChild('_rowid')!).map((text) => BigInt(text!));
   return { rows: ids.length, ids, text: (column, row) => texts.get(column)![row] ?? null };
@@ -98,7 +119,12 @@ function manyRows({ by }: Ask, keys: number): RefusedError {
   });
 }
 
-function latest({ arrow }: Opened, { by, columns }: Ask, control: Control, group: readonly number[]): readonly number[] {
+function latest(
+  { arrow }: Opened,
+  { by, columns }: Ask,
+  control: Control,
+  group: readonly number[],
+): readonly number[] {
   const column = columns.find(({ name }) => name === by?.latestBy);
   if (column === undefined) return group;
   const orders = group.map((row) => {
@@ -114,7 +140,10 @@ async function contentsOf(opened: Opened, place: Lance.Table, ask: Ask, rows: re
   if (rows.length === 0) return new Map<number, string>();
   const names = ask.columns.map(({ name }) => name);
   const ids = rows.map((row) => control.ids[row]!);
-  const table = await place.takeRowIds(ids).select([...names, '_rowid']).toArrow();
+  const table = await place
+    .takeRowIds(ids)
+    .select([...names, '_rowid'])
+    .toArrow();
   const found = textsOf(opened.arrow, table.getChild('_rowid')!);
   const texts = rowTexts(opened.arrow, table, ask.columns);
   const byId = new Map(found.map((id, nth) => [id, texts[nth]!]));
@@ -122,7 +151,11 @@ async function contentsOf(opened: Opened, place: Lance.Table, ask: Ask, rows: re
 }
 
 /** Each row as one text: equal rows have equal ones. */
-export function rowTexts(arrow: typeof Arrow, table: Arrow.Table, columns: readonly { readonly name: string }[]): string[] {
+export function rowTexts(
+  arrow: typeof Arrow,
+  table: Arrow.Table,
+  columns: readonly { readonly name: string }[],
+): string[] {
   const texts = columns.map(({ name }) => (table.numRows === 0 ? [] : textsOf(arrow, table.getChild(name)!)));
   return Array.from({ length: table.numRows }, (_, row) => JSON.stringify(texts.map((column) => column[row])));
 }
@@ -159,7 +192,10 @@ export async function presentKeys(
   for (let at = 0; at < keys.length; at += KEYS_PER_QUESTION) {
     const asked = withKeys(columns, keys.slice(at, at + KEYS_PER_QUESTION));
     const names = columns.map(({ name }) => name);
-    const query = table.query().where(where === undefined ? asked : `(${asked}) and (${where})`).select(names);
+    const query = table
+      .query()
+      .where(where === undefined ? asked : `(${asked}) and (${where})`)
+      .select(names);
     for (const text of rowTexts(arrow, await query.toArrow(), columns)) found.add(text);
   }
   return found;

@@ -10,7 +10,9 @@ const connection = z.strictObject({
   uri: z
     .string()
     .min(1)
-    .describe('The folder of the database, from the folder of the flow file; or an address such as `s3://bucket/path`.'),
+    .describe(
+      'The folder of the database, from the folder of the flow file; or an address such as `s3://bucket/path`.',
+    ),
   options: z
     .record(z.string().min(1), z.string())
     .default({})

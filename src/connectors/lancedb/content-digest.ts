@@ -23,7 +23,10 @@ export async function contentDigest(arrow: typeof Arrow, table: Lance.Table, sta
     else addRows(arrow, part, names, sums);
   }
   const shape = fields.map((field) => `${field.name}:${String(field.type)}`);
-  return createHash('sha256').update(JSON.stringify([stable, shape, rows, ...sums])).digest('hex').slice(0, 32);
+  return createHash('sha256')
+    .update(JSON.stringify([stable, shape, rows, ...sums]))
+    .digest('hex')
+    .slice(0, 32);
 }
 
 function addPairs(arrow: typeof Arrow, part: Arrow.Table, sums: Uint32Array): void {
@@ -33,7 +36,12 @@ function addPairs(arrow: typeof Arrow, part: Arrow.Table, sums: Uint32Array): vo
 }
 
 function addRows(arrow: typeof Arrow, part: Arrow.Table, names: readonly string[], sums: Uint32Array): void {
-  for (const text of rowTexts(arrow, part, names.map((name) => ({ name })))) addText(text, sums);
+  for (const text of rowTexts(
+    arrow,
+    part,
+    names.map((name) => ({ name })),
+  ))
+    addText(text, sums);
 }
 
 /** Sums do not ask for an order. */

@@ -51,7 +51,10 @@ async function openPlace({ uri, folder, options }: Place): Promise<Opened> {
     const remote = /^[a-z0-9+]{2,}:\/\//i.test(uri);
     const path = remote ? uri : resolve(folder, uri);
     if (!remote) mkdirSync(path, { recursive: true });
-    const connection = await drivers.lance.connect(path, { storageOptions: { ...options() }, readConsistencyInterval: 0 });
+    const connection = await drivers.lance.connect(path, {
+      storageOptions: { ...options() },
+      readConsistencyInterval: 0,
+    });
     return new Opened(drivers, connection);
   } catch (error) {
     throw new NotAppliedError(`cannot open the LanceDB database ${uri}`, { cause: error, sinkAway: true });

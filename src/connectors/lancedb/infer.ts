@@ -47,7 +47,12 @@ function arrayType(raw: string): ColumnType {
 
 const NUMBERS = ['int64', 'float64', 'decimal'];
 
-function joined(a: ColumnType | undefined, b: ColumnType | undefined, name: string, row: number): ColumnType | undefined {
+function joined(
+  a: ColumnType | undefined,
+  b: ColumnType | undefined,
+  name: string,
+  row: number,
+): ColumnType | undefined {
   if (a === undefined || b === undefined) return a ?? b;
   if (a.kind === b.kind && a.array === b.array) return a;
   const numbers = NUMBERS.includes(a.kind) && NUMBERS.includes(b.kind) && a.array === b.array;

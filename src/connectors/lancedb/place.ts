@@ -1,10 +1,10 @@
-import type { LoadStep, StepReceipt } from '../../model/load.ts';
 import { RefusedError } from '../../model/errors.ts';
+import type { LoadStep, StepReceipt } from '../../model/load.ts';
 import { applied, type Verdict } from '../../model/verdict.ts';
 import type { Permit } from '../connector.ts';
 import { encoded, fieldsOf, recordsOf } from './batch-rows.ts';
 import { expectAsked, within, writeError } from './driver.ts';
-import { quoteName, quoteText } from './predicate.ts';
+import { holdsBatch, rowNames } from './row-names.ts';
 import type { Target } from './target.ts';
 
 /** A table for each load, of the same columns as the target, and one that says where each row came from. */
@@ -27,7 +27,8 @@ export class Places {
     const opened = await database.open();
     const table = await this.#target.find();
     const columns = await this.#target.columns(opened, table);
-    if (columns !== undefined) await opened.make(id, [...columns.map(({ field }) => field), this.#target.rowField(opened)]);
+    if (columns !== undefined)
+      await opened.make(id, [...columns.map(({ field }) => field), this.#target.rowField(opened)]);
     if (known === undefined) await books.put('load', id, { state: 'open', family, generation });
     return { summary: `the table ${id} takes what the load brings`, facts: { place: id } };
   }
@@ -40,20 +41,26 @@ export class Places {
     const state = (await books.get('load', id))?.state;
     if (state !== 'open' && state !== 'publishing' && state !== 'void') throw gone(id);
     const opened = await database.open();
-    const columns = await this.#target.columnsFor(opened, (await opened.find(id)) ?? (await this.#target.find()), records);
+    const columns = await this.#target.columnsFor(
+      opened,
+      (await opened.find(id)) ?? (await this.#target.find()),
+      records,
+    );
     const rowField = this.#target.rowField(opened);
     const place = (await opened.find(id)) ?? (await opened.make(id, [...columns.map(({ field }) => field), rowField]));
-    const { idempotencyKey } = permit.batch;
-    const names = records.map((_, at) => `${idempotencyKey}:${at}`);
-    const first = await place.countRows(`${quoteName(options.rowColumn)} = ${quoteText(names[0]!)}`);
-    if (first > 0) return 'already';
+    if (await holdsBatch(place, options.rowColumn, permit.batch)) return 'already';
     const own = (await opened.columnsOf(place)).filter(({ name }) => name !== options.rowColumn);
-    const rows = encoded(opened.arrow, own, fieldsOf(records, own), [{ field: rowField, texts: names }]);
+    const rows = encoded(opened.arrow, own, fieldsOf(records, own), [
+      { field: rowField, texts: rowNames(permit.batch) },
+    ]);
     // One that was given up may arrive later, after it was repeated: rows of the same name count as one.
     const { version } = await within(permit.signal, place.add(rows)).catch((error: unknown) => {
       throw writeError(error, `adding to ${id}`);
     });
-    return applied(records.length, { summary: `${records.length} rows in the place of the load`, reference: `v${version}` });
+    return applied(records.length, {
+      summary: `${records.length} rows in the place of the load`,
+      reference: `v${version}`,
+    });
   }
 
   /** Places of earlier generations that nobody has seen; and those that were kept only until the next load. */

@@ -57,9 +57,13 @@ export function withKeys(
   keys: readonly (readonly string[])[],
 ): string {
   const [only] = columns;
-  if (columns.length === 1) return `${quoteName(only!.name)} in (${keys.map(([text]) => literal(only!.type, text!)).join(',')})`;
+  if (columns.length === 1)
+    return `${quoteName(only!.name)} in (${keys.map(([text]) => literal(only!.type, text!)).join(',')})`;
   return anyOf(
-    keys.map((key) => `(${columns.map(({ name, type }, at) => `${quoteName(name)} = ${literal(type, key[at]!)}`).join(' and ')})`),
+    keys.map(
+      (key) =>
+        `(${columns.map(({ name, type }, at) => `${quoteName(name)} = ${literal(type, key[at]!)}`).join(' and ')})`,
+    ),
   );
 }
 
@@ -85,7 +89,9 @@ function endsOf({ kind, array }: ColumnType, scope: Scope & { kind: 'range' }): 
   if ((kind === 'date' || kind === 'text') && array !== true && local !== undefined) return local;
   if (kind === 'text' && array !== true) return [scope.from, scope.to];
   if (kind === 'timestamp' && array !== true) {
-    return local === undefined ? [noZone(scope.from), noZone(scope.to)] : [`${local[0]}T00:00:00`, `${local[1]}T00:00:00`];
+    return local === undefined
+      ? [noZone(scope.from), noZone(scope.to)]
+      : [`${local[0]}T00:00:00`, `${local[1]}T00:00:00`];
   }
   throw new RefusedError(`the column ${JSON.stringify(scope.column)} holds no days of windows like this`, {
     reason: 'scope',

@@ -6,8 +6,8 @@ import type { LoadNote } from './books.ts';
 import { type Collected, collect, emptyTable, keyColumns, presentKeys, rowTexts } from './collected.ts';
 import type { Opened } from './database.ts';
 import { expectAsked, within, writeError } from './driver.ts';
-import { inScope, withKeys } from './predicate.ts';
 import { gone } from './place.ts';
+import { inScope, withKeys } from './predicate.ts';
 import type { Target } from './target.ts';
 
 /** What a load does to the table, in one commit. */
@@ -86,8 +86,14 @@ export class Publisher {
     const rowNamed = options.key === undefined;
     const columns = (await opened.columnsOf(place)).filter(({ name }) => rowNamed || name !== options.rowColumn);
     expectColumns(columns, work.by);
-    const table = before ?? (await this.#target.make(opened, columns.filter(({ name }) => name !== options.rowColumn)));
-    const scope = work.scope === undefined ? undefined : (inScope(opened.arrow, await table.schema(), work.scope) ?? 'all');
+    const table =
+      before ??
+      (await this.#target.make(
+        opened,
+        columns.filter(({ name }) => name !== options.rowColumn),
+      ));
+    const scope =
+      work.scope === undefined ? undefined : (inScope(opened.arrow, await table.schema(), work.scope) ?? 'all');
     await expectInside(place, scope);
     const ask = { columns, on: this.#target.on, rowColumn: options.rowColumn, target: table };
     const collected = await collect(opened, place, work.by === undefined ? ask : { ...ask, by: work.by });
@@ -126,7 +132,8 @@ export class Publisher {
 
 /** Whether the table, as it is checked out, holds what the load brings and nothing of what it takes out. */
 async function shows({ opened, rows, columns, on, removed, scope }: Ready, table: Lance.Table, base?: number) {
-  if (scope !== undefined && (await table.countRows(scope === 'all' ? undefined : scope)) !== rows.numRows) return false;
+  if (scope !== undefined && (await table.countRows(scope === 'all' ? undefined : scope)) !== rows.numRows)
+    return false;
   if (removed.length > 0 && (await presentKeys(opened, table, on, removed)).size > 0) return false;
   const query = table.query().select(columns.map(({ name }) => name));
   // Rows that the load wrote were changed after its intent: the rest need not be looked at.

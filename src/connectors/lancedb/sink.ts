@@ -7,6 +7,7 @@ import { LanceDatabase, type Place } from './database.ts';
 import { within, writeError } from './driver.ts';
 import { Places } from './place.ts';
 import { Publisher } from './publish.ts';
+import { holdsBatch, rowNames } from './row-names.ts';
 import { Target, type TargetOptions } from './target.ts';
 import { Versions } from './versions.ts';
 
@@ -40,7 +41,8 @@ export function lancedbSink(options: LanceSinkOptions): Sink {
   };
 }
 
-const RETENTION = 'versions are kept until `optimize` cleans them up, which takes those older than seven days by default';
+const RETENTION =
+  'versions are kept until `optimize` cleans them up, which takes those older than seven days by default';
 
 /** What a table with a key can do. */
 function changing(target: Target, timeoutMs: number): Partial<Abilities & LoadAbilities> {
@@ -73,10 +75,16 @@ async function put(target: Target, permit: Permit, timeoutMs: number): Promise<V
   const { opened, table, columns } = await readyTable(target, records);
   const rows = lastOfEachKey(columns, target.on, fieldsOf(records, columns));
   const data = encoded(opened.arrow, columns, rows);
-  const merge = table.mergeInsert([...target.on]).whenMatchedUpdateAll().whenNotMatchedInsertAll();
+  const merge = table
+    .mergeInsert([...target.on])
+    .whenMatchedUpdateAll()
+    .whenNotMatchedInsertAll();
   const result = await written(permit, merge.execute(data, { timeoutMs }));
   const { numInsertedRows: inserted, numUpdatedRows: updated, version } = result;
-  return applied(records.length, { summary: `${inserted} rows inserted, ${updated} changed`, reference: `v${version}` });
+  return applied(records.length, {
+    summary: `${inserted} rows inserted, ${updated} changed`,
+    reference: `v${version}`,
+  });
 }
 
 /** A row is inserted unless one of its name is there: the rows of a batch are their own marker. */
@@ -84,7 +92,8 @@ async function commitOnce(target: Target, permit: Permit): Promise<Verdict | 'al
   const records = await recordsOf(permit);
   const { opened, table, columns } = await readyTable(target, records);
   const field = target.rowField(opened);
-  const texts = records.map((_, at) => `${permit.batch.idempotencyKey}:${at}`);
+  if (await holdsBatch(table, target.options.rowColumn, permit.batch)) return 'already';
+  const texts = rowNames(permit.batch);
   const data = encoded(opened.arrow, columns, fieldsOf(records, columns), [{ field, texts }]);
   const merge = table.mergeInsert([...target.on]).whenNotMatchedInsertAll();
   const { numInsertedRows: inserted, version } = await written(permit, merge.execute(data));
@@ -110,10 +119,9 @@ type Fields = readonly (string | null)[];
 /** Records of one key count in their order; LanceDB refuses two of one key, or inserts both. */
 function lastOfEachKey(columns: readonly TableColumn[], key: readonly string[], rows: readonly Fields[]) {
   const places = key.map((name) => columns.findIndex((column) => column.name === name));
-  const last = new Map<string, number>();
-  rows.forEach((row, at) => last.set(JSON.stringify(places.map((place) => row[place])), at));
-  // A missing key is told by the row that it is missing from, before rows are left out.
-  return last.size === rows.length || rows.some((row) => places.some((place) => row[place] == null))
-    ? rows
-    : rows.filter((_, at) => last.get(JSON.stringify(places.map((place) => rows[at]![place]))) === at);
+  // A missing key is told by the row that it is missing from, so then no row is left out.
+  if (rows.some((row) => places.some((place) => row[place] == null))) return rows;
+  const texts = rows.map((row) => JSON.stringify(places.map((place) => row[place])));
+  const last = new Map(texts.map((text, at) => [text, at]));
+  return rows.filter((_, at) => last.get(texts[at]!) === at);
 }

@@ -17,7 +17,7 @@ import {
 } from '../../src/testing/suites/strategy-subject.ts';
 import { strategySuite } from '../../src/testing/suites/strategy-suite.ts';
 import { register } from '../../src/testing/suites/suite.ts';
-import { isUsable, LanceBench, type Settings } from './bench.ts';
+import { isUsable, LanceBench, type Settings } from '../lancedb/bench.ts';
 
 // Each of these stories is told many times over, on a real database in a folder.
 vi.setConfig({ testTimeout: 300_000 });
