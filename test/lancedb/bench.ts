@@ -1,5 +1,5 @@
 import { rmSync } from 'node:fs';
-import { describe } from 'vitest';
+import type { TestContext } from 'vitest';
 import type { OpenContext, Sink } from '../../src/connectors/connector.ts';
 import { textsOf } from '../../src/connectors/lancedb/arrow-read.ts';
 import { lancedb } from '../../src/connectors/lancedb/config.ts';
@@ -12,11 +12,8 @@ const unusable = await import('@lancedb/lancedb').then(
   () => undefined,
   (error: unknown) => String(error).split('\n')[0],
 );
-if (unusable !== undefined) console.warn(`SKIPPED: LanceDB cannot be loaded on this machine: ${unusable}`);
-
-/** As `describe`; where the native part of LanceDB is not to be had, its cases are skipped and it was said why. */
-export const describeLance = unusable === undefined ? describe : describe.skip;
 export const isUsable = unusable === undefined;
+const WHY = `SKIPPED: LanceDB cannot be loaded on this machine: ${unusable}`;
 
 export type Settings = Record<string, unknown>;
 type Row = Record<string, unknown>;
@@ -68,13 +65,20 @@ export class LanceBench {
   }
 }
 
-export async function withBench(work: (bench: LanceBench) => Promise<void>): Promise<void> {
-  const bench = new LanceBench();
-  try {
-    await work(bench);
-  } finally {
-    await bench.close();
-  }
+/** A test on a database of its own; skipped, with the reason, where the native part of LanceDB is not to be had. */
+export function onLance(work: (bench: LanceBench) => Promise<void>): (context: TestContext) => Promise<void> {
+  return async ({ skip }) => {
+    if (!isUsable) {
+      console.warn(WHY);
+      skip(WHY);
+    }
+    const bench = new LanceBench();
+    try {
+      await work(bench);
+    } finally {
+      await bench.close();
+    }
+  };
 }
 
 /** Collects a load: opens its place and adds the rows in batches of twenty. */

@@ -1,7 +1,7 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { RefusedError } from '../../src/model/errors.ts';
 import type { MergeBy } from '../../src/model/load.ts';
-import { collected, describeLance, merged, withBench } from './bench.ts';
+import { collected, merged, onLance } from './bench.ts';
 import { loadOf, permitOf, stepOf, surely } from './steps.ts';
 
 const BY: MergeBy = { key: ['id'] };
@@ -17,9 +17,10 @@ async function refusal(work: Promise<unknown>): Promise<RefusedError> {
   return error as RefusedError;
 }
 
-describeLance('a merge into LanceDB', () => {
-  it('P14: inserts what is new and updates what changed, by one key column or by several', () =>
-    withBench(async (bench) => {
+describe('a merge into LanceDB', () => {
+  it(
+    'P14: inserts what is new and updates what changed, by one key column or by several',
+    onLance(async (bench) => {
       const sink = bench.sink(KEYED);
       await merged(sink, loadOf(1), [row(1, 'a'), row(2, 'b'), row(3, 'c')], BY);
       const receipt = await merged(sink, loadOf(2), [row(2, 'B'), row(4, 'd')], BY);
@@ -46,10 +47,12 @@ describeLance('a merge into LanceDB', () => {
         by,
       );
       expect(await bench.lines('two')).toEqual(["1 x'y 3", '1 z 2', '2 z 4']);
-    }));
+    }),
+  );
 
-  it('P15: removes or marks what is flagged, and never inserts it, on the first run neither', () =>
-    withBench(async (bench) => {
+  it(
+    'P15: removes or marks what is flagged, and never inserts it, on the first run neither',
+    onLance(async (bench) => {
       const deleted = { column: 'gone', values: [true], how: 'remove' } as const;
       const sink = bench.sink(KEYED);
       const flagged = (id: number) => row(id, 'x', { gone: true });
@@ -61,10 +64,12 @@ describeLance('a merge into LanceDB', () => {
       const mark = { ...deleted, how: 'mark' } as const;
       await merged(sink, loadOf(3), [flagged(1), flagged(9)], { ...BY, deleted: mark });
       expect(await bench.rows()).toMatchObject([{ id: '1', gone: 'true' }]);
-    }));
+    }),
+  );
 
-  it('P15: removes by a key of several columns', () =>
-    withBench(async (bench) => {
+  it(
+    'P15: removes by a key of several columns',
+    onLance(async (bench) => {
       const sink = bench.sink({ key: ['a', 'b'] });
       const by: MergeBy = { key: ['a', 'b'], deleted: { column: 'op', values: ['D'], how: 'remove' } };
       const rows = Array.from({ length: 40 }, (_, at) => ({ a: at % 4, b: `b${at}`, op: 'I' }));
@@ -76,10 +81,12 @@ describeLance('a merge into LanceDB', () => {
         by,
       );
       expect(await bench.lines()).toEqual(['1 b37 I', '2 b38 I', '3 b39 I']);
-    }));
+    }),
+  );
 
-  it('P16: leaves alone what the load does not name, and the columns that the flow does not write', () =>
-    withBench(async (bench) => {
+  it(
+    'P16: leaves alone what the load does not name, and the columns that the flow does not write',
+    onLance(async (bench) => {
       const { columns } = KEYED;
       await merged(bench.sink(KEYED), loadOf(1), [row(1, 'a'), row(2, 'b')], BY);
       const narrow = bench.sink({ key: ['id'], columns: { id: columns.id, name: columns.name } });
@@ -93,10 +100,12 @@ describeLance('a merge into LanceDB', () => {
         BY,
       );
       expect(await bench.lines()).toEqual(['1 2026-11-16 a false', '2 2026-11-16 B false', '3  c ']);
-    }));
+    }),
+  );
 
-  it('P17: takes equal rows of one key as one, the latest where it is told how, and refuses others', () =>
-    withBench(async (bench) => {
+  it(
+    'P17: takes equal rows of one key as one, the latest where it is told how, and refuses others',
+    onLance(async (bench) => {
       const sink = bench.sink({ ...KEYED, columns: { ...KEYED.columns, at: 'timestamptz' } });
       const at = (id: number, name: string, time: string) => row(id, name, { at: `2026-11-16T00:00:00${time}Z` });
       await merged(sink, loadOf(1), [row(1, 'a'), row(1, 'a'), row(2, 'b')], BY);
@@ -111,29 +120,35 @@ describeLance('a merge into LanceDB', () => {
       expect((await bench.rows()).map(({ name }) => name)).toEqual(['new', 'b']);
       await collected(sink, loadOf(4), [at(1, 'p', ''), at(1, 'q', '')]);
       expect((await refusal(surely(sink, 'merge')(stepOf(loadOf(4)), latest))).reason).toBe('key-twice');
-    }));
+    }),
+  );
 
-  it('P17: refuses a null in a key column with its batch, names row and column, and holds the rest', () =>
-    withBench(async (bench) => {
+  it(
+    'P17: refuses a null in a key column with its batch, names row and column, and holds the rest',
+    onLance(async (bench) => {
       const sink = bench.sink(KEYED);
       await collected(sink, loadOf(1), [row(1, 'a')]);
       const error = await refusal(surely(sink, 'load').add(permitOf(loadOf(1), [row(2, 'b'), { name: 'c' }])));
       expect(error.message).toMatch(/record 2 .*"id"/);
       await surely(sink, 'merge')(stepOf(loadOf(1)), BY);
       expect((await bench.rows()).map(({ id }) => id)).toEqual(['1']);
-    }));
+    }),
+  );
 
-  it('P18: is repaired by a corrected load of the same window, without a replay', () =>
-    withBench(async (bench) => {
+  it(
+    'P18: is repaired by a corrected load of the same window, without a replay',
+    onLance(async (bench) => {
       const sink = bench.sink(KEYED);
       await merged(sink, loadOf(1), [row(1, 'wrong'), row(2, 'b')], BY);
       await merged(sink, loadOf(2), [row(3, 'c')], BY);
       await merged(sink, loadOf(1, 2), [row(1, 'right'), row(2, 'b')], BY);
       expect((await bench.rows()).map(({ name }) => name)).toEqual(['right', 'b', 'c']);
-    }));
+    }),
+  );
 
-  it('refuses columns that are not there and another key than its own before anything changes', () =>
-    withBench(async (bench) => {
+  it(
+    'refuses columns that are not there and another key than its own before anything changes',
+    onLance(async (bench) => {
       const sink = bench.sink(KEYED);
       await collected(sink, loadOf(1), [row(1, 'a')]);
       const step = stepOf(loadOf(1));
@@ -142,10 +157,12 @@ describeLance('a merge into LanceDB', () => {
       const deleted = { column: 'never', values: [1], how: 'remove' } as const;
       expect((await refusal(surely(sink, 'merge')(step, { ...BY, deleted }))).reason).toBe('column');
       expect(await bench.lines()).toEqual([]);
-    }));
+    }),
+  );
 
-  it('adds a batch to its place once, also when the repeat and the first arrive together', () =>
-    withBench(async (bench) => {
+  it(
+    'adds a batch to its place once, also when the repeat and the first arrive together',
+    onLance(async (bench) => {
       const sink = bench.sink(KEYED);
       const load = loadOf(1);
       await surely(sink, 'load').open(stepOf(load));
@@ -157,20 +174,24 @@ describeLance('a merge into LanceDB', () => {
       const receipt = await surely(sink, 'merge')(stepOf(load), BY);
       expect(receipt.facts).toMatchObject({ inserted: 3 });
       expect((await bench.rows()).map(({ id }) => id)).toEqual(['1', '2', '3']);
-    }));
+    }),
+  );
 
-  it('tells what a published load has come to, and takes nothing more for it', () =>
-    withBench(async (bench) => {
+  it(
+    'tells what a published load has come to, and takes nothing more for it',
+    onLance(async (bench) => {
       const sink = bench.sink(KEYED);
       const receipt = await merged(sink, loadOf(1), [row(1, 'a')], BY);
       await merged(sink, loadOf(2), [row(1, 'b')], BY);
       expect(await surely(bench.sink(KEYED), 'merge')(stepOf(loadOf(1)), BY)).toEqual(receipt);
       expect((await refusal(surely(sink, 'load').add(permitOf(loadOf(1), [row(9, 'z')])))).reason).toBe('load-gone');
       expect((await bench.rows()).map(({ name }) => name)).toEqual(['b']);
-    }));
+    }),
+  );
 
-  it('removes places of earlier generations and refuses older fences', () =>
-    withBench(async (bench) => {
+  it(
+    'removes places of earlier generations and refuses older fences',
+    onLance(async (bench) => {
       const sink = bench.sink(KEYED);
       await collected(sink, loadOf(1, 1), [row(1, 'old')]);
       await collected(sink, loadOf(1, 2), [row(1, 'new')], 5);
@@ -179,15 +200,18 @@ describeLance('a merge into LanceDB', () => {
       expect((await refusal(surely(sink, 'load').add(permitOf(loadOf(1, 1), [row(9, 'z')])))).reason).toBe('load-gone');
       await surely(sink, 'merge')(stepOf(loadOf(1, 2), 5), BY);
       expect((await bench.rows()).map(({ name }) => name)).toEqual(['new']);
-    }));
+    }),
+  );
 
-  it('publishes an empty load as nothing', () =>
-    withBench(async (bench) => {
+  it(
+    'publishes an empty load as nothing',
+    onLance(async (bench) => {
       const sink = bench.sink({ key: ['id'] });
       await merged(sink, loadOf(1), [], BY);
       expect(await bench.rows()).toEqual([]);
       await merged(sink, loadOf(2), [row(1, 'a')], BY);
       await merged(sink, loadOf(3), [], BY);
       expect((await bench.rows()).map(({ name }) => name)).toEqual(['a']);
-    }));
+    }),
+  );
 });

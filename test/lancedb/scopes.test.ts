@@ -1,7 +1,7 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { RefusedError } from '../../src/model/errors.ts';
 import type { Scope } from '../../src/model/load.ts';
-import { collected, describeLance, type LanceBench, withBench } from './bench.ts';
+import { collected, type LanceBench, onLance } from './bench.ts';
 import { loadOf, permitOf, stepOf, surely } from './steps.ts';
 
 const COLUMNS = { id: 'int64', day: 'date', name: 'text' };
@@ -28,15 +28,16 @@ async function refusedFor(work: Promise<unknown>): Promise<string> {
 }
 
 for (const { way, settings } of WAYS) {
-  describeLance(`overwriting in LanceDB, ${way}`, () => {
+  describe(`overwriting in LanceDB, ${way}`, () => {
     const replaced = async (bench: LanceBench, nth: number, scope: Scope, rows: object[]) => {
       const sink = bench.sink(settings);
       await collected(sink, loadOf(nth), rows as never);
       return await surely(sink, 'replace')(stepOf(loadOf(nth)), scope);
     };
 
-    it('P10: replaces exactly the rows of the partition and leaves the others alone', () =>
-      withBench(async (bench) => {
+    it(
+      'P10: replaces exactly the rows of the partition and leaves the others alone',
+      onLance(async (bench) => {
         await replaced(bench, 1, ALL, [row(1, 1, 'a'), row(2, 1, 'b'), row(3, 2, 'c')]);
         await replaced(bench, 2, dayOf(1), [row(1, 1, 'A'), row(4, 1, 'd')]);
         expect(await names(bench)).toEqual(['A', 'c', 'd']);
@@ -44,19 +45,23 @@ for (const { way, settings } of WAYS) {
         expect(await names(bench)).toEqual(['A', 'd']);
         await replaced(bench, 4, { kind: 'equals', column: 'name', value: 'd' }, [row(5, 1, 'd')]);
         expect((await bench.rows()).map(({ id }) => id).sort()).toEqual(['1', '5']);
-      }));
+      }),
+    );
 
-    it('P11: replaces the whole table, and what a predicate selects', () =>
-      withBench(async (bench) => {
+    it(
+      'P11: replaces the whole table, and what a predicate selects',
+      onLance(async (bench) => {
         await replaced(bench, 1, ALL, [row(1, 1, 'a'), row(2, 1, 'b')]);
         await replaced(bench, 2, ALL, [row(3, 1, 'c')]);
         expect(await names(bench)).toEqual(['c']);
         await replaced(bench, 3, ALL, []);
         expect(await names(bench)).toEqual([]);
-      }));
+      }),
+    );
 
-    it('P12: is never seen empty or by halves by a reader that looks all the time', () =>
-      withBench(async (bench) => {
+    it(
+      'P12: is never seen empty or by halves by a reader that looks all the time',
+      onLance(async (bench) => {
         const rows = (version: string) => Array.from({ length: 50 }, (_, id) => row(id, 1, version));
         await replaced(bench, 1, ALL, [...rows('v0'), row(99, 2, 'other')]);
         let done = false;
@@ -73,18 +78,22 @@ for (const { way, settings } of WAYS) {
         await reader;
         expect([...seen].filter((one) => !/^50 v\d$/.test(one))).toEqual([]);
         expect(await names(bench)).toHaveLength(51);
-      }));
+      }),
+    );
 
-    it('P13: says what was taken out and that earlier versions keep it until they are cleaned up', () =>
-      withBench(async (bench) => {
+    it(
+      'P13: says what was taken out and that earlier versions keep it until they are cleaned up',
+      onLance(async (bench) => {
         await replaced(bench, 1, ALL, [row(1, 1, 'a'), row(2, 1, 'b')]);
         const receipt = await replaced(bench, 2, ALL, [row(3, 1, 'c')]);
         expect(receipt.summary).toMatch(/1 rows inserted, 0 changed, 2 removed.*until those are cleaned up/);
         expect(receipt.facts).toMatchObject({ inserted: 1, deleted: 2 });
-      }));
+      }),
+    );
 
-    it('refuses rows outside of the scope, and scopes that the table has not, before anything changes', () =>
-      withBench(async (bench) => {
+    it(
+      'refuses rows outside of the scope, and scopes that the table has not, before anything changes',
+      onLance(async (bench) => {
         await replaced(bench, 1, ALL, [row(1, 1, 'a'), row(2, 2, 'b')]);
         expect(await refusedFor(replaced(bench, 2, dayOf(1), [row(3, 1, 'c'), row(4, 2, 'd')]))).toBe('outside-scope');
         const nowhere = { kind: 'equals', column: 'never', value: 1 } as const;
@@ -92,13 +101,15 @@ for (const { way, settings } of WAYS) {
         const unfit = { kind: 'equals', column: 'id', value: 'seven' } as const;
         expect(await refusedFor(replaced(bench, 4, unfit, [row(3, 1, 'c')]))).toBe('scope');
         expect(await names(bench)).toEqual(['a', 'b']);
-      }));
+      }),
+    );
   });
 }
 
-describeLance('rows of LanceDB', () => {
-  it('of a key that is there outside of the scope refuse the load', () =>
-    withBench(async (bench) => {
+describe('rows of LanceDB', () => {
+  it(
+    'of a key that is there outside of the scope refuse the load',
+    onLance(async (bench) => {
       const sink = bench.sink(WAYS[0]!.settings);
       await collected(sink, loadOf(1), [row(1, 1, 'a'), row(2, 2, 'later'), row(3, 0, 'earlier')]);
       await surely(sink, 'replace')(stepOf(loadOf(1)), ALL);
@@ -107,10 +118,12 @@ describeLance('rows of LanceDB', () => {
         expect(await refusedFor(surely(sink, 'replace')(stepOf(loadOf(id)), dayOf(1)))).toBe('key-elsewhere');
       }
       expect(await names(bench)).toEqual(['a', 'earlier', 'later']);
-    }));
+    }),
+  );
 
-  it('P32: are seen when their load is published and not before, each once, however often it is asked for', () =>
-    withBench(async (bench) => {
+  it(
+    'P32: are seen when their load is published and not before, each once, however often it is asked for',
+    onLance(async (bench) => {
       const sink = bench.sink({ columns: COLUMNS });
       await collected(sink, loadOf(1), [row(1, 1, 'a'), row(1, 1, 'a')]);
       expect(await names(bench)).toEqual([]);
@@ -119,14 +132,17 @@ describeLance('rows of LanceDB', () => {
       await collected(sink, loadOf(2), [row(1, 1, 'b')]);
       await surely(sink, 'appendLoad')(stepOf(loadOf(2)));
       expect(await names(bench)).toEqual(['a', 'a', 'b']);
-    }));
+    }),
+  );
 
-  it('P32: are not seen at all where the last batch does not fit', () =>
-    withBench(async (bench) => {
+  it(
+    'P32: are not seen at all where the last batch does not fit',
+    onLance(async (bench) => {
       const sink = bench.sink({ columns: COLUMNS });
       await collected(sink, loadOf(1), [row(1, 1, 'a')]);
       const add = surely(sink, 'load').add(permitOf(loadOf(1), [{ id: 'x', day: null, name: 'b' }]));
       expect(await refusedFor(add)).toBe('VALUE_UNFIT');
       expect(await names(bench)).toEqual([]);
-    }));
+    }),
+  );
 });

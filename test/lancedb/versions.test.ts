@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { WaybillError } from '../../src/model/errors.ts';
 import { statefulMerger } from '../../src/strategies/stateful-merger.ts';
-import { describeLance, type LanceBench, withBench } from './bench.ts';
+import { type LanceBench, onLance } from './bench.ts';
 import { loadOf, stepOf, surely } from './steps.ts';
 import { items, KEYED, Story } from './story.ts';
 
@@ -30,9 +30,10 @@ async function versionsOf(bench: LanceBench): Promise<number> {
   return (await (await bench.table()).listVersions()).length;
 }
 
-describeLance('a stateful merger on LanceDB', () => {
-  it('P20: keeps for each window which version it left behind, also when the window is loaded again', () =>
-    withBench(async (bench) => {
+describe('a stateful merger on LanceDB', () => {
+  it(
+    'P20: keeps for each window which version it left behind, also when the window is loaded again',
+    onLance(async (bench) => {
       const { sink, story } = await threeDays(bench);
       const { '2026-11-01': first, '2026-11-02': second, '2026-11-03': third } = story.state;
       expect(new Set([first, second, third]).size).toBe(3);
@@ -41,18 +42,22 @@ describeLance('a stateful merger on LanceDB', () => {
       expect(story.state).toMatchObject({ '2026-11-01': first, '2026-11-03': third });
       expect([first, second, third]).not.toContain(story.state['2026-11-02']);
       expect(await surely(sink, 'versions').current()).toBe(story.state['2026-11-02']);
-    }));
+    }),
+  );
 
-  it('P21: with no previous version empties the table, whatever was in it', () =>
-    withBench(async (bench) => {
+  it(
+    'P21: with no previous version empties the table, whatever was in it',
+    onLance(async (bench) => {
       const { sink, story } = await threeDays(bench);
       const { receipt } = await story.run(sink, 1, items('1A', '5A'), 2);
       expect(await names(bench)).toEqual(['1A', '5A']);
       expect(receipt.summary).toMatch(/the table is empty; 4 rows were taken out/);
-    }));
+    }),
+  );
 
-  it('P21: with the same version does not restore, in the order of the days', () =>
-    withBench(async (bench) => {
+  it(
+    'P21: with the same version does not restore, in the order of the days',
+    onLance(async (bench) => {
       const { sink, story } = await threeDays(bench);
       const before = await versionsOf(bench);
       const { receipt } = await story.run(sink, 4, items('1d'));
@@ -60,10 +65,12 @@ describeLance('a stateful merger on LanceDB', () => {
       expect(receipt.summary).not.toMatch(/back to/);
       // One commit: the merge.
       expect(await versionsOf(bench)).toBe(before + 1);
-    }));
+    }),
+  );
 
-  it('P21: with a different version restores, then merges; the run after a backfilled one counts as normal', () =>
-    withBench(async (bench) => {
+  it(
+    'P21: with a different version restores, then merges; the run after a backfilled one counts as normal',
+    onLance(async (bench) => {
       const { sink, story } = await threeDays(bench);
       const second = await story.run(sink, 2, items('2B', '5B'), 2);
       expect(second.receipt.summary).toMatch(/back to v\d+/);
@@ -72,10 +79,12 @@ describeLance('a stateful merger on LanceDB', () => {
       const third = await story.run(sink, 3, items('3c', '4c'), 2);
       expect(third.receipt.summary).not.toMatch(/back to/);
       expect(await names(bench)).toEqual(['1a', '2B', '3c', '4c', '5B']);
-    }));
+    }),
+  );
 
-  it('P22: is not made to restore by a compaction between two runs', () =>
-    withBench(async (bench) => {
+  it(
+    'P22: is not made to restore by a compaction between two runs',
+    onLance(async (bench) => {
       const { sink, story } = await threeDays(bench);
       const before = await surely(sink, 'versions').current();
       await (await bench.table()).optimize();
@@ -83,10 +92,12 @@ describeLance('a stateful merger on LanceDB', () => {
       const { receipt } = await story.run(sink, 4, items('1d'));
       expect(receipt.summary).not.toMatch(/back to/);
       expect(await names(bench)).toEqual(['1d', '2b', '3c', '4c']);
-    }));
+    }),
+  );
 
-  it('P22: goes back to the compacted version before a run, so the compaction is not lost', () =>
-    withBench(async (bench) => {
+  it(
+    'P22: goes back to the compacted version before a run, so the compaction is not lost',
+    onLance(async (bench) => {
       const sink = bench.sink(KEYED);
       const story = new Story();
       await story.run(sink, 1, items('1a', '2a'));
@@ -98,10 +109,12 @@ describeLance('a stateful merger on LanceDB', () => {
       const { receipt } = await story.run(sink, 3, items('3C'), 2);
       expect(receipt.summary).toContain(`which was version ${compacted} of the table`);
       expect(await names(bench)).toEqual(['1a', '2b', '3C']);
-    }));
+    }),
+  );
 
-  it('P22: sees a change by somebody else, which a compaction does not hide', () =>
-    withBench(async (bench) => {
+  it(
+    'P22: sees a change by somebody else, which a compaction does not hide',
+    onLance(async (bench) => {
       const { sink, story } = await threeDays(bench);
       const table = await bench.table();
       await table.update({ where: 'id = 1', values: { name: 'changed' } });
@@ -109,10 +122,12 @@ describeLance('a stateful merger on LanceDB', () => {
       const { receipt } = await story.run(sink, 4, items('4d'));
       expect(receipt.summary).toMatch(/back to/);
       expect(await names(bench)).toEqual(['1a', '2b', '3c', '4d']);
-    }));
+    }),
+  );
 
-  it('P23: refuses before any write where a clean-up has removed the version, and names the earliest day', () =>
-    withBench(async (bench) => {
+  it(
+    'P23: refuses before any write where a clean-up has removed the version, and names the earliest day',
+    onLance(async (bench) => {
       const { sink, story } = await threeDays(bench);
       await cleanUp(bench);
       const before = await versionsOf(bench);
@@ -128,17 +143,21 @@ describeLance('a stateful merger on LanceDB', () => {
       // What comes next is not hindered.
       await story.run(sink, 4, items('1d'));
       expect(await names(bench)).toEqual(['1d', '2b', '3c', '4c']);
-    }));
+    }),
+  );
 
-  it('P25: takes out what a corrected load of the latest window has no more', () =>
-    withBench(async (bench) => {
+  it(
+    'P25: takes out what a corrected load of the latest window has no more',
+    onLance(async (bench) => {
       const { sink, story } = await threeDays(bench);
       await story.run(sink, 3, items('3C'), 2);
       expect(await names(bench)).toEqual(['1a', '2b', '3C']);
-    }));
+    }),
+  );
 
-  it('P26: ends right after a crash between the merge and the ledger, without restoring and merging anew', () =>
-    withBench(async (bench) => {
+  it(
+    'P26: ends right after a crash between the merge and the ledger, without restoring and merging anew',
+    onLance(async (bench) => {
       const { sink, story } = await threeDays(bench);
       const load = loadOf(4);
       await story.collect(sink, load, items('1d', '9d'));
@@ -152,10 +171,12 @@ describeLance('a stateful merger on LanceDB', () => {
       await (await bench.table()).optimize();
       expect((await story.publish(bench.sink(KEYED), load, 3)).receipt.facts?.version).toBe(receipt.facts?.version);
       expect(await names(bench)).toEqual(['1d', '2b', '3c', '4c', '9d']);
-    }));
+    }),
+  );
 
-  it('P26: ends right after a crash of the first window, and of one that was restored for', () =>
-    withBench(async (bench) => {
+  it(
+    'P26: ends right after a crash of the first window, and of one that was restored for',
+    onLance(async (bench) => {
       const sink = bench.sink(KEYED);
       const story = new Story();
       await story.collect(sink, loadOf(1), items('1a', '2a'));
@@ -169,10 +190,12 @@ describeLance('a stateful merger on LanceDB', () => {
       await statefulMerger.load!.publish(story.job(sink, stepOf(load)));
       await story.publish(bench.sink(KEYED), load, 2);
       expect(await names(bench)).toEqual(['1a', '2B']);
-    }));
+    }),
+  );
 
-  it('P26: ends right after a crash between the restore and the merge', () =>
-    withBench(async (bench) => {
+  it(
+    'P26: ends right after a crash between the restore and the merge',
+    onLance(async (bench) => {
       const { sink, story } = await threeDays(bench);
       const load = loadOf(2, 2);
       await story.collect(sink, load, items('2B'));
@@ -182,10 +205,12 @@ describeLance('a stateful merger on LanceDB', () => {
       expect(await names(bench)).toEqual(['1a', '2B']);
       // Going back was done: it is seen by the name of the content and not done again.
       expect(receipt.summary).not.toMatch(/back to/);
-    }));
+    }),
+  );
 
-  it('P26: ends right where somebody else has written between the crash and the next try', () =>
-    withBench(async (bench) => {
+  it(
+    'P26: ends right where somebody else has written between the crash and the next try',
+    onLance(async (bench) => {
       const { sink, story } = await threeDays(bench);
       const load = loadOf(4);
       await story.collect(sink, load, items('1d'));
@@ -193,10 +218,12 @@ describeLance('a stateful merger on LanceDB', () => {
       await (await bench.table()).delete('id = 2');
       await story.publish(bench.sink(KEYED), load, 2);
       expect(await names(bench)).toEqual(['1d', '2b', '3c', '4c']);
-    }));
+    }),
+  );
 
-  it('P40: uses the versions of LanceDB itself and states how long they are kept', () =>
-    withBench(async (bench) => {
+  it(
+    'P40: uses the versions of LanceDB itself and states how long they are kept',
+    onLance(async (bench) => {
       const { sink, story } = await threeDays(bench);
       expect(sink.facts.retention).toMatch(/until `optimize` cleans them up/);
       const fit = statefulMerger.fit(sink, { key: ['id'], window: 'day', load: {} });
@@ -206,10 +233,12 @@ describeLance('a stateful merger on LanceDB', () => {
       await surely(sink, 'versions').restore(stepOf(loadOf(9)), null);
       await surely(sink, 'versions').restore(stepOf(loadOf(9)), null);
       expect(await names(bench)).toEqual([]);
-    }));
+    }),
+  );
 
-  it('names contents by what rows hold where the table was made by another tool', () =>
-    withBench(async (bench) => {
+  it(
+    'names contents by what rows hold where the table was made by another tool',
+    onLance(async (bench) => {
       const connection = await bench.connection();
       const other = await connection.createTable('t', [{ id: 1n, name: 'other' }]);
       expect((await other.schema()).fields[0]?.nullable).toBe(true);
@@ -230,5 +259,6 @@ describeLance('a stateful merger on LanceDB', () => {
       expect(await surely(sink, 'versions').current()).toBe(before);
       await story.run(sink, 2, items('1B'), 2);
       expect(await names(bench)).toEqual(['1B', '2a']);
-    }));
+    }),
+  );
 });

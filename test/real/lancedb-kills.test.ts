@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process';
 import { cpSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { expect, it } from 'vitest';
-import { describeLance, LanceBench, withBench } from '../lancedb/bench.ts';
+import { describe, expect, it } from 'vitest';
+import { LanceBench, onLance } from '../lancedb/bench.ts';
 import { loadOf } from '../lancedb/steps.ts';
 import { items, KEYED, Story } from '../lancedb/story.ts';
 
@@ -67,66 +67,64 @@ async function copyOf(bench: LanceBench): Promise<LanceBench> {
   return copy;
 }
 
-describeLance('a process that is killed while it loads into LanceDB', () => {
+describe('a process that is killed while it loads into LanceDB', () => {
   it(
     'P26: leaves at each of its effects what the next one brings to the right end',
-    () =>
-      withBench(async (bench) => {
-        const sink = bench.sink(KEYED);
-        const story = new Story();
-        await story.run(sink, 1, items('1a', '2a'));
-        await story.run(sink, 2, items('2b', '3b'));
-        await story.run(sink, 3, items('3c', '4c'));
-        const points = await pointsOf(bench, { story });
-        await each(points, async ({ at, moment }) => {
-          const copy = await copyOf(bench);
-          const { signal } = await child(copy, { story }, { at, moment });
-          expect(signal, `${moment} effect ${at}`).toBe('SIGKILL');
-          const next = new Story(story.loads);
-          const again = copy.sink(KEYED);
-          const load = loadOf(2, 2);
-          const receipt = await next.collect(again, load, items('2B', '5B'), 2);
-          expect(receipt.summary).not.toBe('');
-          await next.publish(again, load, 2);
-          expect(
-            (await copy.rows()).map(({ name }) => name),
-            `${moment} effect ${at}`,
-          ).toEqual(['1a', '2B', '5B']);
-          await next.run(again, 3, items('3c', '4c'), 2);
-          expect((await copy.rows()).map(({ name }) => name)).toEqual(['1a', '2B', '3c', '4c', '5B']);
-          await copy.close();
-        });
-      }),
+    onLance(async (bench) => {
+      const sink = bench.sink(KEYED);
+      const story = new Story();
+      await story.run(sink, 1, items('1a', '2a'));
+      await story.run(sink, 2, items('2b', '3b'));
+      await story.run(sink, 3, items('3c', '4c'));
+      const points = await pointsOf(bench, { story });
+      await each(points, async ({ at, moment }) => {
+        const copy = await copyOf(bench);
+        const { signal } = await child(copy, { story }, { at, moment });
+        expect(signal, `${moment} effect ${at}`).toBe('SIGKILL');
+        const next = new Story(story.loads);
+        const again = copy.sink(KEYED);
+        const load = loadOf(2, 2);
+        const receipt = await next.collect(again, load, items('2B', '5B'), 2);
+        expect(receipt.summary).not.toBe('');
+        await next.publish(again, load, 2);
+        expect(
+          (await copy.rows()).map(({ name }) => name),
+          `${moment} effect ${at}`,
+        ).toEqual(['1a', '2B', '5B']);
+        await next.run(again, 3, items('3c', '4c'), 2);
+        expect((await copy.rows()).map(({ name }) => name)).toEqual(['1a', '2B', '3c', '4c', '5B']);
+        await copy.close();
+      });
+    }),
     TIMEOUT_MS,
   );
 
   it(
     'P02: has merged once, so what others write after it died is not written over by the next one',
-    () =>
-      withBench(async (bench) => {
-        const sink = bench.sink(KEYED);
-        const story = new Story([], 'merger');
-        await story.run(sink, 1, items('1a', '2a'));
-        const points = await pointsOf(bench, { story, strategy: 'merger' });
-        const ends = new Set<string>();
-        await each(points, async ({ at, moment }) => {
-          const copy = await copyOf(bench);
-          const { signal } = await child(copy, { story, strategy: 'merger' }, { at, moment });
-          expect(signal, `${moment} effect ${at}`).toBe('SIGKILL');
-          const merged = (await copy.rows()).some(({ id }) => id === '5');
-          await (await copy.table()).update({ where: 'id = 2', values: { name: 'others' } });
-          const next = new Story(story.loads, 'merger');
-          const again = copy.sink(KEYED);
-          await next.collect(again, loadOf(2, 2), items('2B', '5B'), 2);
-          await next.publish(again, loadOf(2, 2), 2);
-          const names = (await copy.rows()).map(({ name }) => name);
-          // Merged before: what others wrote came later. Not merged: what others wrote came before.
-          expect(names, `${moment} effect ${at}`).toEqual(['1a', merged ? 'others' : '2B', '5B']);
-          ends.add(String(merged));
-          await copy.close();
-        });
-        expect([...ends].sort()).toEqual(['false', 'true']);
-      }),
+    onLance(async (bench) => {
+      const sink = bench.sink(KEYED);
+      const story = new Story([], 'merger');
+      await story.run(sink, 1, items('1a', '2a'));
+      const points = await pointsOf(bench, { story, strategy: 'merger' });
+      const ends = new Set<string>();
+      await each(points, async ({ at, moment }) => {
+        const copy = await copyOf(bench);
+        const { signal } = await child(copy, { story, strategy: 'merger' }, { at, moment });
+        expect(signal, `${moment} effect ${at}`).toBe('SIGKILL');
+        const merged = (await copy.rows()).some(({ id }) => id === '5');
+        await (await copy.table()).update({ where: 'id = 2', values: { name: 'others' } });
+        const next = new Story(story.loads, 'merger');
+        const again = copy.sink(KEYED);
+        await next.collect(again, loadOf(2, 2), items('2B', '5B'), 2);
+        await next.publish(again, loadOf(2, 2), 2);
+        const names = (await copy.rows()).map(({ name }) => name);
+        // Merged before: what others wrote came later. Not merged: what others wrote came before.
+        expect(names, `${moment} effect ${at}`).toEqual(['1a', merged ? 'others' : '2B', '5B']);
+        ends.add(String(merged));
+        await copy.close();
+      });
+      expect([...ends].sort()).toEqual(['false', 'true']);
+    }),
     TIMEOUT_MS,
   );
 });

@@ -1,4 +1,4 @@
-import { describe, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { DataRecord } from '../../src/model/chunk.ts';
 import type { LoadSettings } from '../../src/model/load.ts';
 import type { WindowKind } from '../../src/model/window.ts';
@@ -17,7 +17,7 @@ import {
 } from '../../src/testing/suites/strategy-subject.ts';
 import { strategySuite } from '../../src/testing/suites/strategy-suite.ts';
 import { register } from '../../src/testing/suites/suite.ts';
-import { isUsable, LanceBench, type Settings } from '../lancedb/bench.ts';
+import { isUsable, LanceBench, onLance, type Settings } from '../lancedb/bench.ts';
 
 // Each of these stories is told many times over, on a real database in a folder.
 vi.setConfig({ testTimeout: 300_000 });
@@ -82,3 +82,10 @@ for (const { name, strategy, model, settings, window = 'day', load = {} } of isU
   };
   register({ describe, it }, strategySuite(subject));
 }
+
+describe('LanceDB', () => {
+  it(
+    'can be loaded, or it is said why not',
+    onLance(async (bench) => expect(await bench.rows()).toEqual([])),
+  );
+});

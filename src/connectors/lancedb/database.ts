@@ -19,7 +19,7 @@ export interface Place {
   options(): Readonly<Record<string, string>>;
 }
 
-/** The database, opened at the first call. Tables are opened anew for each use, so that they are seen as they are now. */
+/** The database, opened at the first call. Tables are opened anew for each use: they are seen as they are now. */
 export class LanceDatabase {
   readonly #place: Place;
   #opened: Promise<Opened> | undefined;
@@ -39,9 +39,10 @@ export class LanceDatabase {
   }
 
   async close(): Promise<void> {
-    const opened = await this.#opened?.catch(() => undefined);
+    const [opened] = await Promise.allSettled([this.#opened]);
     this.#opened = undefined;
-    opened?.connection.close();
+    // One that could not be opened needs no closing.
+    if (opened?.status === 'fulfilled') opened.value?.connection.close();
   }
 }
 

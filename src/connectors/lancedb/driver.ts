@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import type * as Lance from '@lancedb/lancedb';
 import type * as Arrow from 'apache-arrow';
 import { describeError, NotAppliedError, WaybillError } from '../../model/errors.ts';
+import { mendBooleans } from './arrow-mended.ts';
 
 export interface Drivers {
   readonly lance: typeof Lance;
@@ -14,7 +15,9 @@ export async function loadDrivers(): Promise<Drivers> {
     const lance = await import('@lancedb/lancedb');
     // The very copy that LanceDB works with: `import` would give another one, whose types this one does not know.
     const fromLance = createRequire(createRequire(import.meta.url).resolve('@lancedb/lancedb'));
-    return { lance, arrow: fromLance('apache-arrow') as typeof Arrow };
+    const arrow = fromLance('apache-arrow') as typeof Arrow;
+    mendBooleans(fromLance('apache-arrow/visitor/vectorassembler').VectorAssembler.prototype);
+    return { lance, arrow };
   } catch (error) {
     throw new WaybillError('DRIVER_MISSING', 'the lancedb connector needs @lancedb/lancedb and apache-arrow', {
       hint: 'Install them beside Waybill: npm install @lancedb/lancedb@0.37 apache-arrow@18. They have a native part.',

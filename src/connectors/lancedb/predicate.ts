@@ -67,7 +67,7 @@ export function withKeys(
   );
 }
 
-/** The rows of a scope, by the types of the table. Undefined: all rows. Throws RefusedError for one that has no sense. */
+/** The rows of a scope, by the types of the table. Undefined: all rows. Throws RefusedError for one without sense. */
 export function inScope(arrow: typeof Arrow, schema: Arrow.Schema, scope: Scope): string | undefined {
   if (scope.kind === 'all') return undefined;
   const field = schema.fields.find(({ name }) => name === scope.column);

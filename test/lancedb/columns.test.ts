@@ -1,5 +1,5 @@
-import { expect, it } from 'vitest';
-import { describeLance, type LanceBench, withBench } from './bench.ts';
+import { describe, expect, it } from 'vitest';
+import { type LanceBench, onLance } from './bench.ts';
 import { permitOf } from './steps.ts';
 
 const TYPES = {
@@ -91,9 +91,10 @@ const fields = async (bench: LanceBench, table = 't') =>
     (await (await bench.table(table)).schema()).fields.map((field) => [field.name, String(field.type)]),
   );
 
-describeLance('columns of LanceDB', () => {
-  it('hold each type exactly, its extremes and nulls too', () =>
-    withBench(async (bench) => {
+describe('columns of LanceDB', () => {
+  it(
+    'hold each type exactly, its extremes and nulls too',
+    onLance(async (bench) => {
       const sink = bench.sink({ key: ['id'], columns: TYPES });
       await sink.can.put!(permitOf(undefined, EXTREMES.map(jsonOf)));
       const rows = await bench.rows();
@@ -109,10 +110,28 @@ describeLance('columns of LanceDB', () => {
         moment: 'Timestamp<MICROSECOND, UTC>',
         numbers: 'List<Int64>',
       });
-    }));
+    }),
+  );
 
-  it('are read from the first records where nothing is declared', () =>
-    withBench(async (bench) => {
+  it(
+    'may be null in all rows of a batch, whatever their type',
+    onLance(async (bench) => {
+      const sink = bench.sink({ key: ['id'], columns: { ...TYPES, flags: 'boolean[]' } });
+      for (const count of [1, 2, 9]) {
+        const rows = Array.from({ length: count }, (_, nth) => `{"id":${count * 10 + nth},"flags":[null]}`);
+        await sink.can.put!(permitOf(undefined, rows));
+      }
+      const rows = await bench.rows();
+      expect(rows).toHaveLength(12);
+      for (const { id, flags, ...others } of rows) {
+        expect([flags, ...new Set(Object.values(others))], `row ${id}`).toEqual(['[null]', null]);
+      }
+    }),
+  );
+
+  it(
+    'are read from the first records where nothing is declared',
+    onLance(async (bench) => {
       const sink = bench.sink({ key: ['id'] });
       const first = '{"id":12,"f":0.5,"t":"x","b":true,"big":123456789012345678901,"j":{"a":1},"v":[0.5,1],"n":null}';
       await sink.can.put!(permitOf(undefined, ['{"id":1,"f":2,"n":null}', first]));
@@ -129,10 +148,12 @@ describeLance('columns of LanceDB', () => {
       expect(await bench.rows('t', 'id = 12')).toMatchObject([{ big: '123456789012345678901', v: '["0.5","1"]' }]);
       const later = sink.can.put!(permitOf(undefined, ['{"id":3}', '{"id":4,"unheard":1}']));
       await expect(later).rejects.toThrow(/record 2 .*"unheard"/);
-    }));
+    }),
+  );
 
-  it('refuse what does not fit, with record and column, and nothing of the batch is there', () =>
-    withBench(async (bench) => {
+  it(
+    'refuse what does not fit, with record and column, and nothing of the batch is there',
+    onLance(async (bench) => {
       const sink = bench.sink({ key: ['id'], columns: TYPES });
       const bad: readonly (readonly [string, string])[] = [
         ['small', '32768'],
@@ -147,10 +168,12 @@ describeLance('columns of LanceDB', () => {
         await expect(sent, `${name} ${raw}`).rejects.toThrow(new RegExp(`record 2 of the batch: column "${name}"`));
       }
       expect(await bench.rows()).toEqual([]);
-    }));
+    }),
+  );
 
-  it('of other tools are written by their own types: vectors, small and unsigned numbers, milliseconds', () =>
-    withBench(async (bench) => {
+  it(
+    'of other tools are written by their own types: vectors, small and unsigned numbers, milliseconds',
+    onLance(async (bench) => {
       const arrow = await import('apache-arrow');
       const { Field } = arrow;
       const schema = new arrow.Schema([
@@ -172,5 +195,6 @@ describeLance('columns of LanceDB', () => {
         await expect(sink.can.put!(permitOf(undefined, [`{"id":"c",${wrong}}`])), wrong).rejects.toThrow(/record 1 /);
       }
       expect(await bench.rows()).toHaveLength(2);
-    }));
+    }),
+  );
 });
