@@ -8,6 +8,8 @@ import { type BatchId, type RunId, showBatch } from '../model/ids.ts';
 import type { Ports } from '../model/ports.ts';
 import type { Position } from '../model/position.ts';
 import type { Window } from '../model/window.ts';
+import { type BackfillWorld, backfillPlan, backfillTurn } from './backfill.ts';
+import type { BackfillPlan } from './backfill-plan.ts';
 import { diagnose } from './doctor.ts';
 import { checkFlows, requireFlow, requireSecrets, requireSound } from './findings.ts';
 import type { Config, FlowConfig } from './flow-config.ts';
@@ -20,6 +22,8 @@ import { dueWindows } from './schedule.ts';
 import { withTakeover } from './takeover.ts';
 import { type TraceFilter, traceKey, verifyStaging } from './tracing.ts';
 import type {
+  BackfillAsk,
+  BackfillTurn,
   Diagnosis,
   Finding,
   FlowInfo,
@@ -29,7 +33,7 @@ import type {
   SettleAsk,
   Waybill,
 } from './waybill.ts';
-import { parseWindow, windowsBetween } from './windows.ts';
+import { parseWindow, windowsFrom } from './windows.ts';
 import { fitOf, type WireWorld, wireLanes } from './wire.ts';
 
 export interface InstanceParts {
@@ -94,10 +98,20 @@ export class Instance implements Waybill {
   windows(name: string, from: string, to: string): readonly Window[] {
     const flow = requireFlow(this.#config, name);
     const cut = { kind: flow.window, timezone: flow.timezone };
-    const [first, end] = [this.#window(flow, from), this.#window(flow, to)];
-    if (first.start === undefined || end.start === undefined) return [first];
-    const all = Date.parse(first.start) < Date.parse(end.start) ? windowsBetween(cut, first, end) : [];
-    return all.filter((window) => window.start !== end.start);
+    return windowsFrom(cut, { from, to }, this.#ports.wallMs());
+  }
+
+  async backfill(name: string, ask: BackfillAsk): Promise<BackfillPlan> {
+    return await backfillPlan(requireFlow(this.#config, name), ask, await this.#backfilling());
+  }
+
+  async backfillTurn(plan: BackfillPlan, window: string): Promise<BackfillTurn> {
+    return await backfillTurn(requireFlow(this.#config, plan.flow), plan, window, await this.#backfilling());
+  }
+
+  async #backfilling(): Promise<BackfillWorld> {
+    const reader = (await this.#home.find())?.read;
+    return { wire: this.#world, ports: this.#ports, reader, owner: this.#owner };
   }
 
   #window(flow: FlowConfig, text: string | undefined): Window {

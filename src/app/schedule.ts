@@ -93,7 +93,8 @@ function lastMoment(flow: FlowConfig, nowMs: number): number | undefined {
   return cron.previousRuns(1, new Date(nowMs + 1))[0]?.getTime();
 }
 
-async function runsOf(flow: string, reader: LedgerReader): Promise<readonly RunRow[]> {
+/** Oldest first. */
+export async function runsOf(flow: string, reader: LedgerReader): Promise<readonly RunRow[]> {
   const runs: RunRow[] = [];
   for (;;) {
     const after = runs.at(-1)?.id;

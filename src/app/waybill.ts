@@ -7,6 +7,8 @@ import type { BatchId, RunId } from '../model/ids.ts';
 import type { LoadRow } from '../model/load.ts';
 import type { Position } from '../model/position.ts';
 import type { Window, WindowKind } from '../model/window.ts';
+import type { BackfillAsk, BackfillTurn } from './backfill.ts';
+import type { BackfillPlan } from './backfill-plan.ts';
 
 /**
  * The one API: what the command line, the HTTP API and a program that embeds Waybill all call. One instance serves
@@ -28,6 +30,14 @@ export interface Waybill {
    * Throws WINDOW_INVALID.
    */
   windows(flow: string, from: string, to: string): readonly Window[];
+
+  /**
+   * What stands of the windows of a stretch of time, and which would be run, in which order. Reads the ledger only.
+   * Throws WINDOW_INVALID, PROMISE_IMPOSSIBLE.
+   */
+  backfill(flow: string, ask: BackfillAsk): Promise<BackfillPlan>;
+  /** Whether a window of a plan is to be run now: another process may be at the same backfill. */
+  backfillTurn(plan: BackfillPlan, window: string): Promise<BackfillTurn>;
 
   ledger(): Promise<Ledger>;
   /** Throws LEDGER_MISSING rather than make one. */
@@ -175,3 +185,5 @@ export type {
   RecordRow,
   RunRow,
 } from '../ledger/ledger.ts';
+export type { BackfillAsk, BackfillTurn } from './backfill.ts';
+export type { BackfillPlan, BackfillWindow } from './backfill-plan.ts';

@@ -49,6 +49,23 @@ export function windowsBetween(cut: Cut, first: Window, last: Window, limit = 10
   return windows;
 }
 
+/**
+ * The windows that begin at or after one moment and before another, oldest first. Each moment is the begin of a window
+ * that is named, or of a day, whatever cuts time. Throws WINDOW_INVALID.
+ */
+export function windowsFrom(cut: Cut, ask: { from: string; to: string }, nowMs: number): readonly Window[] {
+  if (cut.kind === 'all') return [parseWindow(cut, ask.from, nowMs), parseWindow(cut, ask.to, nowMs)].slice(1);
+  const [fromMs, toMs] = [beginOf(cut, ask.from, nowMs), beginOf(cut, ask.to, nowMs)];
+  const first = windowAt(cut, fromMs);
+  const all = fromMs < toMs ? windowsBetween(cut, first, windowAt(cut, toMs)) : [];
+  return all.filter((window) => startMs(window) >= fromMs && startMs(window) < toMs);
+}
+
+function beginOf(cut: Cut, text: string, nowMs: number): number {
+  const day = cut.kind === 'day' ? undefined : FORMS.day.parse(text);
+  return day === undefined ? startMs(parseWindow(cut, text, nowMs)) : firstInstantOf(cut.timezone, day);
+}
+
 const startMs = (window: Window): number => (window.start === undefined ? 0 : Date.parse(window.start));
 
 /**

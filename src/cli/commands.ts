@@ -27,6 +27,12 @@ export const COMMANDS: readonly ListedCommand[] = [
     load: async () => (await import('./commands/run.ts')).run,
   },
   {
+    name: 'backfill',
+    summary: 'run what is missing of a stretch of time, or load it again',
+    group: 'Move',
+    load: async () => (await import('./commands/backfill.ts')).backfill,
+  },
+  {
     name: 'schedule',
     summary: 'run each flow when its schedule says so, in the foreground',
     group: 'Move',

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { WINDOW_STATES } from '../app/window-ledger.ts';
 import { LOAD_STATES } from '../model/load.ts';
 import {
   attemptShape,
@@ -10,6 +11,7 @@ import {
   laneShape,
   positionShape,
   recordShape,
+  runName,
   runShape,
   windowShape,
 } from './output-shapes.ts';
@@ -134,6 +136,40 @@ export const OUTPUTS = {
     exitCode: count,
     results: z.array(runResult),
     notBegun: z.array(z.strictObject({ flow: z.string(), window: z.string() })),
+  }),
+  backfill: document('backfill', {
+    flow: z.string(),
+    from: z.string(),
+    to: z.string(),
+    dryRun: z.boolean(),
+    refresh: z.boolean(),
+    order: z.enum(['in-order', 'any']),
+    orderBecause: z.string().optional(),
+    parallel: count.describe('windows that go side by side'),
+    goesOn: z
+      .strictObject({ begunAt: z.iso.datetime(), done: count })
+      .optional()
+      .describe('the earlier backfill of the same stretch that this one goes on with'),
+    windows: z.array(
+      z.strictObject({
+        window: windowShape,
+        state: z.enum(WINDOW_STATES).describe('before; where windows were run, after'),
+        reason: z.string().optional(),
+        run: runName.optional(),
+        act: z.enum(['run', 'load-again', 'leave']),
+        widened: z.boolean().describe('not asked for; it can only go together with one that was'),
+        done: z.boolean().describe('the backfill that is gone on with has done it already'),
+      }),
+    ),
+    steps: z.array(z.string()).describe('windows in the order in which they are run'),
+    warnings: z.array(z.string()),
+    afterwards: z.array(windowShape).describe('windows beyond these that have to be loaded again'),
+    exitCode: count,
+    results: z.array(runResult),
+    doneElsewhere: z.array(z.string()).describe('windows that another process has done meanwhile'),
+    notBegun: z.array(z.string()),
+    stopped: z.string().optional().describe('why windows were not begun'),
+    next: commands,
   }),
   status: document('status', {
     attention: count.describe('how many of the runs need somebody'),

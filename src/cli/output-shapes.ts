@@ -9,7 +9,7 @@ import { BATCH_STATES, RECORD_STATES, RUN_STATES } from '../model/states.ts';
 
 const count = z.number().int().nonnegative();
 const time = z.iso.datetime();
-const runName = z.string().regex(/^r[1-9]\d*$/);
+export const runName = z.string().regex(/^r[1-9]\d*$/);
 const batchName = z.string().regex(/^b[1-9]\d*$/);
 
 export const balanceShape = z

@@ -10,9 +10,14 @@ export interface ProgressDisplay {
   end(): void;
 }
 
-export async function openDisplay(context: Context, title: string, intervalMs: number): Promise<ProgressDisplay> {
+/** `lines`: no bars, on a terminal either; where several are shown at once. */
+export async function openDisplay(
+  context: Context,
+  title: string,
+  { intervalMs, lines = false }: { intervalMs: number; lines?: boolean },
+): Promise<ProgressDisplay> {
   if (context.view.quiet || intervalMs === 0) return { progress() {}, line: (text) => context.talk(text), end() {} };
-  if (!context.view.live) return new PlainLines(context, title, intervalMs);
+  if (!context.view.live || lines) return new PlainLines(context, title, intervalMs);
   // Loaded only for a terminal: it takes longer to load than all of the rest.
   const { createLogUpdate } = await import('log-update');
   const screen = createLogUpdate(context.io.stderr as NodeJS.WriteStream, { defaultWidth: context.view.width });

@@ -18,6 +18,8 @@ export type RunResult = OutputOf<'run'>['results'][number];
 export interface RunAsk {
   readonly options: Omit<RunOptions, 'signals' | 'notice' | 'progress'>;
   readonly intervalMs: number;
+  /** Progress as lines, on a terminal too. */
+  readonly lines?: boolean;
   readonly interrupts: Interrupts;
 }
 
@@ -78,7 +80,7 @@ export async function runWindow(context: Context, target: Target, ask: RunAsk): 
 }
 
 async function runShown(context: Context, waybill: Waybill, target: Target, name: string, ask: RunAsk) {
-  const display = await openDisplay(context, name, ask.intervalMs);
+  const display = await openDisplay(context, name, ask);
   try {
     return await waybill.run(target.flow, target.window, {
       ...ask.options,
