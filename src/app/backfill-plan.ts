@@ -3,6 +3,25 @@ import type { Window } from '../model/window.ts';
 import type { BeforeLoad, Fit, FlowFacts, Strategy } from '../strategies/strategy.ts';
 import { entryOf, type WindowEntry, type WindowFacts, type WindowState } from './window-ledger.ts';
 
+export interface BackfillAsk {
+  readonly from: string;
+  /** The first window, or day, that is not meant any more. */
+  readonly to: string;
+  /** Only windows in one of these states; absent: missing, failed or undone, with `refresh` also complete ones. */
+  readonly only?: readonly WindowState[];
+  /** Load again what was loaded before. */
+  readonly refresh?: boolean;
+  /** Begin a refresh anew, also where one of the same stretch has not come to its end. */
+  readonly anew?: boolean;
+}
+
+/** Whether a window of a plan is to be begun now. Things may have changed since the plan was made. */
+export type BackfillTurn =
+  | { readonly turn: 'go'; readonly entry: WindowEntry }
+  | { readonly turn: 'done'; readonly entry: WindowEntry }
+  /** An earlier window is in the hands of another process, and this one must not overtake it. */
+  | { readonly turn: 'wait'; readonly earlier: string; readonly owner: string };
+
 /** What a backfill would do now. A plain value: printed by `--dry-run`, and carried out window by window. */
 export interface BackfillPlan {
   readonly flow: string;
@@ -65,19 +84,16 @@ export function planBackfill(facts: BackfillFacts): BackfillPlan {
   const { lanes, known, refresh, done, goesOn } = facts;
   const asked = facts.windows.map((window) => entryOf(window, known)).filter((entry) => isAsked(entry, facts));
   const chosen = new Map(asked.map((entry) => [entry.window.name, entry.window]));
-  const groups = refresh ? asked.flatMap(({ window }) => togetherWith(window, facts)) : [];
+  const groups = asked.flatMap(({ window }) => togetherWith(window, facts));
   const widened = new Map(groups.flat().flatMap((it) => (chosen.has(it.name) ? [] : [[it.name, it] as const])));
   const steps = orderOf([...chosen.values(), ...widened.values()], groups, facts);
   const names = new Set(steps.map(({ name }) => name));
   const listed = new Map([...facts.windows, ...widened.values()].map((window) => [window.name, window]));
   const windows = inTime([...listed.values()]).map((window): BackfillWindow => {
     const entry = entryOf(window, known);
-    return {
-      ...entry,
-      act: actOf(entry, names, facts),
-      widened: widened.has(window.name),
-      done: done.has(window.name),
-    };
+    const added = widened.has(window.name);
+    const act = names.has(window.name) ? actOf(entry, refresh || added) : 'leave';
+    return { ...entry, act, widened: added, done: done.has(window.name) };
   });
   const ordered = lanes.filter(({ fit }) => fit.windows === 'in-order');
   return {
@@ -103,10 +119,8 @@ function isAsked({ window, state }: WindowEntry, { only, refresh, done }: Backfi
   return (only.has(state) || (refresh && state === 'undone')) && !done.has(window.name);
 }
 
-function actOf({ window, state, run }: WindowEntry, steps: ReadonlySet<string>, { refresh }: BackfillFacts) {
-  if (!steps.has(window.name)) return 'leave';
-  return state === 'undone' || (refresh && run !== undefined) ? 'load-again' : 'run';
-}
+const actOf = ({ state, run }: WindowEntry, again: boolean): BackfillWindow['act'] =>
+  state === 'undone' || (again && run !== undefined) ? 'load-again' : 'run';
 
 const startMs = ({ start }: Window): number => (start === undefined ? 0 : Date.parse(start));
 const inTime = (windows: readonly Window[]): readonly Window[] => [...windows].sort((a, b) => startMs(a) - startMs(b));
@@ -162,8 +176,8 @@ function wideningWarnings(
     if (added === 0) return [];
     const stretch = `${group[0]!.name} to ${group.at(-1)!.name}`;
     return [
-      `widened by ${added} windows: those from ${stretch} share one place, so they can only be loaded again together, ` +
-        `beginning with ${group[0]!.name}`,
+      `widened by ${added} windows: those from ${stretch} share one place, so they can only be loaded ` +
+        `again together, beginning with ${group[0]!.name}`,
     ];
   });
 }

@@ -3,31 +3,18 @@ import type { LedgerReader } from '../ledger/ledger.ts';
 import type { Ports } from '../model/ports.ts';
 import type { Window } from '../model/window.ts';
 import { NO_FACTS } from '../strategies/strategy.ts';
-import { type BackfillLane, type BackfillPlan, planBackfill } from './backfill-plan.ts';
+import {
+  type BackfillAsk,
+  type BackfillLane,
+  type BackfillPlan,
+  type BackfillTurn,
+  planBackfill,
+} from './backfill-plan.ts';
 import type { FlowConfig } from './flow-config.ts';
 import { runsOf } from './schedule.ts';
-import { entryOf, heldBy, type WindowEntry, type WindowFacts, type WindowState, windowFacts } from './window-ledger.ts';
+import { entryOf, heldBy, type WindowEntry, type WindowFacts, windowFacts } from './window-ledger.ts';
 import { nextWindow, windowsFrom } from './windows.ts';
 import { type WireWorld, wireLanes } from './wire.ts';
-
-export interface BackfillAsk {
-  readonly from: string;
-  /** The first window, or day, that is not meant any more. */
-  readonly to: string;
-  /** Windows in one of these states; what is missing, failed or undone when absent, with `refresh` what is complete too. */
-  readonly only?: readonly WindowState[];
-  /** Load again what was loaded before. */
-  readonly refresh?: boolean;
-  /** Begin a refresh anew, also where one of the same stretch has not come to its end. */
-  readonly anew?: boolean;
-}
-
-/** Whether a window of a plan is to be begun now. Things may have changed since the plan was made. */
-export type BackfillTurn =
-  | { readonly turn: 'go'; readonly entry: WindowEntry }
-  | { readonly turn: 'done'; readonly entry: WindowEntry }
-  /** An earlier window is in the hands of another process, and this one must not overtake it. */
-  | { readonly turn: 'wait'; readonly earlier: string; readonly owner: string };
 
 export interface BackfillWorld {
   readonly wire: WireWorld;

@@ -7,8 +7,7 @@ import type { BatchId, RunId } from '../model/ids.ts';
 import type { LoadRow } from '../model/load.ts';
 import type { Position } from '../model/position.ts';
 import type { Window, WindowKind } from '../model/window.ts';
-import type { BackfillAsk, BackfillTurn } from './backfill.ts';
-import type { BackfillPlan } from './backfill-plan.ts';
+import type { BackfillAsk, BackfillPlan, BackfillTurn } from './backfill-plan.ts';
 
 /**
  * The one API: what the command line, the HTTP API and a program that embeds Waybill all call. One instance serves
@@ -185,5 +184,4 @@ export type {
   RecordRow,
   RunRow,
 } from '../ledger/ledger.ts';
-export type { BackfillAsk, BackfillTurn } from './backfill.ts';
-export type { BackfillPlan, BackfillWindow } from './backfill-plan.ts';
+export type { BackfillAsk, BackfillPlan, BackfillTurn, BackfillWindow } from './backfill-plan.ts';

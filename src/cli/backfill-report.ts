@@ -20,7 +20,7 @@ export function planLines(context: Context, document: BackfillDocument): string[
   if (document.goesOn !== undefined) {
     const { begunAt, done } = document.goesOn;
     lines.push(
-      `  goes on with the backfill that was begun at ${begunAt} and has done ${formatCount(done)} (--anew begins again)`,
+      `  goes on with the backfill begun at ${begunAt}, which has done ${formatCount(done)} (--anew begins again)`,
     );
   }
   if (windows.length > 0) lines.push(...stretchTable(context, windows).map((line) => `  ${line}`));

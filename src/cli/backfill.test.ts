@@ -128,7 +128,8 @@ describe('backfill', () => {
     await waybill('run', 'copy', '--from', '2026-03-03', '--to', '2026-03-07');
     const late = await backfill('copy', ...RANGE, '--dry-run');
     expect(late.warnings).toEqual([
-      'store: 4 later windows have been written already, up to 2026-03-06; what 2026-03-01 brings is written after them',
+      'store: 4 later windows have been written already, up to 2026-03-06; ' +
+        'what 2026-03-01 brings is written after them',
     ]);
   });
 

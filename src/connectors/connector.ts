@@ -27,7 +27,17 @@ export interface Connector<Connection = unknown, SourceSettings = unknown, SinkS
   readonly sink?: {
     readonly settings: z.ZodType<SinkSettings>;
     open(connection: Connection, settings: SinkSettings, context: OpenContext): Sink;
+    /** One for each way of being set up that makes other strategies fit; shown with those that do. */
+    readonly samples?: readonly SinkSample[];
   };
+}
+
+/** Settings as they would stand in a flow file, complete enough to open the sink with. */
+export interface SinkSample {
+  /** `with a key`; what sets it apart from the other samples of its connector. */
+  readonly name: string;
+  readonly connection: Readonly<Record<string, unknown>>;
+  readonly settings: Readonly<Record<string, unknown>>;
 }
 
 /** What a connector may use of the world. */
