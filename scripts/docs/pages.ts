@@ -8,6 +8,7 @@ import { exitCodePage } from './exit-code-page.ts';
 import { glossaryPage, readWords } from './glossary.ts';
 import { withCode } from './guide-code.ts';
 import { connectorPages, flowFilePage } from './reference.ts';
+import { strategiesPage } from './strategies-page.ts';
 import { typesPage } from './types-page.ts';
 
 /** Folders in which every page is made: one that nothing makes any more is removed. */
@@ -23,6 +24,7 @@ export async function generatedPages(): Promise<Map<string, string>> {
     ['docs/guide/writing-a-connector.md', withCode('docs/guide/writing-a-connector.md')],
     ['docs/reference/connectors.md', await connectorCardsPage()],
     ['docs/reference/types.md', typesPage()],
+    ['docs/reference/strategies.md', await strategiesPage()],
   ]);
   const folders = { errors: errorPages(ERROR_CODES, EXIT_MEANINGS), connectors: await connectorPages() };
   for (const [folder, made] of Object.entries(folders)) {

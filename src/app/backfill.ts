@@ -10,6 +10,7 @@ import {
   type BackfillTurn,
   planBackfill,
 } from './backfill-plan.ts';
+import { requireFits } from './fits.ts';
 import type { FlowConfig } from './flow-config.ts';
 import { runsOf } from './schedule.ts';
 import { entryOf, heldBy, type WindowEntry, type WindowFacts, windowFacts } from './window-ledger.ts';
@@ -102,6 +103,7 @@ async function factsOf(flow: FlowConfig, { reader, ports }: BackfillWorld): Prom
 async function lanesOf(flow: FlowConfig, { wire }: BackfillWorld): Promise<readonly BackfillLane[]> {
   const { lanes, close } = wireLanes(flow, wire);
   try {
+    await requireFits(flow.name, lanes);
     return lanes.map((lane) => ({
       name: lane.name,
       strategy: lane.strategy,

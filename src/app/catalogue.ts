@@ -1,5 +1,6 @@
 import { strategies } from '../strategies/all.ts';
 import { allConnectors } from './connector-list.ts';
+import { type FitRow, fitMatrix } from './fit-matrix.ts';
 
 export interface Catalogue {
   readonly connectors: readonly {
@@ -9,6 +10,8 @@ export interface Catalogue {
     readonly sink: boolean;
   }[];
   readonly strategies: readonly { readonly name: string; readonly summary: string }[];
+  /** Which strategies fit which sinks. */
+  readonly fits: readonly FitRow[];
 }
 
 /** What a flow file can name. Loads every connector's settings, and none of their drivers. */
@@ -29,5 +32,6 @@ export async function catalogue(): Promise<Catalogue> {
           ],
     ),
     strategies: Object.values(strategies).map(({ name, summary }) => ({ name, summary })),
+    fits: await fitMatrix(connectors),
   };
 }

@@ -1,10 +1,11 @@
 import type { ErrorCode } from '../model/error-codes.ts';
 import { WaybillError } from '../model/errors.ts';
+import { whyImpossible } from './fits.ts';
 import type { Config, FlowConfig } from './flow-config.ts';
 import { didYouMean } from './nearest.ts';
 import { maskError, type SecretStore } from './secrets.ts';
 import type { Finding } from './waybill.ts';
-import { fitOf, type WireWorld, wireLanes } from './wire.ts';
+import { type WireWorld, wireLanes } from './wire.ts';
 
 /** So many findings fit on a screen; `waybill check` lists them all, each with what to do. */
 const FINDINGS_SHOWN = 20;
@@ -63,12 +64,10 @@ async function checkFits(flow: FlowConfig, world: WireWorld): Promise<readonly F
   try {
     const { lanes, close } = wireLanes(flow, world);
     for (const lane of lanes) {
-      const fit = fitOf(lane);
-      if (fit.fits) continue;
-      const where = `flow ${flow.name}, lane ${lane.name}`;
-      const message = `${where}: ${lane.strategy.name} does not fit this sink: ${fit.reason}`;
-      const hint = fit.instead === undefined ? {} : { hint: `The strategy ${fit.instead} fits it.` };
-      findings.push({ level: 'error', code: 'PROMISE_IMPOSSIBLE', message, ...hint });
+      const why = await whyImpossible(lane);
+      if (why === undefined) continue;
+      const message = `flow ${flow.name}, ${why.message}`;
+      findings.push({ level: 'error', code: 'PROMISE_IMPOSSIBLE', message, hint: why.hint });
     }
     await close();
   } catch (error) {

@@ -7,6 +7,7 @@ import { mask } from '../model/masking.ts';
 import type { Ports } from '../model/ports.ts';
 import type { Window } from '../model/window.ts';
 import type { Outbox } from '../status/outbox.ts';
+import { requireFits } from './fits.ts';
 import type { FlowConfig, StatusConfig } from './flow-config.ts';
 import type { LedgerHome } from './ledger-home.ts';
 import { openOutbox } from './status-outbox.ts';
@@ -38,6 +39,7 @@ export async function runWindow(
   const wired = wireJob(flow, window, world.wire, options.correlationId);
   const tell: Tell = (notice) => options.notice?.({ ...notice, message: mask(notice.message) });
   try {
+    await requireFits(flow.name, wired.job.lanes);
     const inFlight = wired.job.lanes.reduce((sum, lane) => sum + lane.limits.inFlight, 0);
     const ledger = await world.home.open({ create: true, inFlight });
     await releaseGone(flow.name, window, ledger, world.owner);
@@ -136,6 +138,7 @@ export async function planWindow(
 ): Promise<Plan> {
   const wired = wireJob(flow, window, world.wire);
   try {
+    await requireFits(flow.name, wired.job.lanes);
     const ledger = await world.home.find();
     const services = { staging: world.home.staging, ...(ledger === undefined ? {} : { ledger }) };
     return await planJob(wired.job, options, services, new AbortController().signal);

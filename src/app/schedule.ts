@@ -58,10 +58,11 @@ function isOwed(run: RunRow): boolean {
   switch (run.state) {
     case 'open':
     case 'failed':
+    // A later start asks the sink again; and what nobody can decide stays in sight until a person has.
+    case 'in-doubt':
       return true;
     case 'complete':
     case 'complete-with-refusals':
-    case 'in-doubt':
     case 'cancelled':
       return false;
     default:

@@ -50,6 +50,12 @@ flows:
       receipt: { shape: echoed-record, path: data.unprocessedRecords, error: error.message, code: error.code }
     retry: { attempts: 1, firstDelay: 10ms, maxDelay: 20ms, maxAge: 1s }
     window: day
+  doubtful:
+    source: { connection: shop, query: "select 1 as id" }
+    sink: { connection: api, path: /v1/one, receipt: { shape: none }, requestTimeout: 1s }
+    retry: { attempts: 1, firstDelay: 10ms, maxDelay: 20ms, maxAge: 1s }
+    window: day
+    schedule: "0 0 * * *"
   copy:
     source: { connection: shop, query: "select * from orders where day = :date order by id", key: [id] }
     sink: { connection: store, table: orders, key: [id] }
@@ -215,6 +221,23 @@ describe('backfill', () => {
     expect(rest.code).toBe(0);
     expect(ran(rest)).toEqual(DAYS.slice(1));
     expect(lastAmount()).toBe(5);
+  });
+
+  it('leaves a window in doubt alone unless it is asked for; for the schedule it stays due', async () => {
+    peer.set({ shape: 'rokt', reject: [], faults: [{ when: {}, answer: 'close', apply: 'none' }], delayMs: 0 });
+    expect((await waybill('run', 'doubtful')).code).toBe(4);
+    const other = await openWaybill({ cwd: folder, env: {} });
+    const due = await other.due('doubtful');
+    await other.close();
+    expect(due.map(({ run: owed }) => owed?.state)).toEqual(['in-doubt']);
+    const { name } = due[0]!.window;
+    const next = new Date(Date.parse(name) + 86_400_000).toISOString().slice(0, 10);
+    const left = await backfill('doubtful', '--from', name, '--to', next, '--dry-run');
+    expect(left).toMatchObject({ steps: [] });
+    expect(states(left)).toEqual(['in-doubt']);
+    const asked = await backfill('doubtful', '--from', name, '--to', next, '--only', 'in-doubt');
+    expect(asked.code).toBe(4);
+    expect(asked.next.join()).toContain('waybill doubts r1');
   });
 
   it('refuses what makes no stretch of time, and states that there are not', async () => {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { WINDOW_STATES } from '../app/window-ledger.ts';
+import { RUNGS } from '../model/guarantee.ts';
 import { LOAD_STATES } from '../model/load.ts';
 import {
   attemptShape,
@@ -261,6 +262,23 @@ export const OUTPUTS = {
       }),
     ),
     strategies: z.array(z.strictObject({ name: z.string(), summary: z.string() })),
+    fits: z
+      .array(
+        z.strictObject({
+          connector: z.string(),
+          sample: z.string().describe('how the sink is set up'),
+          cells: z.array(
+            z.strictObject({
+              strategy: z.string(),
+              fits: z.boolean(),
+              rung: z.enum(RUNGS).optional(),
+              windows: z.enum(['in-order', 'any']).optional(),
+              reason: z.string().optional().describe('why it does not fit'),
+            }),
+          ),
+        }),
+      )
+      .describe('which strategies fit which sinks, for a flow that names a key and cuts time by day'),
   }),
   schedule: document('schedule', {
     flow: z.string(),

@@ -140,5 +140,14 @@ export const files: Connector<Connection, z.output<typeof sourceSettings>, SinkS
   sink: {
     settings: sinkSettings,
     open: ({ root }, settings, { folder }) => openSink(resolve(folder, root), settings),
+    samples: [
+      { name: 'one file', connection: {}, settings: { path: 'items.ndjson' } },
+      { name: 'a file for each window', connection: {}, settings: { path: 'items-{{ window }}.ndjson' } },
+      {
+        name: 'Parquet, a file for each batch',
+        connection: {},
+        settings: { path: 'items/{{ window }}/{{ batch }}.parquet', columns: { id: 'int64' } },
+      },
+    ],
   },
 };

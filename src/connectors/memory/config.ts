@@ -57,6 +57,7 @@ export const memory: Connector<Connection, SourceSettings, SinkSettings> = {
         limits: { ...limits, ...(bytesPerBatch === undefined ? {} : { bytesPerBatch }) },
         ...(abilities === undefined ? {} : { abilities }),
       }),
+    samples: [{ name: 'a table', connection: {}, settings: { table: 'items' } }],
   },
 };
 

@@ -108,6 +108,8 @@ type Connection = z.output<typeof connection>;
 type SourceSettings = z.output<typeof sourceSettings>;
 type SinkSettings = z.output<typeof sinkSettings>;
 
+const LOCAL = { database: 'items', user: 'waybill' };
+
 export const postgres: Connector<Connection, SourceSettings, SinkSettings> = {
   type: 'postgres',
   summary: 'Tables and queries of PostgreSQL',
@@ -134,6 +136,10 @@ export const postgres: Connector<Connection, SourceSettings, SinkSettings> = {
         requestTimeoutMs: requestTimeoutSeconds * 1000,
         lockTimeoutMs: lockTimeoutSeconds * 1000,
       }),
+    samples: [
+      { name: 'a table', connection: LOCAL, settings: { table: 'items' } },
+      { name: 'a table with a key', connection: LOCAL, settings: { table: 'items', key: ['id'] } },
+    ],
   },
 };
 

@@ -57,5 +57,9 @@ export const sqlite: Connector<Connection, z.output<typeof sourceSettings>, z.ou
         ...(key === undefined ? {} : { key }),
         ...(columns === undefined ? {} : { columns }),
       }),
+    samples: [
+      { name: 'a table', connection: { file: 'items.db' }, settings: { table: 'items' } },
+      { name: 'a table with a key', connection: { file: 'items.db' }, settings: { table: 'items', key: ['id'] } },
+    ],
   },
 };

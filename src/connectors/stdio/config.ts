@@ -39,5 +39,6 @@ export const stdout: Connector<Nothing, never, z.output<typeof stdoutSettings>> 
   sink: {
     settings: stdoutSettings,
     open: (_connection, settings, context) => stdoutSink({ ...settings, stdout: context.stdout }),
+    samples: [{ name: 'lines', connection: {}, settings: {} }],
   },
 };
