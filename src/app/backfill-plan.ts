@@ -211,10 +211,13 @@ function behind(lane: BackfillLane, window: Window, { known }: BackfillFacts): r
 
 function leftOut(windows: readonly BackfillWindow[]): readonly string[] {
   const count = (state: WindowState): number => windows.filter((it) => it.act === 'leave' && it.state === state).length;
-  const [early, held, paused] = [count('not-over'), count('open'), count('paused')];
+  const [early, held, paused, doubts] = [count('not-over'), count('open'), count('paused'), count('in-doubt')];
   return [
     ...(early > 0 ? [`${early} windows are left out since their time is not over yet (--only not-over)`] : []),
     ...(held > 0 ? [`${held} windows are left to the processes that are at work on them`] : []),
+    ...(doubts > 0
+      ? [`${doubts} windows are in doubt, and left to a person (\`waybill doubts\`, --only in-doubt)`]
+      : []),
     ...(paused > 0 ? [`${paused} windows are paused, and are left out until \`waybill resume\``] : []),
   ];
 }

@@ -1,6 +1,7 @@
 import { Cron } from 'croner';
 import type { LedgerReader, RunRow } from '../ledger/ledger.ts';
 import { assertNever } from '../model/assert.ts';
+import type { RunState } from '../model/states.ts';
 import type { Window } from '../model/window.ts';
 import type { FlowConfig } from './flow-config.ts';
 import { type Cut, latestComplete, nextWindow, parseWindow, windowAt, windowsBetween } from './windows.ts';
@@ -95,11 +96,12 @@ function lastMoment(flow: FlowConfig, nowMs: number): number | undefined {
 }
 
 /** Oldest first. */
-export async function runsOf(flow: string, reader: LedgerReader): Promise<readonly RunRow[]> {
+export async function runsOf(flow: string, reader: LedgerReader, state?: RunState): Promise<readonly RunRow[]> {
   const runs: RunRow[] = [];
   for (;;) {
     const after = runs.at(-1)?.id;
-    const page = await reader.runs({ flow, limit: PAGE, ...(after === undefined ? {} : { after }) });
+    const only = state === undefined ? {} : { state };
+    const page = await reader.runs({ flow, limit: PAGE, ...only, ...(after === undefined ? {} : { after }) });
     runs.push(...page);
     if (page.length < PAGE) return runs;
   }

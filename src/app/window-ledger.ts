@@ -41,12 +41,15 @@ export interface WindowFacts {
   readonly nowMs: number;
 }
 
+/** `part`: not of every window, so loads are read only where they say more. */
 export async function windowFacts(
   flow: string,
   reader: LedgerReader | undefined,
-  read: { readonly runs: readonly RunRow[]; readonly nowMs: number },
+  read: { readonly runs: readonly RunRow[]; readonly nowMs: number; readonly part?: boolean },
 ): Promise<WindowFacts> {
-  const loads = reader === undefined ? [] : await reader.loads({ flow });
+  // Only a run that has something to do can have been undone.
+  const may = read.runs.some((run) => run.state === 'open');
+  const loads = reader === undefined || (read.part && !may) ? [] : await reader.loads({ flow });
   const runs = new Map(read.runs.map((run) => [run.window.name, run]));
   return { runs, loads, undone: undoneWindows(loads), nowMs: read.nowMs };
 }

@@ -27,8 +27,8 @@ export const ledgeredAppend: Strategy = {
     }
     const fit = { fits: true, guarantee: guarantee(rung, sink) } as const;
     // Two windows side by side would each find that somebody else has written where they meant to.
-    if (rung === 'position') return { ...fit, ordered: 'always', windows: 'in-order' };
-    return { ...fit, ordered: 'never', windows: 'any' };
+    const windows = rung === 'position' && sink.facts.placePerWindow !== true ? 'in-order' : 'any';
+    return { ...fit, ordered: rung === 'position' ? 'always' : 'never', windows };
   },
 
   async prepare(lane: LaneContext, previous: AttemptNotes): Promise<AttemptNotes> {
