@@ -215,9 +215,8 @@ export interface ClaimShard {
   readonly lane: string;
   readonly owner: string;
   readonly leaseMs: number;
-  /** Only shards that hold one of these. */
+  /** Only shards that hold one of these; `skip`: none that the caller holds, or can do nothing about now. */
   readonly only?: readonly BatchId[];
-  /** Shards that the caller holds already, or can do nothing about now. */
   readonly skip?: readonly number[];
   /** It writes by position, to one place for this window or for all: LEASE_HELD, PLACE_IN_DOUBT if others have it. */
   readonly place?: 'window' | 'lane';

@@ -198,7 +198,6 @@ export class Operator {
   #reopen(run: RunRow): void {
     const task = this.#supervisor.tasks.find((one) => one.window.name === run.window.name);
     if (task === undefined || task.state === 'cancelled') return;
-    task.state = 'waiting';
-    this.#supervisor.poke();
+    this.#supervisor.reopen(task);
   }
 }

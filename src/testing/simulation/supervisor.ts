@@ -17,6 +17,8 @@ export interface Task {
   state: 'waiting' | 'done' | 'cancelled';
   ask: 'go-on' | 'refresh' | 'resend-all';
   starts: number;
+  /** Something was given to do since its last start began. */
+  again: boolean;
   last: RunSummary | undefined;
   notBeforeMs: number;
   /** Was started in peace with nothing but doubts left. */
@@ -52,6 +54,7 @@ export class Supervisor {
       state: 'waiting',
       ask: 'go-on',
       starts: 0,
+      again: false,
       last: undefined,
       notBeforeMs: 0,
       calm: false,
@@ -103,6 +106,13 @@ export class Supervisor {
     else first.stop.abort(new WaybillError('INTERRUPTED', 'told to stop'));
   }
 
+  /** An order has left this window something to do, which a start that is just ending may not have seen. */
+  reopen(task: Task): void {
+    task.state = 'waiting';
+    task.again = true;
+    this.poke();
+  }
+
   /** Something may be to be done; there is one next look at most. */
   poke(): void {
     this.#later(0);
@@ -125,6 +135,7 @@ export class Supervisor {
     this.running.add(running);
     this.starts++;
     task.starts++;
+    task.again = false;
     if (task === this.#urgent) this.#urgent = undefined;
     machine.world.tell(opened.process.name, `starts ${task.window.name} (${task.ask})`);
     this.#carry(running, opened).then(
@@ -181,7 +192,8 @@ export class Supervisor {
     book.seen.push({ process, run: summary.run, atMs: world.nowMs, orders: book.orders });
     const pending = summary.lanes.some((lane) => lane.balance.pending > 0);
     if (summary.run.state === 'cancelled') task.state = 'cancelled';
-    else if (summary.interrupted || summary.paused || summary.stalled.length > 0 || pending) task.state = 'waiting';
+    else if (summary.interrupted || summary.paused || summary.stalled.length > 0 || pending || task.again)
+      task.state = 'waiting';
     else if (summary.run.state !== 'open' && summary.run.state !== 'failed') task.state = 'done';
     if (summary.run.state !== 'open' && !summary.interrupted) task.ask = 'go-on';
     for (const { reason } of summary.stalled) this.#followHint(reason);
