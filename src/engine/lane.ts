@@ -1,14 +1,17 @@
 import type { Answer, ClaimShard, Ledger, RunClaim, ShardClaim } from '../ledger/ledger.ts';
 import type { Guarantee } from '../model/guarantee.ts';
-import { showRun } from '../model/ids.ts';
+import { type BatchId, showRun } from '../model/ids.ts';
 import type { Balance } from '../model/states.ts';
+import type { Window } from '../model/window.ts';
 import type { AttemptNotes, LaneContext } from '../strategies/strategy.ts';
-import type { LaneJob, Services } from './engine.ts';
+import type { LaneJob, RunSummary, Services, StopSignals } from './engine.ts';
 import type { LaneLoad } from './load.ts';
 import { Pace } from './pace.ts';
 import { Payloads } from './payloads.ts';
 import { PermitDesk } from './permit.ts';
-import type { GoOnElsewhere } from './place.ts';
+
+/** Goes on with another window of the flow, as far as these batches of this lane, and concludes it if that was all. */
+export type GoOnElsewhere = (window: Window, only: readonly BatchId[], signals: StopSignals) => Promise<RunSummary>;
 
 /** Everything that one lane of one start works with, made once. */
 export interface LaneRuntime {

@@ -3,11 +3,8 @@ import type { BatchId, RunId } from '../model/ids.ts';
 import { showBatch, showRun } from '../model/ids.ts';
 import type { BatchState } from '../model/states.ts';
 import type { Window } from '../model/window.ts';
-import type { RunSummary, StopSignals } from './engine.ts';
-import type { LaneRuntime } from './lane.ts';
-
-/** Goes on with another window of the flow, as far as these batches of this lane, and concludes it if that was all. */
-export type GoOnElsewhere = (window: Window, only: readonly BatchId[], signals: StopSignals) => Promise<RunSummary>;
+import type { StopSignals } from './engine.ts';
+import type { GoOnElsewhere, LaneRuntime } from './lane.ts';
 
 /** What the ledger says of a batch that may stand where the lane would write next. */
 interface InTheWay {
@@ -56,10 +53,10 @@ export class PlaceInTurn {
     const { ledger, elsewhere, job } = this.#lane;
     const run = await ledger.read.run(id);
     const name = `${message}; ${showRun(id)}`;
-    const settle = `waybill settle ${showBatch(batch)}`;
     // One that its process has left on its way is made a doubt by the next start of its window, cancelled or not.
     if (run.state === 'cancelled' && state !== 'sending') {
-      return `${name} was cancelled: settle it with ${settle}, or with waybill run ${run.flow} --for ${run.window.name} --refresh`;
+      const again = `waybill run ${run.flow} --for ${run.window.name} --refresh`;
+      return `${name} was cancelled: settle it with waybill settle ${showBatch(batch)}, or with ${again}`;
     }
     const lane = (await ledger.read.lanes(id)).find((one) => one.lane === job.name);
     if (run.paused || lane?.paused === true) return `${name} is paused: waybill resume ${showRun(id)}`;
