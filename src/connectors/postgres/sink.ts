@@ -2,13 +2,13 @@ import { type Batch, LINES, type Payload } from '../../model/batch.ts';
 import { NotAppliedError, RefusedError } from '../../model/errors.ts';
 import { applied, type Verdict } from '../../model/verdict.ts';
 import type { Found, Permit, Sink } from '../connector.ts';
-import { BatchRows } from './batch-rows.ts';
 import { Books } from './books.ts';
-import { quoteName } from './connection.ts';
-import { beforeCommit, type Writing } from './outcome.ts';
-import { type Session, type SessionOptions, SessionPool, watch } from './session.ts';
+import { copyBatch } from './copy-batch.ts';
+import type { Writing } from './outcome.ts';
+import type { Session, SessionOptions } from './session.ts';
 import { makeStage, Stage } from './stage.ts';
 import { readTable, type Table, type TableOptions } from './table.ts';
+import { Transactions, type Work } from './transactions.ts';
 
 export interface PostgresSinkOptions extends SessionOptions, TableOptions {
   /** Where markers and fences are kept; made when it is missing. */
@@ -49,18 +49,15 @@ export function postgresSink(options: PostgresSinkOptions): Sink {
   };
 }
 
-/** What is done in one transaction; undefined rolls it back. */
-type Work<T> = (session: Session, at: { writing?: Writing }) => Promise<T | undefined>;
-
 class PostgresWriter {
   readonly #options: PostgresSinkOptions;
-  readonly #pool: SessionPool;
+  readonly #transactions: Transactions;
   readonly #books: Books;
   #table: Table | undefined;
 
   constructor(options: PostgresSinkOptions) {
     this.#options = options;
-    this.#pool = new SessionPool(options, options.connections);
+    this.#transactions = new Transactions(options);
     this.#books = new Books(options.markerSchema);
   }
 
@@ -119,7 +116,7 @@ class PostgresWriter {
   }
 
   async close(): Promise<void> {
-    await this.#pool.close();
+    await this.#transactions.close();
   }
 
   async #transaction<T>(permit: Permit, work: Work<T>, stages = false): Promise<T | undefined> {
@@ -137,42 +134,21 @@ class PostgresWriter {
     });
   }
 
-  /** A session for one piece of work, and its errors as those of a sink. What the work leaves open is rolled back. */
   async #inSession<T>(signal: AbortSignal | undefined, work: Work<T>): Promise<T | undefined> {
-    const at: { writing?: Writing } = {};
-    const session = await this.#pool.take().catch((error: unknown) => {
-      throw beforeCommit(error);
-    });
-    const unwatch = watch(session, signal, this.#options);
-    try {
-      await session.open(this.#options);
-      const result = await work(session, at);
-      if (result === undefined) await session.rollback();
-      return result;
-    } catch (error) {
-      const outcome = session.outcome(error, at.writing);
-      // The table may have changed since it was looked at.
-      if (outcome instanceof RefusedError && /^(?:column-|42)/.test(outcome.reason)) this.#table = undefined;
-      if (outcome.code !== 'SINK_FAILED') await session.rollback();
-      else session.giveUp('the outcome of its transaction is not known');
-      throw outcome;
-    } finally {
-      unwatch();
-      await this.#pool.give(session);
-    }
+    return await this.#transactions.inSession(
+      {
+        ...(signal === undefined ? {} : { signal }),
+        // The table may have changed since it was looked at.
+        failed: (outcome) => {
+          if (outcome instanceof RefusedError && /^(?:column-|42)/.test(outcome.reason)) this.#table = undefined;
+        },
+      },
+      work,
+    );
   }
 
   async #copy(session: Session, payload: Payload, at: { writing?: Writing }): Promise<void> {
-    const table = await this.#tableOf(session);
-    const rows = new BatchRows(payload, table, { together: 'defaults' });
-    let taken = 0;
-    for (let group = rows.next(); group !== undefined; group = rows.next()) {
-      const columns = group.columns.map(({ name }) => name);
-      at.writing = { table: table.shortName, columns, records: group.records };
-      const list = columns.map(quoteName).join(', ');
-      taken += await session.copy(`copy ${table.name} (${list}) from stdin`, rows.frames(group));
-    }
-    expectAll(taken, payload.spans.length / 2);
+    await copyBatch({ session, table: await this.#tableOf(session), payload, at, together: 'defaults' });
   }
 
   async #stageOf(session: Session, key: readonly string[]): Promise<Stage> {
@@ -183,13 +159,4 @@ class PostgresWriter {
     this.#table ??= await readTable(client, this.#options);
     return this.#table;
   }
-}
-
-/** A trigger or a rule can leave rows out without an error, and then they would be lost without a word. */
-function expectAll(taken: number, sent: number): void {
-  if (taken === sent) return;
-  throw new RefusedError(`the server took ${taken} of ${sent} rows: a trigger or a rule has left out the others`, {
-    reason: 'rows-left-out',
-    hint: 'Write to the table that the trigger writes to, or correct the trigger.',
-  });
 }
