@@ -41,7 +41,7 @@ export class Books {
    * Throws RefusedError when the shard was claimed again since. The row stays locked against raising to the end of the
    * transaction, so no older claim commits behind a newer one; transactions of one claim do not wait for one another.
    */
-  async checkFence(client: Pg.Client, { shard, fence }: Permit): Promise<void> {
+  async checkFence(client: Pg.Client, { shard, fence }: Pick<Permit, 'shard' | 'fence'>): Promise<void> {
     const { rows } = await client.query<{ fence: string }>(
       `select fence, set_config('application_name', $2, true) from ${this.#fences} where shard = $1 for share`,
       [shard, `${nameOf(shard)} ${fence}`],

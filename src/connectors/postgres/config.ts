@@ -86,6 +86,24 @@ const sinkSettings = z
       .max(32)
       .default(2)
       .describe('Batches on their way at once, each in a connection of its own.'),
+    places: z
+      .enum(['durable', 'fast'])
+      .default('durable')
+      .describe(
+        'Where loads are collected. `durable`: in tables that outlive a crash of the server. `fast`: in unlogged ones, ' +
+          'which writes half as much; after a crash of the server the window has to be read again.',
+      ),
+    periodTablesMax: z
+      .int()
+      .min(2)
+      .default(500)
+      .describe('With so many tables of periods under one view, the metadata-cleaner warns.'),
+    stepTimeoutSeconds: z
+      .int()
+      .min(1)
+      .max(86_400)
+      .default(3600)
+      .describe('Publishing a load is one transaction; when it takes longer, it is cancelled and tried again.'),
     requestTimeoutSeconds: z
       .int()
       .min(1)
@@ -125,9 +143,10 @@ export const postgres: Connector<Connection, SourceSettings, SinkSettings> = {
   },
   sink: {
     settings: sinkSettings,
-    open: (settings, { table, key, create, requestTimeoutSeconds, lockTimeoutSeconds, ...options }, context) =>
-      postgresSink({
-        ...options,
+    open: (settings, { table, key, create, ...options }, context) => {
+      const { requestTimeoutSeconds, lockTimeoutSeconds, stepTimeoutSeconds, ...rest } = options;
+      return postgresSink({
+        ...rest,
         connection: connectionOf(settings, context),
         ports: context.ports,
         table: tableName(table),
@@ -135,7 +154,9 @@ export const postgres: Connector<Connection, SourceSettings, SinkSettings> = {
         ...(create === undefined ? {} : { create }),
         requestTimeoutMs: requestTimeoutSeconds * 1000,
         lockTimeoutMs: lockTimeoutSeconds * 1000,
-      }),
+        stepTimeoutMs: stepTimeoutSeconds * 1000,
+      });
+    },
     samples: [
       { name: 'a table', connection: LOCAL, settings: { table: 'items' } },
       { name: 'a table with a key', connection: LOCAL, settings: { table: 'items', key: ['id'] } },

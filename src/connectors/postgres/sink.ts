@@ -4,14 +4,16 @@ import { applied, type Verdict } from '../../model/verdict.ts';
 import type { Found, Permit, Sink } from '../connector.ts';
 import { Books } from './books.ts';
 import { copyBatch } from './copy-batch.ts';
+import type { LoadPlaceOptions } from './load-place.ts';
+import { loadAbilities } from './loads.ts';
 import type { Writing } from './outcome.ts';
 import type { Session, SessionOptions } from './session.ts';
 import { makeStage, Stage } from './stage.ts';
 import { readTable, type Table, type TableOptions } from './table.ts';
 import { Transactions, type Work } from './transactions.ts';
 
-export interface PostgresSinkOptions extends SessionOptions, TableOptions {
-  /** Where markers and fences are kept; made when it is missing. */
+export interface PostgresSinkOptions extends SessionOptions, TableOptions, LoadPlaceOptions {
+  /** Where markers, fences and loads are kept; made when it is missing. */
   readonly markerSchema: string;
   readonly recordsPerBatch: number;
   readonly bytesPerBatch: number;
@@ -41,24 +43,30 @@ export function postgresSink(options: PostgresSinkOptions): Sink {
             find: (_batch: Batch, payload: Payload) => writer.find(payload, key),
           }),
       fence: (shard, fence) => writer.fence(shard, fence),
+      ...writer.loads,
     },
     // A row under a key may be that of another batch.
-    facts: { rejectsAtomically: true, ...(key === undefined ? {} : { findsOthers: true }) },
+    facts: { rejectsAtomically: true, retention: RETENTION, ...(key === undefined ? {} : { findsOthers: true }) },
     requestTimeoutMs: options.requestTimeoutMs,
     close: () => writer.close(),
   };
 }
 
+const RETENTION =
+  'published loads of the proxy stay as tables, as many as `keep` says; the history of mergers for ever';
+
 class PostgresWriter {
   readonly #options: PostgresSinkOptions;
   readonly #transactions: Transactions;
   readonly #books: Books;
+  readonly loads: ReturnType<typeof loadAbilities>;
   #table: Table | undefined;
 
   constructor(options: PostgresSinkOptions) {
     this.#options = options;
     this.#transactions = new Transactions(options);
     this.#books = new Books(options.markerSchema);
+    this.loads = loadAbilities({ options, transactions: this.#transactions, books: this.#books });
   }
 
   async commitOnce(permit: Permit): Promise<Verdict | 'already'> {

@@ -91,9 +91,14 @@ export const SQL_TYPE =
 
 /** Two that make it at once would stand in each other's way even with `if not exists`. */
 function createSql(name: string, types: Readonly<Record<string, string>>, key: readonly string[] = []): string {
+  return `begin; ${DDL_LOCK}; create table if not exists ${name} (${columnList(types, key)}); commit`;
+}
+
+/** What stands between the parentheses of `create table`. */
+export function columnList(types: Readonly<Record<string, string>>, key: readonly string[] = []): string {
   const columns = Object.entries(types).map(([column, type]) => `${quoteName(column)} ${type}`);
   const primary = key.length === 0 ? [] : [`primary key (${key.map(quoteName).join(', ')})`];
-  return `begin; ${DDL_LOCK}; create table if not exists ${name} (${[...columns, ...primary].join(', ')}); commit`;
+  return [...columns, ...primary].join(', ');
 }
 
 /** Any number does, as long as nobody else locks it for something else. */

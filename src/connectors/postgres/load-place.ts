@@ -1,0 +1,215 @@
+import { createHash } from 'node:crypto';
+import type * as Pg from 'pg';
+import { NotAppliedError, RefusedError } from '../../model/errors.ts';
+import type { Load, LoadStep, StepReceipt } from '../../model/load.ts';
+import { applied, type Verdict } from '../../model/verdict.ts';
+import type { Permit } from '../connector.ts';
+import type { Books } from './books.ts';
+import { quoteName } from './connection.ts';
+import { copyBatch } from './copy-batch.ts';
+import type { FieldSets, LoadBooks, LoadEntry } from './load-books.ts';
+import { type Place, placeOf, readShape, readTarget, type Target } from './shape.ts';
+import { columnList, readTable, type Table, type TableOptions } from './table.ts';
+import type { Transactions } from './transactions.ts';
+
+/** In every row of a place: which columns its record brought. A column that none brought is not the load's to change. */
+export const FIELDS = 'waybill_fields';
+const FIELDS_SETTING = 'waybill.fields';
+
+export interface LoadPlaceOptions extends TableOptions {
+  readonly markerSchema: string;
+  /**
+   * `durable`: the place is written to the server's log, so it outlives a crash. `fast`: it is not, which saves half of
+   * what is written; a crash of the server empties it, and then the load is refused and has to be read again.
+   */
+  readonly places: 'durable' | 'fast';
+  /** How long one step of a load may take. */
+  readonly stepTimeoutMs: number;
+  /** With so many tables under one view, whoever adds another one is warned. */
+  readonly periodTablesMax: number;
+}
+
+export interface LoadParts {
+  readonly options: LoadPlaceOptions;
+  readonly transactions: Transactions;
+  readonly books: Books;
+  readonly loads: LoadBooks;
+}
+
+/** The claims of a run's steps are counted apart from those of its shards. */
+export const shardOf = ({ family }: Load): string => `load ${family}`;
+
+/**
+ * A table for each load, beside the sink's own books: readers have no business there. Its columns are those of the
+ * target with their checks, so a record that does not fit is refused with its batch, before anything is published.
+ * Uniqueness is the target's matter.
+ */
+export class LoadPlaces {
+  readonly #parts: LoadParts;
+  readonly #known = new Map<string, Table>();
+
+  constructor(parts: LoadParts) {
+    this.#parts = parts;
+  }
+
+  async open(step: LoadStep): Promise<StepReceipt> {
+    const { books, loads, transactions, options } = this.#parts;
+    if (step.signal.aborted) throw new NotAppliedError('the step was given up before it began');
+    const receipt = await transactions.inSession<StepReceipt>({ signal: step.signal }, async (session) => {
+      const { client } = session;
+      const claim = { shard: shardOf(step.load), fence: step.fence };
+      await books.prepare(client, claim);
+      await loads.prepare(client);
+      await session.begin();
+      await books.checkFence(client, claim);
+      const given = await loads.giveUpEarlier(client, step.load);
+      for (const load of given) await client.query(`drop table if exists ${placeOfLoad(options, load).quoted}`);
+      const made = await this.#make(client, step.load);
+      await session.commit();
+      const removed = given.length === 0 ? '' : `; ${given.length} places that were never published are removed`;
+      return { summary: `${made}${removed}`, facts: { place: step.load.id, removed: given.length } };
+    });
+    return receipt!;
+  }
+
+  async add(permit: Permit): Promise<Verdict | 'already'> {
+    const { load, batch, signal } = permit;
+    if (signal.aborted) throw new NotAppliedError('the send was given up before it began');
+    if (load === undefined) {
+      throw new RefusedError('the batch belongs to no load', { reason: 'load-missing', about: 'request' });
+    }
+    const { books, loads, transactions } = this.#parts;
+    const verdict = await transactions.inSession<Verdict>({ signal }, async (session, at) => {
+      const { client } = session;
+      await books.prepare(client, permit);
+      await loads.prepare(client);
+      await session.begin();
+      await books.checkFence(client, permit);
+      expectOpen(await loads.share(client, load.id), load.id);
+      if (!(await loads.mark(client, load.id, batch))) return undefined;
+      const table = await this.#table(client, load.id);
+      const sets = new Map<string, readonly string[]>();
+      const payload = await permit.payload();
+      const before = async (columns: readonly string[]): Promise<void> => {
+        const id = setOf(columns);
+        sets.set(id, columns);
+        await client.query(`select set_config('${FIELDS_SETTING}', $1, true)`, [id]);
+      };
+      await copyBatch({ session, table, payload, at, together: 'fields', before });
+      await loads.keepSets(client, load.id, batch, sets);
+      await session.commit();
+      return applied(batch.records, {
+        summary: `${batch.records} rows and their marker in the place of the load`,
+        reference: batch.idempotencyKey,
+      });
+    });
+    return verdict ?? 'already';
+  }
+
+  /** In words, what was done. */
+  async #make(client: Pg.Client, load: Load): Promise<string> {
+    const { options, loads } = this.#parts;
+    const place = placeOfLoad(options, load.id);
+    const entry = await loads.open(client, load);
+    if (entry.state === 'published' || entry.state === 'shown') return `${load.id} is published already`;
+    expectOpen(entry, load.id);
+    if ((await readShape(client, place.quoted)) !== undefined) return `${place.quoted} is there already`;
+    if ((await loads.brought(client, load.id)).batches > 0) throw lost(load.id, 'its table is gone');
+    await makePlace(client, place, await readTarget(client, options.table), options);
+    return `collects in ${place.quoted}`;
+  }
+
+  async #table(client: Pg.Client, load: string): Promise<Table> {
+    const known = this.#known.get(load);
+    if (known !== undefined) return known;
+    const place = placeOfLoad(this.#parts.options, load);
+    if ((await readShape(client, place.quoted)) === undefined) throw lost(load, 'its table is gone');
+    const table = await readTable(client, { table: [place.schema, place.name] });
+    const columns = new Map([...table.columns].filter(([name]) => name !== FIELDS));
+    const own = { ...table, columns };
+    this.#known.set(load, own);
+    return own;
+  }
+}
+
+export const placeOfLoad = ({ markerSchema }: Pick<LoadPlaceOptions, 'markerSchema'>, load: string): Place =>
+  placeOf(markerSchema, load);
+
+/** Throws RefusedError unless the load is being collected. */
+export function expectOpen({ state }: Pick<LoadEntry, 'state'>, load: string): void {
+  if (state === 'open') return;
+  if (state === 'removed') throw lost(load, 'nothing is known of it');
+  const why =
+    state === 'given-up' ? 'was given up: a later generation of its window began' : 'has been published already';
+  throw new RefusedError(`the load ${load} ${why}`, {
+    reason: `load-${state}`,
+    about: 'request',
+    ids: { load },
+    hint: 'Nothing needs to be done: whoever has taken the window over goes on.',
+  });
+}
+
+export const lost = (load: string, why: string): RefusedError =>
+  new RefusedError(`the load ${load} cannot be published: ${why}`, {
+    reason: 'load-lost',
+    about: 'request',
+    ids: { load },
+    hint: 'What readers see is untouched. Start the window again, so that it is read and collected once more.',
+  });
+
+/** The same columns have the same number, in any order and any process. */
+function setOf(columns: readonly string[]): string {
+  const digest = createHash('sha256').update(JSON.stringify([...columns].sort()));
+  return String(digest.digest().readBigInt64BE(0));
+}
+
+/** All columns that any record of the load has brought. */
+export const columnsOf = (sets: FieldSets): ReadonlySet<string> => new Set([...sets.values()].flat());
+
+/**
+ * Where the target is a table its columns are the model, with defaults and checks. A view has none of these, so there
+ * `create` says what rows look like, and the view itself where it does not.
+ */
+async function makePlace(client: Pg.Client, place: Place, target: Target, options: LoadPlaceOptions): Promise<void> {
+  const kind = options.places === 'fast' ? 'unlogged table' : 'table';
+  const { shape } = target;
+  const like =
+    shape?.kind === 'table' || (shape !== undefined && options.create === undefined)
+      ? `like ${target.quoted} including defaults including constraints including generated including storage`
+      : undefined;
+  if (like === undefined && options.create === undefined) throw nothingToFollow(target);
+  await client.query(`create ${kind} ${place.quoted} (${like ?? columnList(options.create ?? {})})`);
+  if (like !== undefined) await shareIdentities(client, place, target);
+  await client.query(
+    `alter table ${place.quoted} add column ${quoteName(FIELDS)} bigint
+      default nullif(current_setting('${FIELDS_SETTING}', true), '')::bigint`,
+  );
+}
+
+/** An identity is not copied with the rest, as it would count on its own: the place asks the target's for numbers. */
+async function shareIdentities(client: Pg.Client, place: Place, { quoted, shape }: Target): Promise<void> {
+  for (const { name, identity } of shape?.columns ?? []) {
+    if (identity === '') continue;
+    const { rows } = await client.query<{ text: string | null }>(
+      `select format('alter table %s alter column %I set default nextval(%L)', $1::text, $2::text, s) as text
+        from pg_get_serial_sequence($3, $2) s where s is not null`,
+      [place.quoted, name, quoted],
+    );
+    if (rows[0]?.text != null) await client.query(rows[0].text);
+  }
+}
+
+const nothingToFollow = ({ quoted }: Target): RefusedError =>
+  new RefusedError(`there is no table ${quoted} that this user can see`, {
+    reason: 'table-missing',
+    about: 'request',
+    hint: 'Create it, or say its columns and types in `create`; without a schema it is sought in the search_path.',
+  });
+
+/** The target as a table: made after `create` where there is none yet. */
+export async function madeTarget(client: Pg.Client, { table, create, key }: TableOptions): Promise<Target> {
+  const target = await readTarget(client, table);
+  if (target.shape !== undefined || create === undefined) return target;
+  await client.query(`create table ${target.quoted} (${columnList(create, key)})`);
+  return await readTarget(client, [target.schema, target.name]);
+}
