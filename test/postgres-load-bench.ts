@@ -93,7 +93,7 @@ export class LoadBench {
 
   /** What a reader sees, as values of each row in the order of the first column. */
   async rows(select = '*', table = this.table): Promise<unknown[][]> {
-    const text = `select ${select} from ${table} order by 1, 2`;
+    const text = `select ${select} from ${table} order by 1`;
     return (await this.client.query({ text, rowMode: 'array' })).rows as unknown[][];
   }
 
