@@ -87,6 +87,8 @@ export class Session {
     } catch (error) {
       throw atCommit(error);
     }
+    // What fails from now on is no part of this transaction.
+    this.#committing = false;
     // A transaction that has failed is rolled back by its commit, without an error.
     if (command !== 'COMMIT') throw new NotAppliedError(`the server answered the commit with ${command}`);
   }
