@@ -105,7 +105,9 @@ const REQUESTS_MAX = 150;
 async function open({ create, publish }: Story): Promise<{ readonly bench: LoadBench; readonly direct: LoadBench }> {
   const settings = { requestTimeoutSeconds: 20, markerSchema: 'books', ...(create === undefined ? {} : { create }) };
   const direct =
-    create === undefined ? await LoadBench.make(places, 'id int, name text') : new LoadBench(places, settings);
+    create === undefined
+      ? await LoadBench.make(places, 'id int, name text', settings)
+      : new LoadBench(places, settings);
   const rows = BEFORE.map(([id, name]) => ({ id, name }));
   await publish(direct.can, await direct.collect(rows, { day: 18 }));
   return { direct, bench: direct.another(settings, { port: proxy.port }) };

@@ -154,7 +154,7 @@ export const lost = (load: string, why: string): RefusedError =>
     reason: 'load-lost',
     about: 'request',
     ids: { load },
-    hint: 'What readers see is untouched. Start the window again, so that it is read and collected once more.',
+    hint: 'What readers see is untouched. Read the window again: `waybill run FLOW --for WINDOW --refresh`.',
   });
 
 /** The same columns have the same number, in any order and any process. */
