@@ -42,7 +42,7 @@ describe('a load of the PostgreSQL sink', () => {
     expect(late).toBeInstanceOf(RefusedError);
     expect(late).toMatchObject({ about: 'request', reason: 'load-published' });
     expect(await bench.rows('count(*)::int, 0')).toEqual([[100, 0]]);
-    expect(await other.can.load.open(other.step({ fence: 2 }))).toMatchObject({ summary: /published already/ });
+    expect(await other.can.load.open(other.step({ fence: 2 }))).toMatchObject({ summary: /collects in/ });
   });
 
   it('P32: a value too long in the last batch is refused with its row and column, and nothing is seen', async () => {

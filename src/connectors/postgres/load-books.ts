@@ -10,7 +10,10 @@ export type FieldSets = ReadonlyMap<string, readonly string[]>;
 export interface LoadEntry {
   /** `shown`: published, and its place is what readers see or may still ask for. */
   readonly state: 'open' | 'published' | 'shown' | 'given-up' | 'removed';
+  /** What publishing has come to, when it has. */
   readonly receipt: StepReceipt | null;
+  /** What opening has come to, when it has. */
+  readonly opened: StepReceipt | null;
 }
 
 /** What the place of a load must hold. */
@@ -59,10 +62,14 @@ export class LoadBooks {
     return (await this.take(client, id))!;
   }
 
+  async keepOpened(client: Pg.Client, load: string, receipt: StepReceipt): Promise<void> {
+    await client.query(`update ${this.#loads} set opened = $2 where load = $1`, [load, JSON.stringify(receipt)]);
+  }
+
   /** Locks the row to the end of the transaction: nothing is added to the place meanwhile. */
   async take(client: Pg.Client, load: string): Promise<LoadEntry | undefined> {
     const { rows } = await client.query<LoadEntry>(
-      `select state, receipt from ${this.#loads} where load = $1 for update`,
+      `select state, receipt, opened from ${this.#loads} where load = $1 for update`,
       [load],
     );
     return rows[0];
@@ -71,10 +78,10 @@ export class LoadBooks {
   /** Keeps the load from being published or given up to the end of the transaction. */
   async share(client: Pg.Client, load: string): Promise<LoadEntry> {
     const { rows } = await client.query<LoadEntry>(
-      `select state, receipt from ${this.#loads} where load = $1 for share`,
+      `select state, receipt, opened from ${this.#loads} where load = $1 for share`,
       [load],
     );
-    return rows[0] ?? { state: 'removed', receipt: null };
+    return rows[0] ?? UNKNOWN_LOAD;
   }
 
   /** Earlier generations that were never published. Their places are of no use any more. */
@@ -152,6 +159,8 @@ export class LoadBooks {
   }
 }
 
+export const UNKNOWN_LOAD: LoadEntry = { state: 'removed', receipt: null, opened: null };
+
 export interface Finished {
   readonly target: string;
   readonly state: 'published' | 'shown';
@@ -171,7 +180,7 @@ const LOAD_TABLES = ['waybill_load', 'waybill_load_batch', 'waybill_period', 'wa
 export const loadTables = (schema: string): string => `create table if not exists ${schema}.waybill_load (
   load text primary key, family text not null, flow text not null, lane text not null, "window" text not null,
   generation bigint not null, state text not null default 'open', target text, nth bigint, place text,
-  receipt jsonb, at timestamptz not null default now(), published_at timestamptz);
+  opened jsonb, receipt jsonb, at timestamptz not null default now(), published_at timestamptz);
 create index if not exists waybill_load_family on ${schema}.waybill_load (family);
 create index if not exists waybill_load_target on ${schema}.waybill_load (target, nth);
 create table if not exists ${schema}.waybill_load_batch (

@@ -53,7 +53,7 @@ export class LoadPlaces {
   }
 
   async open(step: LoadStep): Promise<StepReceipt> {
-    const { books, loads, transactions, options } = this.#parts;
+    const { books, loads, transactions } = this.#parts;
     if (step.signal.aborted) throw new NotAppliedError('the step was given up before it began');
     const receipt = await transactions.inSession<StepReceipt>({ signal: step.signal }, async (session) => {
       const { client } = session;
@@ -62,12 +62,11 @@ export class LoadPlaces {
       await loads.prepare(client);
       await session.begin();
       await books.checkFence(client, claim);
-      const given = await loads.giveUpEarlier(client, step.load);
-      for (const load of given) await client.query(`drop table if exists ${placeOfLoad(options, load).quoted}`);
-      const made = await this.#make(client, step.load);
+      const entry = await loads.open(client, step.load);
+      const opened = (await this.#alreadyOpen(client, entry, step.load)) ? entry.opened : null;
+      const told = opened ?? (await this.#make(client, step.load));
       await session.commit();
-      const removed = given.length === 0 ? '' : `; ${given.length} places that were never published are removed`;
-      return { summary: `${made}${removed}`, facts: { place: step.load.id, removed: given.length } };
+      return told;
     });
     return receipt!;
   }
@@ -106,17 +105,30 @@ export class LoadPlaces {
     return verdict ?? 'already';
   }
 
-  /** In words, what was done. */
-  async #make(client: Pg.Client, load: Load): Promise<string> {
+  /** True when there is nothing to be made. Throws RefusedError for a load that is not to be filled any more. */
+  async #alreadyOpen(client: Pg.Client, entry: LoadEntry, { id }: Load): Promise<boolean> {
+    if (entry.state === 'published' || entry.state === 'shown') return true;
+    expectOpen(entry, id);
+    if (entry.opened === null) return false;
+    if ((await readShape(client, placeOfLoad(this.#parts.options, id).quoted)) === undefined) {
+      throw lost(id, 'its table is gone');
+    }
+    return true;
+  }
+
+  async #make(client: Pg.Client, load: Load): Promise<StepReceipt> {
     const { options, loads } = this.#parts;
+    const given = await loads.giveUpEarlier(client, load);
+    for (const one of given) await client.query(`drop table if exists ${placeOfLoad(options, one).quoted}`);
     const place = placeOfLoad(options, load.id);
-    const entry = await loads.open(client, load);
-    if (entry.state === 'published' || entry.state === 'shown') return `${load.id} is published already`;
-    expectOpen(entry, load.id);
-    if ((await readShape(client, place.quoted)) !== undefined) return `${place.quoted} is there already`;
-    if ((await loads.brought(client, load.id)).batches > 0) throw lost(load.id, 'its table is gone');
     await makePlace(client, place, await readTarget(client, options.table), options);
-    return `collects in ${place.quoted}`;
+    const removed = given.length === 0 ? '' : `; ${given.length} places that were never published are removed`;
+    const receipt = {
+      summary: `collects in ${place.quoted}${removed}`,
+      facts: { place: load.id, removed: given.length },
+    };
+    await loads.keepOpened(client, load.id, receipt);
+    return receipt;
   }
 
   async #table(client: Pg.Client, load: string): Promise<Table> {

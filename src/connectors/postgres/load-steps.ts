@@ -2,7 +2,7 @@ import type * as Pg from 'pg';
 import { NotAppliedError, RefusedError } from '../../model/errors.ts';
 import type { LoadStep, StepReceipt } from '../../model/load.ts';
 import { quoteName } from './connection.ts';
-import type { Brought } from './load-books.ts';
+import { type Brought, UNKNOWN_LOAD } from './load-books.ts';
 import {
   columnsOf,
   expectOpen,
@@ -55,7 +55,7 @@ export class LoadSteps {
       await session.begin();
       await this.#giveTime(client);
       await books.checkFence(client, claim);
-      const entry = (await loads.take(client, step.load.id)) ?? { state: 'removed', receipt: null };
+      const entry = (await loads.take(client, step.load.id)) ?? UNKNOWN_LOAD;
       if (entry.receipt !== null) return await committed(session, entry.receipt);
       expectOpen(entry, step.load.id);
       const done = await this.#publish(client, step, work);
