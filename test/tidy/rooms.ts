@@ -56,6 +56,13 @@ export const ROOMS: readonly Room[] = [
     why: 'formats turn bytes into records and back, and know no place that bytes come from',
   },
   {
+    name: 'objects',
+    files: /^src\/objects\//,
+    may: [...MODEL, ...FORMATS, 'src/connectors/connector.ts'],
+    node: [...COMPUTING, 'zlib'],
+    why: 'what folders and buckets have in common: things that lie under names, and how loads are shown by them',
+  },
+  {
     name: 'front files',
     files:
       /^src\/(connectors\/connector|strategies\/strategy|ledger\/(ledger|staging|journal)|(dispatch|status)\/\3)\.ts$/,
@@ -76,7 +83,7 @@ export const ROOMS: readonly Room[] = [
   {
     name: 'connectors/X',
     files: /^src\/connectors\/([^/]+)\//,
-    may: [...MODEL, ...FORMATS, 'src/connectors/connector.ts'],
+    may: [...MODEL, ...FORMATS, 'src/connectors/connector.ts', 'src/objects/*'],
     packages: ['zod'],
     node: ['*'],
     why: 'a connector knows its own system: never another connector, the ledger or the engine',

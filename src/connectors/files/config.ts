@@ -3,10 +3,10 @@ import { z } from 'zod';
 import { isCsvType } from '../../formats/csv-json.ts';
 import { type Columns, parseColumnType } from '../../model/columns.ts';
 import { WaybillError } from '../../model/errors.ts';
+import { placeholdersOf } from '../../objects/paths.ts';
+import { FILE_FORMATS } from '../../objects/record-format.ts';
 import type { Connector, Sink } from '../connector.ts';
 import { parquetSink } from './parquet-sink.ts';
-import { placeholdersOf } from './paths.ts';
-import { FILE_FORMATS } from './record-format.ts';
 import { filesSink } from './sink.ts';
 import { filesSource } from './source.ts';
 

@@ -1,26 +1,20 @@
 import { Buffer } from 'node:buffer';
 import { constants } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
-import { createGunzip } from 'node:zlib';
 import { WaybillError } from '../../model/errors.ts';
-import { confined, type FoundFile } from './paths.ts';
+import type { FoundFile } from '../../objects/paths.ts';
+import { inflated, type ReadLimits } from '../../objects/unpack.ts';
+import { confined } from './paths.ts';
 
 const READ_BYTES = 1024 * 1024;
-/** Text is compressed to a twentieth, seldom to a hundredth; a bomb to a thousandth and less. */
-const RATIO_MAX = 400;
-const RATIO_FREE_BYTES = 16 * 1024 * 1024;
-
-export interface ReadLimits {
-  /** What a compressed file may hold at most. */
-  readonly inflatedBytesMax: number;
-}
 
 /** The bytes of a file, 1 MiB at a time; those that are in it, for a file that is compressed. */
 export async function* fileBytes(root: string, file: FoundFile, limits: ReadLimits): AsyncGenerator<Uint8Array> {
   const handle = await openConfined(root, file);
   try {
-    if (/\.gz$/i.test(file.name)) yield* inflated(handle, file, limits);
-    else yield* plain(handle);
+    if (!/\.gz$/i.test(file.name)) return yield* plain(handle);
+    const packed = handle.createReadStream({ highWaterMark: 256 * 1024, autoClose: false });
+    yield* inflated(packed, { name: file.name, bytes: (await handle.stat()).size }, limits);
   } finally {
     await handle.close();
   }
@@ -47,29 +41,5 @@ async function* plain(handle: FileHandle): AsyncGenerator<Uint8Array> {
     const { bytesRead } = await handle.read(buffer, 0, READ_BYTES, null);
     if (bytesRead === 0) return;
     yield buffer.subarray(0, bytesRead);
-  }
-}
-
-async function* inflated(handle: FileHandle, file: FoundFile, limits: ReadLimits): AsyncGenerator<Uint8Array> {
-  const { size } = await handle.stat();
-  const max = Math.min(limits.inflatedBytesMax, Math.max(RATIO_FREE_BYTES, size * RATIO_MAX));
-  const input = handle.createReadStream({ highWaterMark: 256 * 1024, autoClose: false });
-  const output = input.pipe(createGunzip({ chunkSize: READ_BYTES }));
-  // `pipe` passes on bytes and not errors.
-  input.once('error', (error) => output.destroy(error));
-  let total = 0;
-  try {
-    for await (const bytes of output as AsyncIterable<Buffer>) {
-      total += bytes.length;
-      if (total > max) {
-        throw new WaybillError('SOURCE_INVALID', `${file.name} holds more than ${max} bytes when it is unpacked`, {
-          hint: 'Raise `inflatedBytesMax` if it is meant to be so large; unpack it first if it is packed so densely.',
-        });
-      }
-      yield bytes;
-    }
-  } finally {
-    output.destroy();
-    input.destroy();
   }
 }

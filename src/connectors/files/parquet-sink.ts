@@ -1,17 +1,15 @@
-import { Buffer } from 'node:buffer';
 import { constants } from 'node:fs';
 import { type FileHandle, link, open, unlink } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { openParquet } from '../../formats/parquet/read.ts';
-import { ParquetFile } from '../../formats/parquet/write.ts';
-import { fieldsOfJson } from '../../formats/pgcopy/to-copy.ts';
-import { type Batch, LINES, type Payload } from '../../model/batch.ts';
+import { type Batch, LINES } from '../../model/batch.ts';
 import type { Columns } from '../../model/columns.ts';
-import { describeError, NotAppliedError, RefusedError, WaybillError } from '../../model/errors.ts';
+import { NotAppliedError, RefusedError, WaybillError } from '../../model/errors.ts';
 import { applied, type Verdict } from '../../model/verdict.ts';
+import { DIGEST_ENTRY, parquetOf } from '../../objects/parquet-batch.ts';
+import { fillPath } from '../../objects/paths.ts';
 import type { Permit, Sink } from '../connector.ts';
-import { accessOf } from './parquet-source.ts';
-import { fillPath } from './paths.ts';
+import { accessOf } from './access.ts';
 import { away } from './sink.ts';
 import { madeTarget, syncFolder } from './target.ts';
 
@@ -24,8 +22,6 @@ export interface ParquetSinkOptions {
   readonly bytesPerBatch: number;
 }
 
-/** Where a file says which batch it holds: a repeat recognises its own by it. */
-const DIGEST_ENTRY = 'waybill.batch';
 /** Names tried for the file that is written before it gets its own. */
 const DRAFTS_MAX = 100;
 
@@ -48,7 +44,7 @@ async function commitOnce(options: ParquetSinkOptions, permit: Permit): Promise<
   const { batch } = permit;
   const { flow, window, lane, idempotencyKey } = batch;
   const name = fillPath(options.path, { flow, window, lane, batch: idempotencyKey });
-  const bytes = await encoded(options.columns, batch, await permit.payload(), name);
+  const bytes = await parquetOf(options.columns, batch, await permit.payload(), name);
   const { target, folder } = await madeTarget(options.root, name).catch(away(name));
   const draft = await writtenDraft(join(folder, `.${basename(target)}`), bytes).catch(away(name));
   try {
@@ -68,27 +64,6 @@ function undecided(message: string): (error: unknown) => never {
   return (error) => {
     throw new WaybillError('SINK_FAILED', message, { cause: error });
   };
-}
-
-/** Which record it was that does not fit, without a word of its content. */
-async function encoded(columns: Columns, batch: Batch, payload: Payload, name: string): Promise<Uint8Array> {
-  const file = new ParquetFile(columns, { entries: { [DIGEST_ENTRY]: batch.digest } });
-  const buffer = Buffer.from(payload.bytes.buffer, payload.bytes.byteOffset, payload.bytes.byteLength);
-  for (let at = 0; at < payload.spans.length / 2; at++) {
-    try {
-      const text = buffer.toString('utf8', payload.spans[at * 2], payload.spans[at * 2 + 1]);
-      file.add(fieldsOfJson(text, columns));
-    } catch (error) {
-      if (!(error instanceof WaybillError)) throw error;
-      const message = `record ${at + 1} of the batch: ${describeError(error)}`;
-      throw new RefusedError(message, { reason: error.code, cause: error });
-    }
-  }
-  return file.finish().catch((error: unknown) => {
-    const hint = error instanceof WaybillError ? { hint: error.hint } : {};
-    const message = `nothing was written to ${name}: ${describeError(error)}`;
-    throw new NotAppliedError(message, { cause: error, sinkAway: true, ...hint });
-  });
 }
 
 /** A whole file under a name that nobody reads. What a crash left there is passed over. */

@@ -6,8 +6,8 @@ import { encodeCsvField } from '../../formats/encode.ts';
 import { type Batch, type Framing, LINES, type Payload } from '../../model/batch.ts';
 import { describeError, NotAppliedError, RefusedError, WaybillError } from '../../model/errors.ts';
 import { applied, type Verdict } from '../../model/verdict.ts';
+import { fillPath, placeholdersOf, segmentsOf } from '../../objects/paths.ts';
 import type { Permit, Sink } from '../connector.ts';
-import { fillPath, placeholdersOf, segmentsOf } from './paths.ts';
 import { madeTarget, syncFolder } from './target.ts';
 
 export interface FilesSinkOptions {

@@ -1,232 +1,33 @@
 import { stat } from 'node:fs/promises';
-import { crc32 } from 'node:zlib';
-import type { FramedChunk } from '../../formats/formats.ts';
-import type { Chunk, Reject } from '../../model/chunk.ts';
 import { WaybillError } from '../../model/errors.ts';
-import type { Estimate, Position } from '../../model/position.ts';
-import type { ReadRange, Source } from '../connector.ts';
-import { fileBytes, type ReadLimits } from './open-file.ts';
-import { parquetFile } from './parquet-source.ts';
-import { type FoundFile, fillPath, findFiles } from './paths.ts';
-import { emittedFormats, formatOf, framerOf, type RecordFormat, type Start } from './record-format.ts';
+import type { FoundFile } from '../../objects/paths.ts';
+import { type ReadingOptions, readingSource, type Shelf } from '../../objects/reading.ts';
+import type { ReadLimits } from '../../objects/unpack.ts';
+import type { Source } from '../connector.ts';
+import { accessOf } from './access.ts';
+import { fileBytes, openConfined } from './open-file.ts';
+import { findFiles } from './paths.ts';
 
-export interface FilesSourceOptions extends RecordFormat, ReadLimits {
+export interface FilesSourceOptions extends Omit<ReadingOptions, 'shelf'>, ReadLimits {
   readonly root: string;
-  /** A path or a pattern, with `{{ window }}` and the parameters of the flow. */
-  readonly pattern: string;
-  /** No file at all: an error, or nothing to read. */
-  readonly whenNone: 'fail' | 'empty';
 }
 
-export const FILE_POSITION = 'waybill/file-offset';
-/** Of Parquet, where rows are counted instead of bytes, and the checksum is that of the footer. */
-export const PARQUET_POSITION = 'waybill/parquet-row';
+/** Reads the records of one file or of many, in order of their names. */
+export function filesSource({ root, inflatedBytesMax, ...options }: FilesSourceOptions): Source {
+  return readingSource({ ...options, shelf: folderShelf(root, { inflatedBytesMax }) });
+}
 
-/**
- * Reads the records of one file or of many, in order of their names. A position names a file, the bytes of it that are
- * done and their checksum: reading goes on there only if the file still begins with the same bytes, and then with the
- * files that come after it by name. In a Parquet file it counts rows, and reading goes on in their row group.
- */
-export function filesSource(options: FilesSourceOptions): Source {
+function folderShelf(root: string, limits: ReadLimits): Shelf {
   return {
-    emits: emittedFormats(options.pattern, options),
-    resumable: true,
-    read: (range, signal) => new FilesReading(options, range, signal).chunks(),
-    remaining: (range) => remaining(options, range),
+    where: `below ${root}`,
+    list: (pattern) => listed(root, pattern),
+    bytes: (file) => fileBytes(root, file, limits),
+    open: async (file) => {
+      const handle = await openConfined(root, file);
+      return { ...(await accessOf(handle)), close: () => handle.close() };
+    },
+    size: async ({ path }) => (await stat(path)).size,
   };
-}
-
-class FilesReading {
-  readonly #options: FilesSourceOptions;
-  readonly #range: ReadRange;
-  readonly #signal: AbortSignal;
-
-  constructor(options: FilesSourceOptions, range: ReadRange, signal: AbortSignal) {
-    this.#options = options;
-    this.#range = range;
-    this.#signal = signal;
-  }
-
-  async *chunks(): AsyncGenerator<Chunk> {
-    const from = placeOf(this.#range.from);
-    for (const file of await filesLeft(this.#options, this.#range)) {
-      this.#signal.throwIfAborted();
-      const place = from?.name === file.name ? from : undefined;
-      try {
-        if (formatOf(file.name, this.#options) === 'parquet') yield* this.#parquet(file, place);
-        else yield* this.#file(file, place === undefined ? undefined : new PassedBytes(file, place, this.#options));
-      } catch (error) {
-        throw readError(error, file);
-      }
-    }
-  }
-
-  async *#parquet(file: FoundFile, from: Place | undefined): AsyncGenerator<Chunk> {
-    const start = from === undefined ? undefined : { rows: from.offset, footer: from.crc };
-    for await (const { chunk, place } of parquetFile(this.#options.root, file, start, this.#signal)) {
-      const rejects = chunk.rejects === undefined ? {} : { rejects: named(file, chunk.rejects) };
-      const done = { offset: place.rows, row: place.rows + 1, crc: place.footer, rows: true };
-      yield { ...chunk, ...rejects, end: positionOf({ name: file.name, ...done }, this.#options.pattern) };
-    }
-  }
-
-  /** The last chunk is held back until the file has ended, so that its position covers what follows the last record. */
-  async *#file(file: FoundFile, passed: PassedBytes | undefined): AsyncGenerator<Chunk> {
-    const done = new DoneBytes(passed?.place);
-    let framer = passed === undefined ? framerOf(file.name, this.#options, TOP) : undefined;
-    let held: FramedChunk | undefined;
-    for await (const bytes of fileBytes(this.#options.root, file, this.#options)) {
-      this.#signal.throwIfAborted();
-      const rest = passed?.take(bytes) ?? bytes;
-      if (rest.length === 0) continue;
-      done.add(rest);
-      framer ??= framerOf(file.name, this.#options, passed!.start());
-      for (const chunk of framer.push(rest)) {
-        if (held !== undefined) yield this.#placed(file, held, done.advance(held.endOffset));
-        held = chunk;
-      }
-    }
-    passed?.start();
-    for (const chunk of framer?.end() ?? []) {
-      if (held !== undefined) yield this.#placed(file, held, done.advance(held.endOffset));
-      held = chunk;
-    }
-    if (held !== undefined) yield this.#placed(file, held, done.advance(done.size));
-  }
-
-  #placed(file: FoundFile, framed: FramedChunk, done: { readonly offset: number; readonly crc: number }): Chunk {
-    const { endOffset: _, where, ...rest } = framed;
-    const chunk = {
-      ...rest,
-      where: (place: number) => ({ ...where?.(place), file: file.name }),
-      ...(framed.rejects === undefined ? {} : { rejects: named(file, framed.rejects) }),
-    };
-    const row = chunk.firstRow + chunk.count + (chunk.rejects?.length ?? 0);
-    return { ...chunk, end: positionOf({ name: file.name, row, ...done }, this.#options.pattern) };
-  }
-}
-
-/** A line number means little where many files are read: each reject says which one it is in. */
-const named = (file: FoundFile, rejects: readonly Reject[]): readonly Reject[] =>
-  rejects.map((reject) => ({ ...reject, message: `${file.name}: ${reject.message}` }));
-
-const TOP: Start = { offset: 0, row: 1, line: 1 };
-
-/** What of a file has been handed over, and its checksum. */
-class DoneBytes {
-  readonly #pieces: Uint8Array[] = [];
-  #offset: number;
-  #crc: number;
-  #size: number;
-
-  constructor(place: Place | undefined) {
-    this.#offset = place?.offset ?? 0;
-    this.#size = this.#offset;
-    this.#crc = place?.crc ?? 0;
-  }
-
-  /** Bytes of the file that were read. */
-  get size(): number {
-    return this.#size;
-  }
-
-  add(bytes: Uint8Array): void {
-    this.#pieces.push(bytes);
-    this.#size += bytes.length;
-  }
-
-  advance(offset: number): { readonly offset: number; readonly crc: number } {
-    while (this.#offset < offset) {
-      const piece = this.#pieces.shift()!;
-      const part = piece.subarray(0, offset - this.#offset);
-      if (part.length < piece.length) this.#pieces.unshift(piece.subarray(part.length));
-      this.#crc = crc32(part, this.#crc);
-      this.#offset += part.length;
-    }
-    return { offset: this.#offset, crc: this.#crc };
-  }
-}
-
-/** Passes over what was read before: counts its lines, finds the names of the fields, checks that it is the same. */
-class PassedBytes {
-  readonly place: Place;
-  readonly #file: FoundFile;
-  #heading: ReturnType<typeof framerOf> | undefined;
-  #size = 0;
-  #crc = 0;
-  #lines = 0;
-
-  constructor(file: FoundFile, place: Place, options: RecordFormat) {
-    this.place = place;
-    this.#file = file;
-    this.#heading = formatOf(file.name, options) === 'csv' ? framerOf(file.name, options, TOP) : undefined;
-  }
-
-  /** What of these bytes is still to be read. */
-  take(bytes: Uint8Array): Uint8Array {
-    const part = bytes.subarray(0, Math.max(0, this.place.offset - this.#size));
-    if (part.length === 0) return bytes;
-    if (this.#heading?.columns === undefined) this.#heading?.push(part);
-    for (let at = part.indexOf(10); at !== -1; at = part.indexOf(10, at + 1)) this.#lines += 1;
-    this.#crc = crc32(part, this.#crc);
-    this.#size += part.length;
-    return bytes.subarray(part.length);
-  }
-
-  start(): Start {
-    const { offset, row, crc } = this.place;
-    if (this.#size < offset) throw changed(this.#file, 'is shorter than what was read of it');
-    if (this.#crc !== crc) throw changed(this.#file, 'does not begin with what was read of it');
-    if (this.#heading?.columns === undefined) this.#heading?.end();
-    return { offset, row, line: this.#lines + 1, columns: this.#heading?.columns };
-  }
-}
-
-// ---- positions ----
-
-interface Place {
-  readonly name: string;
-  /** Bytes that are done. */
-  readonly offset: number;
-  /** 1-based number of the next record. */
-  readonly row: number;
-  /** CRC-32 of the bytes that are done; of the footer in Parquet. */
-  readonly crc: number;
-  /** What is counted: rows of Parquet, or bytes. */
-  readonly rows?: boolean;
-}
-
-function positionOf({ name, offset, row, crc, rows }: Place, pattern: string): Position {
-  return {
-    sourceName: pattern,
-    kind: rows === true ? PARQUET_POSITION : FILE_POSITION,
-    value: `${name}@${offset}@${row}@${crc.toString(16).padStart(8, '0')}`,
-  };
-}
-
-function placeOf(from: Position | undefined): Place | undefined {
-  if (from?.kind !== FILE_POSITION && from?.kind !== PARQUET_POSITION) return undefined;
-  const match = /^(.+)@([0-9]{1,15})@([0-9]{1,15})@([0-9a-f]{8})$/s.exec(from.value);
-  if (match === null) return undefined;
-  const [, name = '', offset, row, crc = ''] = match;
-  const rows = from.kind === PARQUET_POSITION;
-  return { name, offset: Number(offset), row: Number(row), crc: Number.parseInt(crc, 16), rows };
-}
-
-async function filesLeft(options: FilesSourceOptions, range: ReadRange): Promise<readonly FoundFile[]> {
-  const pattern = fillPath(options.pattern, valuesOf(range));
-  const files = await listed(options.root, pattern);
-  if (files.length === 0 && options.whenNone === 'fail') {
-    throw new WaybillError('SOURCE_FAILED', `no file below ${options.root} is named by ${pattern}`, {
-      hint: 'Wait until the file is there; or set `whenNone: empty` if none means that there is nothing to read.',
-      ids: { pattern },
-    });
-  }
-  const from = placeOf(range.from);
-  if (from === undefined) return files;
-  if (!files.some(({ name }) => name === from.name))
-    throw changed({ name: from.name, path: from.name }, 'is no longer there');
-  return files.filter(({ name }) => name >= from.name);
 }
 
 async function listed(root: string, pattern: string): Promise<readonly FoundFile[]> {
@@ -239,32 +40,4 @@ async function listed(root: string, pattern: string): Promise<readonly FoundFile
       ids: { pattern },
     });
   }
-}
-
-function valuesOf({ window, parameters }: ReadRange): Readonly<Record<string, string>> {
-  const values = Object.entries(parameters).map(([name, { value }]) => [name, value === null ? '' : String(value)]);
-  return { ...Object.fromEntries(values), window: window.name };
-}
-
-async function remaining(options: FilesSourceOptions, range: ReadRange): Promise<Estimate> {
-  const files = await filesLeft(options, range);
-  // How much a packed file holds is known when it has been read; in Parquet everything is packed.
-  if (files.some(({ name }) => /\.gz$/i.test(name) || formatOf(name, options) === 'parquet')) return {};
-  const sizes = await Promise.all(files.map(async ({ path }) => (await stat(path)).size));
-  return { bytes: sizes.reduce((sum, size) => sum + size, -(placeOf(range.from)?.offset ?? 0)) };
-}
-
-function changed(file: FoundFile, how: string): WaybillError {
-  return new WaybillError('SOURCE_FAILED', `${file.name} ${how}`, {
-    hint: 'Put the file back as it was, or read the window again from the top with `waybill run FLOW --refresh`.',
-    ids: { path: file.name },
-  });
-}
-
-function readError(error: unknown, file: FoundFile): unknown {
-  if (error instanceof DOMException && error.name === 'AbortError') return error;
-  if (error instanceof WaybillError && error.ids.path !== undefined) return error;
-  const code = error instanceof WaybillError ? error.code : 'SOURCE_FAILED';
-  const hint = error instanceof WaybillError ? { hint: error.hint } : {};
-  return new WaybillError(code, `reading ${file.name} failed`, { ...hint, cause: error, ids: { path: file.name } });
 }

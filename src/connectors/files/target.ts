@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { mkdir, open, realpath } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative } from 'node:path';
 import { WaybillError } from '../../model/errors.ts';
-import { segmentsOf } from './paths.ts';
+import { segmentsOf } from '../../objects/paths.ts';
 
 /** Where a file of this name goes, its folder made. Throws SINK_AWAY where a link leads out of the root. */
 export async function madeTarget(root: string, name: string): Promise<{ target: string; folder: string }> {

@@ -1,8 +1,7 @@
-import type { FileHandle } from 'node:fs/promises';
-import { openParquet, type ParquetChunk, type RandomAccess } from '../../formats/parquet/read.ts';
-import { WaybillError } from '../../model/errors.ts';
-import { openConfined } from './open-file.ts';
+import { openParquet, type ParquetChunk } from '../formats/parquet/read.ts';
+import { WaybillError } from '../model/errors.ts';
 import type { FoundFile } from './paths.ts';
+import type { Shelf } from './reading.ts';
 
 /** What of a Parquet file has been handed over: rows, and the CRC-32 of the footer that they were read by. */
 export interface ParquetPlace {
@@ -17,7 +16,7 @@ export interface ParquetFileChunk {
 
 /** The rows of one file behind `from`, row group by row group. */
 export async function* parquetFile(
-  root: string,
+  shelf: Shelf,
   file: FoundFile,
   from: ParquetPlace | undefined,
   signal: AbortSignal,
@@ -28,9 +27,9 @@ export async function* parquetFile(
       ids: { path: file.name },
     });
   }
-  const handle = await openConfined(root, file);
+  const opening = await shelf.open(file, signal);
   try {
-    const { columns: _, ...opened } = await openParquet(await accessOf(handle));
+    const { columns: _, ...opened } = await openParquet(opening);
     if (from !== undefined && from.footer !== opened.footer) {
       throw new WaybillError('SOURCE_FAILED', `${file.name} is another file than the one that was read`, {
         hint: 'Put the file back as it was, or read the window again from the top with `waybill run FLOW --refresh`.',
@@ -41,22 +40,6 @@ export async function* parquetFile(
       yield { chunk, place: { rows: nextRow, footer: opened.footer } };
     }
   } finally {
-    await handle.close();
+    await opening.close();
   }
-}
-
-export async function accessOf(handle: FileHandle): Promise<RandomAccess> {
-  const { size } = await handle.stat();
-  return { size, read: (start, end) => readPart(handle, start, end) };
-}
-
-async function readPart(handle: FileHandle, start: number, end: number): Promise<ArrayBuffer> {
-  const bytes = new Uint8Array(Math.max(0, end - start));
-  let done = 0;
-  while (done < bytes.length) {
-    const { bytesRead } = await handle.read(bytes, done, bytes.length - done, start + done);
-    if (bytesRead === 0) throw new WaybillError('SOURCE_FAILED', 'the file has become shorter while it was read');
-    done += bytesRead;
-  }
-  return bytes.buffer;
 }

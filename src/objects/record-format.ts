@@ -1,9 +1,9 @@
-import { type CsvFramerOptions, csvFramer } from '../../formats/csv.ts';
-import type { Framer } from '../../formats/formats.ts';
-import { jsonFramer } from '../../formats/json.ts';
-import { ndjsonFramer } from '../../formats/ndjson.ts';
-import type { Format } from '../../model/chunk.ts';
-import { WaybillError } from '../../model/errors.ts';
+import { type CsvFramerOptions, csvFramer } from '../formats/csv.ts';
+import type { Framer } from '../formats/formats.ts';
+import { jsonFramer } from '../formats/json.ts';
+import { ndjsonFramer } from '../formats/ndjson.ts';
+import type { Format } from '../model/chunk.ts';
+import { WaybillError } from '../model/errors.ts';
 
 export const FILE_FORMATS = ['csv', 'ndjson', 'json', 'parquet'] as const;
 export type FileFormat = (typeof FILE_FORMATS)[number];
