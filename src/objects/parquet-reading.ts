@@ -1,7 +1,6 @@
 import { openParquet, type ParquetChunk } from '../formats/parquet/read.ts';
 import { WaybillError } from '../model/errors.ts';
-import type { FoundFile } from './paths.ts';
-import type { Shelf } from './reading.ts';
+import type { FoundFile, Shelf } from './shelf.ts';
 
 /** What of a Parquet file has been handed over: rows, and the CRC-32 of the footer that they were read by. */
 export interface ParquetPlace {

@@ -2,12 +2,6 @@ import { Buffer } from 'node:buffer';
 import { isAbsolute } from 'node:path';
 import { WaybillError } from '../model/errors.ts';
 
-/** A file that a pattern names: `name` with slashes from the root, for people and positions; `path` to open it. */
-export interface FoundFile {
-  readonly name: string;
-  readonly path: string;
-}
-
 /** The segments of a path that stays below its root. */
 export function segmentsOf(path: string): readonly string[] {
   const segments = path.split('/').filter((segment) => segment !== '' && segment !== '.');

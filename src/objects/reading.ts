@@ -1,26 +1,13 @@
 import { crc32 } from 'node:zlib';
 import type { ReadRange, Source } from '../connectors/connector.ts';
 import type { FramedChunk } from '../formats/formats.ts';
-import type { RandomAccess } from '../formats/parquet/read.ts';
 import type { Chunk, Reject } from '../model/chunk.ts';
 import { WaybillError } from '../model/errors.ts';
 import type { Estimate, Position } from '../model/position.ts';
 import { parquetFile } from './parquet-reading.ts';
-import { type FoundFile, fillPath } from './paths.ts';
+import { fillPath } from './paths.ts';
 import { emittedFormats, formatOf, framerOf, type RecordFormat, type Start } from './record-format.ts';
-
-/** A place that keeps files under names: a folder, a bucket. Its errors name the path in their ids. */
-export interface Shelf {
-  /** For messages: `below /data`. */
-  readonly where: string;
-  /** The files that a pattern names, in order of their names. */
-  list(pattern: string, signal?: AbortSignal): Promise<readonly FoundFile[]>;
-  /** What is in a file, 64 KiB to 1 MiB at a time; unpacked, where its name says that it is packed. */
-  bytes(file: FoundFile, signal: AbortSignal): AsyncIterable<Uint8Array>;
-  /** The file as it lies there, to be read in any order. */
-  open(file: FoundFile, signal: AbortSignal): Promise<RandomAccess & { close(): Promise<void> }>;
-  size(file: FoundFile): Promise<number>;
-}
+import type { FoundFile, Shelf } from './shelf.ts';
 
 export interface ReadingOptions extends RecordFormat {
   readonly shelf: Shelf;

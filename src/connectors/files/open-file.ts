@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import { constants } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { WaybillError } from '../../model/errors.ts';
-import type { FoundFile } from '../../objects/paths.ts';
+import type { FoundFile } from '../../objects/shelf.ts';
 import { inflated, type ReadLimits } from '../../objects/unpack.ts';
 import { confined } from './paths.ts';
 

@@ -2,7 +2,8 @@ import type { Dirent } from 'node:fs';
 import { readdir, realpath } from 'node:fs/promises';
 import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { WaybillError } from '../../model/errors.ts';
-import { type FoundFile, matcher, segmentsOf } from '../../objects/paths.ts';
+import { matcher, segmentsOf } from '../../objects/paths.ts';
+import type { FoundFile } from '../../objects/shelf.ts';
 
 /**
  * The files below `root` that a pattern names, in order of their names. `*` and `?` stand for characters within a name,

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { WaybillError } from '../../model/errors.ts';
-import type { FoundFile } from '../../objects/paths.ts';
-import { type ReadingOptions, readingSource, type Shelf } from '../../objects/reading.ts';
+import { type ReadingOptions, readingSource } from '../../objects/reading.ts';
+import type { FoundFile, Shelf } from '../../objects/shelf.ts';
 import type { ReadLimits } from '../../objects/unpack.ts';
 import type { Source } from '../connector.ts';
 import { accessOf } from './access.ts';
