@@ -1,0 +1,52 @@
+import { Buffer } from 'node:buffer';
+import type { Permit } from '../connectors/connector.ts';
+import { encodeCsvField } from '../formats/encode.ts';
+import { type Framing, LINES, type Payload } from '../model/batch.ts';
+import { type Columns, parseColumnType } from '../model/columns.ts';
+import { WaybillError } from '../model/errors.ts';
+import { parquetOf } from './parquet-batch.ts';
+import type { EncodedBatch } from './place.ts';
+
+/** How batches are written as objects. */
+export interface WrittenFormat {
+  readonly format: 'ndjson' | 'csv' | 'parquet';
+  /** A first line with the names of the fields, in CSV. */
+  readonly header: boolean;
+  /** Of Parquet. */
+  readonly columns: Columns;
+}
+
+/** In which format and framing a batch has to come. */
+export const framingOf = ({ format }: WrittenFormat): Framing =>
+  format === 'csv' ? { ...LINES, format: 'csv' } : LINES;
+
+/** The bytes of the object that holds this batch and nothing else. Asks the permit for them. */
+export async function encodedBatch(written: WrittenFormat, permit: Permit): Promise<EncodedBatch> {
+  const payload = await permit.payload();
+  if (written.format === 'parquet') {
+    return { bytes: await parquetOf(written.columns, permit.batch, payload, `batch ${permit.batch.seq}`), header: 0 };
+  }
+  const header = headerOf(written, payload);
+  return { bytes: header.length === 0 ? payload.bytes : Buffer.concat([header, payload.bytes]), header: header.length };
+}
+
+/** The line with the names of the columns; nothing where there is to be none. */
+export function headerOf({ format, header }: Pick<WrittenFormat, 'format' | 'header'>, payload: Payload): Buffer {
+  if (format !== 'csv' || !header) return Buffer.alloc(0);
+  return Buffer.from(`${(payload.columns ?? []).map((column) => encodeCsvField(column)).join(',')}\n`);
+}
+
+/** What a path or its ending says where `format` says nothing. */
+export function writtenFormatOf(path: string): WrittenFormat['format'] {
+  if (/\.parquet$/i.test(path)) return 'parquet';
+  return /\.csv$/i.test(path) ? 'csv' : 'ndjson';
+}
+
+/** `{ id: 'int64' }` as columns. Throws CONFIG_INVALID for what is no type. */
+export function columnsOf(types: Readonly<Record<string, string>>): Columns {
+  return Object.entries(types).map(([name, text]) => {
+    const type = parseColumnType(text);
+    if (type === undefined) throw new WaybillError('CONFIG_INVALID', `there is no type ${JSON.stringify(text)}`);
+    return { name, type, nullable: true };
+  });
+}
