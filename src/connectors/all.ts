@@ -12,6 +12,7 @@ export const CONNECTORS: Readonly<Record<string, () => Promise<Connector>>> = {
   nats: async () => (await import('./nats/config.ts')).nats as Connector,
   postgres: async () => (await import('./postgres/config.ts')).postgres as Connector,
   redis: async () => (await import('./redis/config.ts')).redis as Connector,
+  s3: async () => (await import('./s3/config.ts')).s3 as Connector,
   sqlite: async () => (await import('./sqlite/config.ts')).sqlite as Connector,
   stdin: async () => (await import('./stdio/config.ts')).stdin as Connector,
   stdout: async () => (await import('./stdio/config.ts')).stdout as Connector,

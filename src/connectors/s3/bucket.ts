@@ -22,6 +22,8 @@ export interface Labelled {
  * (`If-None-Match`, `If-Match`), so of several who try, one succeeds.
  */
 export class Bucket implements ObjectStore {
+  /** Where published objects are to be locked. */
+  protect?: NonNullable<ObjectStore['protect']>;
   readonly #connection: S3Connection;
   #client: Promise<Client> | undefined;
   /** Older gateways compare versions without the quotes that belong to them. */
@@ -62,7 +64,7 @@ export class Bucket implements ObjectStore {
   async read(name: string, signal: AbortSignal): Promise<Held | undefined> {
     const what = `reading ${this.address(name)}`;
     try {
-      const answer = await this.#ask(({ sdk, client }, Bucket) =>
+      const answer = await this.ask(({ sdk, client }, Bucket) =>
         client.send(new sdk.GetObjectCommand({ Bucket, Key: name }), { abortSignal: signal }),
       );
       const bytes = (await answer.Body?.transformToByteArray()) ?? new Uint8Array();
@@ -125,7 +127,7 @@ export class Bucket implements ObjectStore {
   async #put(request: Omit<Sdk.PutObjectCommandInput, 'Bucket'>, signal: AbortSignal): Promise<'done' | 'changed'> {
     if (signal.aborted) throw new NotAppliedError('the send was given up before it began');
     try {
-      await this.#ask(({ sdk, client }, Bucket) =>
+      await this.ask(({ sdk, client }, Bucket) =>
         client.send(new sdk.PutObjectCommand({ Bucket, ...request }), { abortSignal: signal }),
       );
       return 'done';
@@ -152,7 +154,7 @@ export class Bucket implements ObjectStore {
   async #page(Prefix: string, token: string | undefined, signal: AbortSignal): Promise<Sdk.ListObjectsV2CommandOutput> {
     const more = token === undefined ? {} : { ContinuationToken: token };
     try {
-      return await this.#ask(({ sdk, client }, Bucket) =>
+      return await this.ask(({ sdk, client }, Bucket) =>
         client.send(new sdk.ListObjectsV2Command({ Bucket, Prefix, ...more }), { abortSignal: signal }),
       );
     } catch (error) {
@@ -164,7 +166,7 @@ export class Bucket implements ObjectStore {
   async *pieces(name: string, signal: AbortSignal, part?: { start: number; end: number }): AsyncGenerator<Uint8Array> {
     const Range = part === undefined ? {} : { Range: `bytes=${part.start}-${part.end - 1}` };
     try {
-      const answer = await this.#ask(({ sdk, client }, Bucket) =>
+      const answer = await this.ask(({ sdk, client }, Bucket) =>
         client.send(new sdk.GetObjectCommand({ Bucket, Key: name, ...Range }), { abortSignal: signal }),
       );
       yield* answer.Body as AsyncIterable<Uint8Array>;
@@ -176,7 +178,7 @@ export class Bucket implements ObjectStore {
   async copy(from: string, to: string, signal: AbortSignal): Promise<void> {
     const CopySource = [this.name, ...from.split('/')].map(encodeURIComponent).join('/');
     try {
-      await this.#ask(({ sdk, client }, Bucket) =>
+      await this.ask(({ sdk, client }, Bucket) =>
         client.send(new sdk.CopyObjectCommand({ Bucket, Key: to, CopySource }), { abortSignal: signal }),
       );
     } catch (error) {
@@ -194,7 +196,7 @@ export class Bucket implements ObjectStore {
     const Objects = names.map((Key) => ({ Key }));
     const what = `removing ${names.length} objects of ${this.name}`;
     try {
-      const answer = await this.#ask(({ sdk, client }, Bucket) =>
+      const answer = await this.ask(({ sdk, client }, Bucket) =>
         client.send(new sdk.DeleteObjectsCommand({ Bucket, Delete: { Objects, Quiet: true } }), {
           abortSignal: signal,
         }),
@@ -213,7 +215,7 @@ export class Bucket implements ObjectStore {
 
   async #askAfterlife(signal: AbortSignal): Promise<string> {
     try {
-      const { Status } = await this.#ask(({ sdk, client }, Bucket) =>
+      const { Status } = await this.ask(({ sdk, client }, Bucket) =>
         client.send(new sdk.GetBucketVersioningCommand({ Bucket }), { abortSignal: signal }),
       );
       return Status === 'Enabled'
@@ -228,7 +230,7 @@ export class Bucket implements ObjectStore {
 
   async #head(name: string, signal: AbortSignal): Promise<Sdk.HeadObjectCommandOutput | undefined> {
     try {
-      return await this.#ask(({ sdk, client }, Bucket) =>
+      return await this.ask(({ sdk, client }, Bucket) =>
         client.send(new sdk.HeadObjectCommand({ Bucket, Key: name }), { abortSignal: signal }),
       );
     } catch (error) {
@@ -237,8 +239,8 @@ export class Bucket implements ObjectStore {
     }
   }
 
-  /** Throws what the client throws. */
-  async #ask<Answer>(request: (client: Client, bucket: string) => Promise<Answer>): Promise<Answer> {
+  /** Whatever else is to be asked of the bucket. Throws what the client throws. */
+  async ask<Answer>(request: (client: Client, bucket: string) => Promise<Answer>): Promise<Answer> {
     this.#client ??= newClient(this.#connection);
     return await request(await this.#client, this.name);
   }
