@@ -57,7 +57,11 @@ export class LoadPlace {
 
   /** Nothing can be added any more; what is in it stays. */
   async shut(load: string, signal: AbortSignal): Promise<void> {
-    await this.#store.remove([`${this.folder(load)}${OPEN}`], signal);
+    const folder = this.folder(load);
+    if (!(await this.isOpen(load, signal))) return await this.#store.seal?.(folder, signal);
+    await this.#store.release?.(folder, signal);
+    await this.#store.remove([`${folder}${OPEN}`], signal);
+    await this.#store.seal?.(folder, signal);
   }
 
   async add(
@@ -85,13 +89,14 @@ export class LoadPlace {
     return listed.flatMap((one) => partOf(one, one.name.slice(folder.length)) ?? []).sort((a, b) => a.seq - b.seq);
   }
 
-  async removed(load: string, signal: AbortSignal): Promise<number> {
-    const all = (await this.#store.list(this.folder(load), signal)).map(({ name }) => name);
-    await this.#store.release?.(all, signal);
-    // The mark goes first: a place that is half removed takes nothing any more.
-    await this.shut(load, signal);
-    await this.#store.remove(all, signal);
-    return all.length;
+  /** The mark goes first: a place that is half removed takes nothing any more. */
+  async removed(load: string, signal: AbortSignal): Promise<void> {
+    const folder = this.folder(load);
+    await this.#store.release?.(folder, signal);
+    const all = (await this.#store.list(folder, signal)).map(({ name }) => name);
+    if (all.length === 0) return;
+    await this.#store.remove([`${folder}${OPEN}`], signal);
+    await this.#store.remove([...all, `${folder}${OPEN}`], signal);
   }
 
   /** Places of the same family that belong to earlier generations. */

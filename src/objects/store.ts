@@ -20,8 +20,10 @@ export interface ObjectStore {
   remove(names: readonly string[], signal: AbortSignal): Promise<void>;
   /** From now on nobody changes or removes these, as far as the store can see to that. */
   protect?(names: readonly string[], signal: AbortSignal): Promise<Protection>;
-  /** Lets objects be removed again, where whoever protected them may do that. */
-  release?(names: readonly string[], signal: AbortSignal): Promise<void>;
+  /** Nothing joins what lies in this folder any more, as far as the store can see to that. */
+  seal?(folder: string, signal: AbortSignal): Promise<void>;
+  /** Takes back what `seal` has done, so that the folder can be removed. */
+  release?(folder: string, signal: AbortSignal): Promise<void>;
   /** What becomes of content that was replaced or removed, in one clause. */
   afterlife(signal: AbortSignal): Promise<string>;
 }

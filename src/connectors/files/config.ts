@@ -1,12 +1,12 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { isCsvType } from '../../formats/csv-json.ts';
-import { type Columns, parseColumnType } from '../../model/columns.ts';
-import { WaybillError } from '../../model/errors.ts';
+import { parseColumnType } from '../../model/columns.ts';
+import { columnsOf, writtenFormatOf } from '../../objects/encode.ts';
 import { placeholdersOf } from '../../objects/paths.ts';
 import { FILE_FORMATS } from '../../objects/record-format.ts';
 import type { Connector, Sink } from '../connector.ts';
-import { parquetSink } from './parquet-sink.ts';
+import { batchFileSink } from './batch-file-sink.ts';
 import { filesSink } from './sink.ts';
 import { filesSource } from './source.ts';
 
@@ -57,6 +57,7 @@ const sourceSettings = z.strictObject({
 });
 
 const SINK_VALUES = ['window', 'flow', 'lane', 'batch'];
+const MANIFEST_VALUES = ['window', 'flow', 'lane'];
 const sinkSettings = z
   .strictObject({
     path: below
@@ -70,8 +71,15 @@ const sinkSettings = z
       )
       .describe(
         'The file; with `{{ window }}` one for each window, which may then also hold `{{ flow }}` and `{{ lane }}`. ' +
-          'For Parquet it holds `{{ batch }}`: each batch is a file of its own.',
+          'With `{{ batch }}`, which Parquet needs, each batch is a file of its own.',
       ),
+    manifest: below
+      .refine(
+        (path) => placeholdersOf(path).every((name) => MANIFEST_VALUES.includes(name)),
+        `a manifest can hold ${MANIFEST_VALUES.map((name) => `{{ ${name} }}`).join(', ')}`,
+      )
+      .optional()
+      .describe('The path of a manifest, `orders/_manifest.json`: readers see the files that it lists.'),
     format: z
       .enum(['ndjson', 'csv', 'parquet'])
       .optional()
@@ -96,8 +104,8 @@ const sinkSettings = z
     const wrong = (path: string, message: string): void => context.addIssue({ code: 'custom', path: [path], message });
     if (parquet && !batches)
       wrong('path', 'a path of Parquet files needs {{ batch }}: nothing can be added to one that is there');
-    if (!parquet && batches)
-      wrong('path', '{{ batch }} is for Parquet: batches of other formats follow one another in one file');
+    if (settings.manifest !== undefined && !batches)
+      wrong('path', 'a path with a manifest needs {{ batch }}: the manifest lists one file for each');
     if (parquet && Object.keys(settings.columns ?? {}).length === 0)
       wrong('columns', 'Parquet needs the types of its columns');
     if (!parquet && settings.columns !== undefined) wrong('columns', 'only Parquet has columns with types');
@@ -105,25 +113,16 @@ const sinkSettings = z
 
 type SinkSettings = z.output<typeof sinkSettings>;
 
-/** What a path or its ending says where `format` says nothing. */
-function sinkFormat({ format, path }: { readonly format?: SinkSettings['format'] | undefined; readonly path: string }) {
-  if (format !== undefined) return format;
-  if (/\.parquet$/i.test(path)) return 'parquet';
-  return /\.csv$/i.test(path) ? 'csv' : 'ndjson';
-}
+const sinkFormat = ({ format, path }: Pick<SinkSettings, 'path'> & { readonly format?: SinkSettings['format'] }) =>
+  format ?? writtenFormatOf(path);
 
-function openSink(root: string, { columns, ...settings }: SinkSettings): Sink {
+function openSink(root: string, { columns, manifest, ...settings }: SinkSettings): Sink {
   const format = sinkFormat(settings);
-  if (format !== 'parquet') return filesSink({ ...settings, format, root });
-  return parquetSink({ ...settings, root, columns: columnsOf(columns ?? {}) });
-}
-
-function columnsOf(types: Readonly<Record<string, string>>): Columns {
-  return Object.entries(types).map(([name, text]) => {
-    const type = parseColumnType(text);
-    if (type === undefined) throw new WaybillError('CONFIG_INVALID', `there is no type ${JSON.stringify(text)}`);
-    return { name, type, nullable: true };
-  });
+  if (format !== 'parquet' && !placeholdersOf(settings.path).includes('batch')) {
+    return filesSink({ ...settings, format, root });
+  }
+  const written = { format, header: settings.header, columns: columnsOf(columns ?? {}) };
+  return batchFileSink({ ...settings, manifest, root, written });
 }
 
 type Connection = z.output<typeof connection>;

@@ -2,12 +2,15 @@ import { Buffer } from 'node:buffer';
 import { constants } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { encodeCsvField } from '../../formats/encode.ts';
-import { type Batch, type Framing, LINES, type Payload } from '../../model/batch.ts';
+import type { Batch, Payload } from '../../model/batch.ts';
 import { describeError, NotAppliedError, RefusedError, WaybillError } from '../../model/errors.ts';
 import { applied, type Verdict } from '../../model/verdict.ts';
+import { encodedBatch, framingOf, headerOf } from '../../objects/encode.ts';
+import { objectLoads } from '../../objects/loads.ts';
 import { fillPath, placeholdersOf, segmentsOf } from '../../objects/paths.ts';
 import type { Permit, Sink } from '../connector.ts';
+import { away } from './away.ts';
+import { FolderStore } from './folder-store.ts';
 import { madeTarget, syncFolder } from './target.ts';
 
 export interface FilesSinkOptions {
@@ -21,8 +24,6 @@ export interface FilesSinkOptions {
   readonly bytesPerBatch: number;
 }
 
-const ROWS: Framing = { ...LINES, format: 'csv' };
-
 /**
  * Adds batches to a file, one after the other. The size of the file is the position: a batch is written at the size
  * that the file had when the batch was intended, so a repeat finds its own bytes there and knows that it has been done;
@@ -33,18 +34,19 @@ const ROWS: Framing = { ...LINES, format: 'csv' };
  */
 export function filesSink(options: FilesSinkOptions): Sink {
   const writer = new FileWriter(options);
+  const { root, path } = options;
+  const written = { ...options, columns: [] };
+  const store = new FolderStore(root);
+  const loads = objectLoads({ store, path, encode: (permit) => encodedBatch(written, permit) });
   return {
-    accepts: [options.format === 'csv' ? ROWS : LINES],
+    accepts: [framingOf(written)],
     limits: { recordsPerBatch: options.recordsPerBatch, bytesPerBatch: options.bytesPerBatch, inFlight: 1 },
     can: {
       appendAt: (permit, expected) => writer.write(permit, expected),
       append: (permit) => writer.write(permit, undefined),
+      ...loads.can,
     },
-    facts: {
-      rejectsAtomically: true,
-      tail: () => writer.tail(),
-      placePerWindow: placeholdersOf(options.path).length > 0,
-    },
+    facts: { rejectsAtomically: true, tail: () => writer.tail(), ...loads.facts },
     requestTimeoutMs: 60_000,
   };
 }
@@ -94,7 +96,7 @@ class FileWriter {
   ): Promise<Verdict> {
     const { size } = await file.stat().catch(away(name));
     const at = expected === undefined ? size : Number(expected);
-    const bytes = at === 0 ? Buffer.concat([this.#header(payload), payload.bytes]) : payload.bytes;
+    const bytes = at === 0 ? Buffer.concat([headerOf(this.#options, payload), payload.bytes]) : payload.bytes;
     if (at > 0) await this.#expectSameHeader(file, name, payload);
     const verdict = applied(batch.records, {
       summary: `${bytes.length} bytes at ${at} of ${name}`,
@@ -116,13 +118,8 @@ class FileWriter {
     return Buffer.compare(there, bytes.subarray(0, there.length)) === 0;
   }
 
-  #header(payload: Payload): Buffer {
-    if (this.#options.format !== 'csv' || !this.#options.header) return Buffer.alloc(0);
-    return Buffer.from(`${(payload.columns ?? []).map((column) => encodeCsvField(column)).join(',')}\n`);
-  }
-
   async #expectSameHeader(file: FileHandle, name: string, payload: Payload): Promise<void> {
-    const header = this.#header(payload);
+    const header = headerOf(this.#options, payload);
     const there = await readAt(file, 0, header.length).catch(away(name));
     if (Buffer.compare(there, header) !== 0) {
       throw new RefusedError(`${name} has other columns than this batch`, { reason: 'columns' });
@@ -202,12 +199,4 @@ async function readAt(file: FileHandle, at: number, size: number): Promise<Uint8
     done += bytesRead;
   }
   return bytes.subarray(0, done);
-}
-
-/** Before the first byte is written every error proves that nothing was applied. */
-export function away(name: string): (error: unknown) => never {
-  return (error) => {
-    if (error instanceof NotAppliedError || error instanceof RefusedError) throw error;
-    throw new NotAppliedError(`nothing was written to ${name}`, { cause: error, sinkAway: true });
-  };
 }
