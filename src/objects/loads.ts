@@ -29,6 +29,7 @@ export function objectLoads(options: ObjectLoadsOptions): LoadSink {
   const showing = showingOf(options);
   const show = showOf(options, showing);
   const { publish, append } = show;
+  const perWindow = ofEachWindow(options.manifest ?? options.path);
   return {
     can: {
       load: {
@@ -39,10 +40,11 @@ export function objectLoads(options: ObjectLoadsOptions): LoadSink {
         expectWhole(scope);
         return show.replace(step);
       },
-      ...(publish === undefined ? {} : { publish: (step, keep) => publish(step, keep) }),
+      // One name shows one load; with a name for each window there is one for each, which is what `replace` gives.
+      ...(publish === undefined || perWindow ? {} : { publish: (step, keep) => publish(step, keep) }),
       ...(append === undefined ? {} : { appendLoad: (step) => append(step) }),
     },
-    facts: { ...show.facts, loadRung: 'marker', placePerWindow: ofEachWindow(options.manifest ?? options.path) },
+    facts: { ...show.facts, loadRung: 'marker', placePerWindow: perWindow },
   };
 }
 
@@ -103,8 +105,8 @@ async function opened({ place, booksOf }: Showing, show: Show, step: LoadStep): 
   const left = (await place.earlierOf(step)).filter((id) => !shown.has(id));
   for (const id of left) await place.removed(id, signal);
   await place.open(step);
-  const summary = `collected in ${place.folder(load.id)}`;
-  return left.length === 0
-    ? { summary }
-    : { summary: `${summary}; ${left.length} unfinished loads removed`, facts: { removed: left.length } };
+  return {
+    summary: `collected in ${place.folder(load.id)}`,
+    ...(left.length === 0 ? {} : { facts: { removed: left.length } }),
+  };
 }

@@ -40,6 +40,11 @@ export const SUBJECTS: Readonly<Record<string, Subjects>> = {
     sinks: [],
     elsewhere: 'It needs a server: its cases run in `test/nats-suites.test.ts`.',
   },
+  s3: {
+    sources: [],
+    sinks: [],
+    elsewhere: 'It needs a server: its cases run in `test/s3.test.ts`, on a real object gateway of Ceph.',
+  },
   stdin: {
     sources: [],
     sinks: [],

@@ -138,12 +138,19 @@ export const filesSinks: readonly SinkSubject[] = [
   {
     name: 'an NDJSON file',
     abilities: ['appendAt', 'append'],
+    loads: ['load', 'replace'],
     open: () => filesFixture('out.ndjson', 'out.ndjson'),
   },
   {
     name: 'an NDJSON file for each window',
     abilities: ['appendAt', 'append'],
+    loads: ['load', 'replace'],
     open: () => filesFixture(DEEP, 'deep/all/test-flow-test-lane.ndjson'),
   },
-  { name: 'a CSV file', abilities: ['appendAt', 'append'], open: () => filesFixture('out.csv', 'out.csv') },
+  {
+    name: 'a CSV file',
+    abilities: ['appendAt', 'append'],
+    loads: ['load', 'replace'],
+    open: () => filesFixture('out.csv', 'out.csv'),
+  },
 ];

@@ -76,5 +76,5 @@ function parquetFixture(): SinkFixture {
 }
 
 export const parquetSinks: readonly SinkSubject[] = [
-  { name: 'a folder of Parquet files', abilities: ['commitOnce'], open: parquetFixture },
+  { name: 'a folder of Parquet files', abilities: ['commitOnce'], loads: ['load', 'replace'], open: parquetFixture },
 ];

@@ -74,7 +74,8 @@ describe('Parquet files', () => {
     expect(problems({ path: 'a.parquet', columns: { id: 'int64' } })).toEqual(['path']);
     expect(problems({ path: '{{ batch }}.parquet' })).toEqual(['columns']);
     expect(problems({ path: '{{ batch }}.parquet', columns: { id: 'integer' } })).toContain('columns.id');
-    expect(problems({ path: '{{ batch }}.ndjson' })).toEqual(['path']);
+    expect(problems({ path: '{{ batch }}.ndjson' })).toEqual([]);
+    expect(problems({ path: 'a.ndjson', manifest: '_manifest.json' })).toEqual(['path']);
     expect(problems({ path: 'a.ndjson', columns: { id: 'int64' } })).toEqual(['columns']);
   });
 });
