@@ -87,7 +87,8 @@ export class BookKeeper {
   async change(signal: AbortSignal, change: (books: Books) => Books | undefined): Promise<Books> {
     let unclear = 0;
     for (let tries = 0; tries < TRIES_MAX; tries++) {
-      const { books, version } = await this.#held(signal);
+      const looking = this.#held(signal);
+      const { books, version } = unclear === 0 ? await looking : await fromHereOn(looking, UNANSWERED);
       const changed = change(books);
       if (changed === undefined) return books;
       const next = remembered({ ...changed, edition: books.edition + 1 });
@@ -95,12 +96,13 @@ export class BookKeeper {
       try {
         if ((await this.#store.swap(this.#name, contentOf(bytes), version, signal)) === 'done') return next;
       } catch (error) {
+        if (unclear === 0 && (error instanceof NotAppliedError || error instanceof RefusedError)) throw error;
         // Whether it was changed is seen by looking: what arrives late finds another version than it expects.
-        const clear = error instanceof NotAppliedError || error instanceof RefusedError;
-        if (clear || signal.aborted || ++unclear >= UNCLEAR_MAX) throw error;
+        unclear += 1;
+        if (signal.aborted || unclear >= UNCLEAR_MAX) throw unprovedBy(error, UNANSWERED);
       }
     }
-    throw new NotAppliedError(`${this.#name} was changed by others ${TRIES_MAX} times meanwhile`);
+    throw new WaybillError('SINK_FAILED', `${this.#name} was changed by others ${TRIES_MAX} times meanwhile`);
   }
 
   async #held(signal: AbortSignal): Promise<{ readonly books: Books; readonly version: string | null }> {
@@ -164,12 +166,15 @@ function remembered(books: Books): Books {
 }
 
 /** Once something was changed, no error proves the contrary; the step is asked again, and finds out. */
-export async function fromHereOn<T>(work: Promise<T>): Promise<T> {
+export async function fromHereOn<T>(work: Promise<T>, what = 'the load is shown, but what follows failed'): Promise<T> {
   try {
     return await work;
   } catch (error) {
-    throw new WaybillError('SINK_FAILED', `the load is shown, but what follows failed: ${describeError(error)}`, {
-      cause: error,
-    });
+    throw unprovedBy(error, what);
   }
 }
+
+const UNANSWERED = 'a change has no answer';
+
+const unprovedBy = (error: unknown, what: string): WaybillError =>
+  new WaybillError('SINK_FAILED', `${what}: ${describeError(error)}`, { cause: error });

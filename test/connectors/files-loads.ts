@@ -9,7 +9,7 @@ import type { Losing } from '../../src/testing/suites/sink-subject.ts';
 import { newFolder } from './place.ts';
 
 const PLACES = '.waybill-loads';
-const COLUMNS = ['n', 'version', 'day', 'gone'] as const;
+export const COLUMNS = ['n', 'version', 'day', 'gone'] as const;
 
 /** Which of the steps on the disk is the last one that the process lives to see. */
 export class Death {
