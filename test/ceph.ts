@@ -115,10 +115,12 @@ class Cluster {
 
   said(): string {
     const logs = ['ceph-mon', 'ceph-osd', 'radosgw'].map((name) => join(this.#folder, `${name}.out`));
-    return logs.map((log) => (existsSync(log) ? readFileSync(log, 'utf8').slice(-500) : '')).join(' ');
+    return logs.map((log) => (existsSync(log) ? readFileSync(log, 'utf8').slice(-3000) : '')).join(' ');
   }
 
   async stop(): Promise<void> {
+    const dead = this.#processes.filter((one) => one.exitCode !== null || one.signalCode !== null);
+    if (dead.length > 0) console.warn(`a process of Ceph has died before it was stopped: ${this.said()}`);
     for (const one of this.#processes.reverse()) {
       if (one.exitCode !== null || one.signalCode !== null) continue;
       const ended = once(one, 'exit');

@@ -158,6 +158,16 @@ export function entered(books: Books, { load, fence }: LoadStep, receipt?: StepR
   return { ...books, families: { ...books.families, [load.family]: family } };
 }
 
+/** Writes down what a load has come to. Of two that publish it at the same time, both are told the same. */
+export async function recorded(books: BookKeeper, step: LoadStep, receipt: StepReceipt): Promise<StepReceipt> {
+  const after = await books.change(step.signal, (now) => {
+    if (publishedBefore(now, step) !== undefined) return undefined;
+    admit(now, step);
+    return entered(now, step, receipt);
+  });
+  return publishedBefore(after, step) ?? receipt;
+}
+
 function remembered(books: Books): Books {
   const all = Object.entries(books.families);
   if (all.length <= FAMILIES_MAX) return books;

@@ -1,6 +1,6 @@
 import { describeError, WaybillError } from '../model/errors.ts';
 import type { LoadStep, StepReceipt } from '../model/load.ts';
-import { admit, entered, fromHereOn, publishedBefore } from './books.ts';
+import { admit, fromHereOn, publishedBefore, recorded } from './books.ts';
 import { type Part, sumOf } from './place.ts';
 import { collected, type Show, type Showing } from './show.ts';
 import type { Listed } from './store.ts';
@@ -21,19 +21,12 @@ async function replaced(showing: Showing, step: LoadStep): Promise<StepReceipt> 
   const { load, signal } = step;
   const books = showing.booksOf(load);
   const before = await books.read(signal);
-  const known = publishedBefore(before, step);
+  let known = publishedBefore(before, step);
   if (known === undefined) {
     admit(before, step);
     const parts = await collected(showing, step);
     const receipt = await fromHereOn(exchanged(showing, step, parts));
-    await fromHereOn(
-      books.change(signal, (now) => {
-        admit(now, step);
-        return entered(now, step, receipt);
-      }),
-    );
-    await fromHereOn(showing.place.removed(load.id, signal));
-    return receipt;
+    known = await fromHereOn(recorded(books, step, receipt));
   }
   await fromHereOn(showing.place.removed(load.id, signal));
   return known;

@@ -96,7 +96,8 @@ export class LoadPlace {
     const all = (await this.#store.list(folder, signal)).map(({ name }) => name);
     if (all.length === 0) return;
     await this.#store.remove([`${folder}${OPEN}`], signal);
-    await this.#store.remove([...all, `${folder}${OPEN}`], signal);
+    const rest = all.filter((name) => name !== `${folder}${OPEN}`);
+    if (rest.length > 0) await this.#store.remove(rest, signal);
   }
 
   /** Places of the same family that belong to earlier generations. */

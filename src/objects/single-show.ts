@@ -1,6 +1,6 @@
 import { RefusedError } from '../model/errors.ts';
 import type { LoadStep, StepReceipt } from '../model/load.ts';
-import { admit, entered, fromHereOn, publishedBefore } from './books.ts';
+import { admit, fromHereOn, publishedBefore, recorded } from './books.ts';
 import { type Part, sumOf } from './place.ts';
 import { collected, type Show, type Showing } from './show.ts';
 
@@ -20,26 +20,14 @@ async function replaced(showing: Showing, step: LoadStep): Promise<StepReceipt> 
   const { load, signal } = step;
   const books = showing.booksOf(load);
   const before = await books.read(signal);
-  const known = publishedBefore(before, step);
+  let known = publishedBefore(before, step);
   if (known === undefined) {
     admit(before, step);
-    const parts = await collected(showing, step);
-    const receipt = await swapped(showing, step, parts);
-    await fromHereOn(books.change(signal, (now) => admitted(now, step, receipt)));
-    await fromHereOn(showing.place.removed(load.id, signal));
-    return receipt;
+    const receipt = await swapped(showing, step, await collected(showing, step));
+    known = await fromHereOn(recorded(books, step, receipt));
   }
   await fromHereOn(showing.place.removed(load.id, signal));
   return known;
-}
-
-function admitted(
-  books: Parameters<typeof admit>[0],
-  step: LoadStep,
-  receipt: StepReceipt,
-): ReturnType<typeof entered> {
-  admit(books, step);
-  return entered(books, step, receipt);
 }
 
 async function swapped(showing: Showing, step: LoadStep, parts: readonly Part[]): Promise<StepReceipt> {
