@@ -34,11 +34,11 @@ export function objectLoads(options: ObjectLoadsOptions): LoadSink {
     can: {
       load: {
         open: (step) => opened(showing, show, step),
-        add: (permit) => showing.place.add(permit, loadOf(permit), options.encode),
+        add: async (permit) => await showing.place.add(permit, loadOf(permit), options.encode),
       },
-      replace: (step, scope) => {
+      replace: async (step, scope) => {
         expectWhole(scope);
-        return show.replace(step);
+        return await show.replace(step);
       },
       // One name shows one load; with a name for each window there is one for each, which is what `replace` gives.
       ...(publish === undefined || perWindow ? {} : { publish: (step, keep) => publish(step, keep) }),

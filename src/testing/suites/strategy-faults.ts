@@ -118,8 +118,14 @@ const isStep = (value: unknown): value is LoadStep =>
 /** A request that has left knows no deadline any more. */
 const endless = (): Pick<Permit, 'signal'> => ({ signal: new AbortController().signal });
 
+/** Each part by its name: those of the engine's permits do not come along with `...permit`. */
 const copyOf = (permit: Permit, payload: Payload): Permit => ({
-  ...permit,
+  batch: permit.batch,
+  attempt: permit.attempt,
+  shard: permit.shard,
+  fence: permit.fence,
+  correlationId: permit.correlationId,
+  ...(permit.load === undefined ? {} : { load: permit.load }),
   ...endless(),
   payload: async () => payload,
 });
