@@ -37,6 +37,8 @@ export interface ProcessPort {
 
 export function realProcess(): ProcessPort {
   useLittleMemory();
+  // The client for S3 tells every user of Node 20 what its next year will need; this is its own switch for that.
+  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
   for (const stream of [process.stdout, process.stderr]) stream.on('error', forgiveClosedPipe);
   const { wallMs, sleep } = realPorts();
   return {
