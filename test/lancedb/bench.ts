@@ -31,9 +31,9 @@ export class LanceBench {
     return sink;
   }
 
-  async connection() {
+  async connection(place = 'db') {
     const { connect } = await import('@lancedb/lancedb');
-    return await connect(`${this.folder}/db`, { readConsistencyInterval: 0 });
+    return await connect(`${this.folder}/${place}`, { readConsistencyInterval: 0 });
   }
 
   async table(name = 't') {
@@ -41,10 +41,11 @@ export class LanceBench {
   }
 
   /** Rows as objects of plain texts, sorted; none when there is no table. */
-  async rows(name = 't', filter?: string): Promise<readonly Record<string, string | null>[]> {
-    if (!(await (await this.connection()).tableNames()).includes(name)) return [];
+  async rows(name = 't', filter?: string, place = 'db'): Promise<readonly Record<string, string | null>[]> {
+    const connection = await this.connection(place);
+    if (!(await connection.tableNames()).includes(name)) return [];
     const { arrow } = await loadDrivers();
-    const query = (await this.table(name)).query();
+    const query = (await connection.openTable(name)).query();
     const found = await (filter === undefined ? query : query.where(filter)).toArrow();
     const names = found.schema.fields.map((field) => field.name);
     const columns = names.map((column) => textsOf(arrow, found.getChild(column)!));

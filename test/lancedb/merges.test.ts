@@ -215,3 +215,42 @@ describe('a merge into LanceDB', () => {
     }),
   );
 });
+
+describe('two writers of one table of LanceDB', () => {
+  it(
+    'P30: bring each key once, with what one of them has sent, though both found it missing',
+    onLance(async (bench) => {
+      const writers = Array.from({ length: 4 }, () => bench.sink(KEYED));
+      const rows = (writer: number) => Array.from({ length: 30 }, (_, id) => row(id, `w${writer}`));
+      await Promise.all(writers.map((sink, writer) => sink.can.put!(permitOf(undefined, rows(writer)))));
+      const held = await bench.rows();
+      expect(held.map(({ id }) => Number(id)).sort((a, b) => a - b)).toEqual(Array.from({ length: 30 }, (_, id) => id));
+      // Each batch is one commit, so the last one has all of it.
+      expect(new Set(held.map(({ name }) => name)).size).toBe(1);
+    }),
+  );
+
+  it(
+    'P14: merge their loads beside each other, and neither loses a row of the other',
+    onLance(async (bench) => {
+      await merged(bench.sink(KEYED), loadOf(1), [row(0, 'before')], BY);
+      const days = [2, 3, 4, 5];
+      const sinks = days.map(() => bench.sink(KEYED));
+      await Promise.all(
+        days.map((day, at) => collected(sinks[at]!, loadOf(day), [row(day, `d${day}`), row(99, `d${day}`)])),
+      );
+      await Promise.all(days.map((day, at) => surely(sinks[at]!, 'merge')(stepOf(loadOf(day)), BY)));
+      const held = await bench.rows();
+      expect(held.map(({ id }) => Number(id)).sort((a, b) => a - b)).toEqual([0, 2, 3, 4, 5, 99]);
+    }),
+  );
+
+  it(
+    'P27: give the last record of a key in a batch, whose records count in their order',
+    onLance(async (bench) => {
+      const sink = bench.sink(KEYED);
+      await sink.can.put!(permitOf(undefined, [row(1, 'first'), row(2, 'b'), row(1, 'last')]));
+      expect((await bench.rows()).map(({ name }) => name)).toEqual(['last', 'b']);
+    }),
+  );
+});
