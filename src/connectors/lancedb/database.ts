@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import type * as Lance from '@lancedb/lancedb';
 import type * as Arrow from 'apache-arrow';
 import type { Columns } from '../../model/columns.ts';
-import { describeError, NotAppliedError, RefusedError } from '../../model/errors.ts';
+import { describeError, NotAppliedError, RefusedError, WaybillError } from '../../model/errors.ts';
 import { columnTypeOf, isPrimaryKey, newField } from './arrow-types.ts';
 import type { TableColumn } from './batch-rows.ts';
 import { type Drivers, loadDrivers } from './driver.ts';
@@ -47,7 +47,10 @@ export class LanceDatabase {
 }
 
 async function openPlace({ uri, folder, options }: Place): Promise<Opened> {
-  const drivers = await loadDrivers();
+  const drivers = await loadDrivers().catch((error: unknown) => {
+    const hint = error instanceof WaybillError ? { hint: error.hint } : {};
+    throw new NotAppliedError(describeError(error), { cause: error, sinkAway: true, ...hint });
+  });
   try {
     const remote = /^[a-z0-9+]{2,}:\/\//i.test(uri);
     const path = remote ? uri : resolve(folder, uri);

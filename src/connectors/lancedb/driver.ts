@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import type * as Lance from '@lancedb/lancedb';
 import type * as Arrow from 'apache-arrow';
-import { describeError, NotAppliedError, WaybillError } from '../../model/errors.ts';
+import { describeError, NotAppliedError, RefusedError, WaybillError } from '../../model/errors.ts';
 import { mendBooleans } from './arrow-mended.ts';
 
 export interface Drivers {
@@ -44,12 +44,22 @@ export function expectAsked({ signal }: { readonly signal: AbortSignal }): void 
   if (signal.aborted) throw new NotAppliedError('it was given up before it began', { cause: signal.reason });
 }
 
+/** LanceDB reads all that it is given before it commits: what it has to say of that comes before there is a commit. */
+const ABOUT_THE_DATA =
+  /^(failed to execute merge insert: \w+, )?(invalid (user )?input|lance error: LanceError\((Arrow|Schema)\))/i;
+
 /** What a failed write proves. A commit that lost against others is none; anything else may have been one. */
 export function writeError(error: unknown, what: string): unknown {
   if (error instanceof WaybillError) return error;
   const text = describeError(error);
   if (/commit conflict|concurrent (commit|write)|too many (concurrent|retries)|incompatible transaction/i.test(text)) {
     return new NotAppliedError(`${what}: other writers were faster`, { cause: error });
+  }
+  if (ABOUT_THE_DATA.test(text)) {
+    return new RefusedError(`${what} was refused: ${text.split('\n')[0]!.slice(0, 300)}`, {
+      reason: 'lancedb',
+      cause: error,
+    });
   }
   return new WaybillError('SINK_FAILED', `${what} failed`, { cause: error });
 }
