@@ -81,6 +81,10 @@ export const lancedb: Connector<z.output<typeof connection>, unknown, Settings> 
         ...(key === undefined ? {} : { key }),
         ...(columns === undefined ? {} : { columns: columnsOf(columns) }),
       }),
+    samples: [
+      { name: 'a table', connection: { uri: 'items' }, settings: { table: 'items' } },
+      { name: 'a table with a key', connection: { uri: 'items' }, settings: { table: 'items', key: ['id'] } },
+    ],
   },
 };
 

@@ -111,6 +111,8 @@ const sinkSettings = z
 type Connection = z.output<typeof connection>;
 type SinkSettings = z.output<typeof sinkSettings>;
 
+const LOCAL = { servers: ['localhost:4222'] };
+
 export const nats: Connector<Connection, unknown, SinkSettings> = {
   type: 'nats',
   summary: 'Key-value buckets and streams of NATS JetStream',
@@ -129,6 +131,10 @@ export const nats: Connector<Connection, unknown, SinkSettings> = {
         requestTimeoutMs: requestTimeoutSeconds * 1000,
       });
     },
+    samples: [
+      { name: 'a key-value bucket', connection: LOCAL, settings: { bucket: 'items', key: ['id'] } },
+      { name: 'a stream', connection: LOCAL, settings: { stream: 'items', subject: 'items.new' } },
+    ],
   },
 };
 

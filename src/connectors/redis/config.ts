@@ -112,6 +112,10 @@ export const redis: Connector<Connection, unknown, SinkSettings> = {
         requestTimeoutMs: requestTimeoutSeconds * 1000,
       });
     },
+    samples: [
+      { name: 'keys', connection: { host: 'localhost' }, settings: { key: ['id'] } },
+      { name: 'a stream', connection: { host: 'localhost' }, settings: { stream: 'items' } },
+    ],
   },
 };
 
