@@ -147,6 +147,11 @@ export const files: Connector<Connection, z.output<typeof sourceSettings>, SinkS
         connection: {},
         settings: { path: 'items/{{ window }}/{{ batch }}.parquet', columns: { id: 'int64' } },
       },
+      {
+        name: 'files that a manifest lists',
+        connection: {},
+        settings: { path: 'items/{{ window }}/{{ batch }}.ndjson', manifest: 'items/_manifest.json' },
+      },
     ],
   },
 };

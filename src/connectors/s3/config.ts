@@ -135,6 +135,8 @@ const sinkSettings = z
 type Connection = z.output<typeof connection>;
 type SinkSettings = z.output<typeof sinkSettings>;
 
+const BUCKET = { bucket: 'items' };
+
 export const s3: Connector<Connection, z.output<typeof sourceSettings>, SinkSettings> = {
   type: 's3',
   summary: 'Objects in buckets of S3 and of what speaks like it: CSV, NDJSON, JSON and Parquet',
@@ -153,6 +155,20 @@ export const s3: Connector<Connection, z.output<typeof sourceSettings>, SinkSett
         clock: { wallMs: () => context.ports.wallMs() },
         written: { format: format ?? writtenFormatOf(options.path), header, columns: columnsOf(columns ?? {}) },
       }),
+    samples: [
+      { name: 'one object', connection: BUCKET, settings: { path: 'items.ndjson' } },
+      { name: 'an object for each window', connection: BUCKET, settings: { path: 'items/{{ window }}.ndjson' } },
+      {
+        name: 'an object for each batch',
+        connection: BUCKET,
+        settings: { path: 'items/{{ window }}/{{ batch }}.ndjson' },
+      },
+      {
+        name: 'objects that a manifest lists',
+        connection: BUCKET,
+        settings: { path: 'items/{{ window }}/{{ batch }}.ndjson', manifest: 'items/_manifest.json' },
+      },
+    ],
   },
 };
 
