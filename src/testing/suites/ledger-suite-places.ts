@@ -13,7 +13,7 @@ export function placeCases({ bench, ledger, describe, it }: UnderTest): void {
   const place = 'lane' as const;
 
   describe('places', () => {
-    it('lets one window of a flow write to the place that they share, and the other one when it has given it back', async () => {
+    it('lets one window at a time write to the place that those of a flow share', async () => {
       const { book: one } = await Book.sealed(ledger(), [1], FIRST);
       const { book: two } = await Book.sealed(ledger(), [1], SECOND);
       const held = (await one.claimShard({ place }))!;
