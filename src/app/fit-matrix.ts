@@ -1,7 +1,7 @@
 import type { Connector, OpenContext, Sink, SinkSample } from '../connectors/connector.ts';
 import type { Guarantee } from '../model/guarantee.ts';
 import { strategies } from '../strategies/all.ts';
-import type { Fit, FlowFacts } from '../strategies/strategy.ts';
+import type { Fit, FlowFacts, Strategy } from '../strategies/strategy.ts';
 import { allConnectors } from './connector-list.ts';
 import type { ConnectorList } from './flow-config.ts';
 import { realPorts } from './ports.ts';
@@ -22,8 +22,9 @@ export interface FitCell {
     | { readonly fits: false; readonly reason: string };
 }
 
-/** A flow that names a key, cuts time by day and has a column of days: what does not fit then is the sink's lack. */
-const FACTS: FlowFacts = { key: ['id'], window: 'day', load: { scope: { column: 'day' } } };
+/** A flow that names a key and cuts time by day, with a column of days or none: what fits neither, the sink lacks. */
+const FACTS: FlowFacts = { key: ['id'], window: 'day', load: {} };
+const SCOPED: FlowFacts = { ...FACTS, load: { scope: { column: 'day' } } };
 
 /** One row for each sample of each connector's sink, in the order of the list. Opens sinks, which does no I/O. */
 export async function fitMatrix(list?: ConnectorList): Promise<readonly FitRow[]> {
@@ -47,11 +48,17 @@ async function sinksOf(list: ConnectorList): Promise<readonly Connector[]> {
 async function rowOf(connector: Connector, sample: SinkSample): Promise<FitRow> {
   const sink = openSample(connector, sample);
   try {
-    const cells = Object.values(strategies).map((it) => ({ strategy: it.name, fit: cellOf(it.fit(sink, FACTS)) }));
+    const cells = Object.values(strategies).map((it) => ({ strategy: it.name, fit: cellOf(fitOf(it, sink)) }));
     return { connector: connector.type, sample: sample.name, cells };
   } finally {
     await sink.close?.();
   }
+}
+
+function fitOf(strategy: Strategy, sink: Sink): Fit {
+  const plain = strategy.fit(sink, FACTS);
+  const scoped = strategy.load?.uses.includes('scope') === true ? strategy.fit(sink, SCOPED) : plain;
+  return plain.fits || !scoped.fits ? plain : scoped;
 }
 
 function cellOf(fit: Fit): FitCell['fit'] {

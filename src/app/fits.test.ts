@@ -24,6 +24,7 @@ flows:
     ${more}
 `;
 const HTTP = '{ connection: api, path: /v1, receipt: { shape: none }, upsert: true }';
+const FILE = '{ connection: files, path: out.ndjson }';
 const TABLE = '{ connection: store, table: items }';
 
 async function opened(text: string) {
@@ -35,6 +36,7 @@ describe('a strategy that does not fit', () => {
   it.each([
     [HTTP, 'strategy: merger', 'keyed', /no load/],
     [HTTP, 'strategy: transactional-writer', 'ledgered-append', /no load/],
+    [FILE, 'strategy: data-overwrite\n    window: day', 'ledgered-append', /replace all that the sink holds/],
     [TABLE, 'strategy: keyed', 'merger', /no put/],
     [TABLE, 'strategy: stateful-merger', 'merger', /no windows/],
   ])(
@@ -57,6 +59,14 @@ describe('a strategy that does not fit', () => {
       await advised.close();
     },
   );
+
+  it('is told before anything is sent that files know no rows to be replaced', async () => {
+    const sink = '{ connection: files, path: "{{ window }}.ndjson", load: { scope: { column: day } } }';
+    const waybill = await opened(flowOf(sink, 'strategy: data-overwrite\n    window: day'));
+    const [finding] = await waybill.check();
+    expect(finding?.message).toContain('no rows by the values of a column');
+    await waybill.close();
+  });
 
   it('names sinks that it fits elsewhere', async () => {
     const waybill = await opened(flowOf(HTTP, 'strategy: data-overwrite'));

@@ -215,6 +215,8 @@ export interface AbilityFacts {
   readonly rejectsAtomically?: boolean;
   /** What publishes a load cannot do it in one step: readers may meet the old and the new side by side meanwhile. */
   readonly seenByHalves?: boolean;
+  /** `replace` knows no rows, only all that the sink names: a scope by a column is refused. */
+  readonly replacesWhole?: boolean;
   /**
    * What the sink names depends on the window. `replace`: another window's load is not what is replaced; `appendAt`:
    * windows of a flow do not add to one place.

@@ -44,7 +44,7 @@ export function objectLoads(options: ObjectLoadsOptions): LoadSink {
       ...(publish === undefined || perWindow ? {} : { publish: (step, keep) => publish(step, keep) }),
       ...(append === undefined ? {} : { appendLoad: (step) => append(step) }),
     },
-    facts: { ...show.facts, loadRung: 'marker', placePerWindow: perWindow },
+    facts: { ...show.facts, loadRung: 'marker', placePerWindow: perWindow, replacesWhole: true },
   };
 }
 

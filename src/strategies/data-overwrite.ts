@@ -11,6 +11,12 @@ export const dataOverwrite = loadingStrategy({
   promise: 'Readers see what was there before or all that the window brings now; the rest is untouched.',
   lacks: (sink, flow) => {
     if (sink.can.replace === undefined) return 'the sink cannot replace rows by others in one step: it has no replace';
+    if (flow.load.scope !== undefined && sink.facts.replacesWhole === true) {
+      return (
+        'the sink replaces what it names as a whole, and no rows by the values of a column; leave out ' +
+        '`load: { scope: … }` and give each window a place of its own'
+      );
+    }
     if (flow.window === 'all' || flow.load.scope !== undefined || sink.facts.placePerWindow === true) return undefined;
     return (
       'every window would replace all that the sink holds; say which rows belong to a window with ' +
