@@ -8,7 +8,10 @@ import type { Diagnosis } from './waybill.ts';
 const require = createRequire(import.meta.url);
 const NODE_LEAST = [20, 19] as const;
 /** What a flow needs besides its own file: packages that are installed only where they are wanted. */
-const DRIVERS: Readonly<Record<string, readonly string[]>> = { postgres: ['pg'] };
+const DRIVERS: Readonly<Record<string, readonly string[]>> = {
+  lancedb: ['@lancedb/lancedb', 'apache-arrow'],
+  postgres: ['pg'],
+};
 
 /** Everything around the flows that can be looked at without running one. Writes nothing and sends nothing. */
 export async function diagnose(patient: Patient): Promise<readonly Diagnosis[]> {

@@ -67,11 +67,12 @@ export class Places {
   async #clear({ load }: LoadStep): Promise<void> {
     const { books, database } = this.#target;
     const opened = await database.open();
+    const there = new Set(await opened.connection.tableNames());
     for (const [id, note] of await books.all('load')) {
       const published = note.state === 'published' && id !== load.id;
       const earlier = note.family === load.family && note.generation < load.generation && note.state !== 'gone';
       if (!published && !earlier) continue;
-      await opened.drop(id);
+      if (there.has(id)) await opened.drop(id);
       if (!published) await books.put('load', id, { ...note, state: 'gone' });
     }
   }
