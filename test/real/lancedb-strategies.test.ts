@@ -20,7 +20,8 @@ import { register } from '../../src/testing/suites/suite.ts';
 import { isUsable, LanceBench, onLance, type Settings } from '../lancedb/bench.ts';
 
 // Each of these stories is told many times over, on a real database in a folder.
-vi.setConfig({ testTimeout: 300_000 });
+const TIMEOUT_MS = 400_000;
+vi.setConfig({ testTimeout: TIMEOUT_MS });
 
 const COLUMNS = { id: 'int64', day: 'text', gone: 'boolean', note: 'text' };
 const KEYED: Settings = { key: ['id'], columns: COLUMNS, recordsPerBatch: 100 };
@@ -80,7 +81,9 @@ for (const { name, strategy, model, settings, window = 'day', load = {} } of isU
     lane: { facts: { key: ['id'], window, load } },
     open: () => place(settings),
   };
-  register({ describe, it }, strategySuite(subject));
+  const suite = strategySuite(subject);
+  const cases = suite.cases.map((one) => ({ ...one, timeoutMs: TIMEOUT_MS }));
+  register({ describe, it }, { ...suite, cases });
 }
 
 describe('LanceDB', () => {
