@@ -17,6 +17,7 @@ import {
   lastOfEachWindow,
   mergedInTime,
   mergedInTurn,
+  mergedInTwoSteps,
   mergedWithDeletions,
   newestLoad,
   type StrategyModel,
@@ -78,7 +79,7 @@ const WAYS: readonly Way[] = [
   {
     ids: 'P02, P21, P26',
     strategy: statefulMerger,
-    model: mergedInTime,
+    model: mergedInTwoSteps,
     abilities: ['merge', 'versions'],
     load: GONE,
     about: ' with versions',

@@ -14,6 +14,8 @@ export class CrashPlan {
   #died!: () => void;
   /** Resolves when the process has died. */
   readonly dead: Promise<void>;
+  /** Every boundary that was passed, in order. */
+  readonly names: string[] = [];
   /** What it was about to do, or had just done. */
   where = 'nowhere';
 
@@ -31,6 +33,7 @@ export class CrashPlan {
 
   async boundary(name: string): Promise<void> {
     this.#passed++;
+    this.names.push(name);
     if (this.#passed === this.#at) {
       this.where = name;
       this.#died();

@@ -27,6 +27,8 @@ export interface StrategyModel {
    * be run again. None when absent.
    */
   undone?(runs: readonly Load[]): readonly Load[];
+  /** What may be seen before `load` is there, beside what was there before it: where a sink needs two steps. */
+  between?(runs: readonly Load[], load: Load): readonly DataRecord[];
   /**
    * Windows of `loads` with other rows: each is read again after all were run, in this order, as a backfill does it.
    * What `expected` and `undone` are told then are loads of the same window that are not the same.
@@ -135,6 +137,12 @@ export const mergedInTime: StrategyModel = {
   corrected: CORRECTED.map((load) => ({ ...load, rows: load.rows.map((row) => ({ ...row, gone: false })) })),
   expected: (runs) => mergedRows(inTime(runs)),
   undone: (runs) => newestOfEachWindow(runs).filter((load) => !inTime(runs).includes(load)),
+};
+
+/** The same where going back and merging are two steps of the sink. */
+export const mergedInTwoSteps: StrategyModel = {
+  ...mergedInTime,
+  between: (runs, load) => mergedRows(inTime([...runs, load]).filter((one) => one !== load)),
 };
 
 /** For strategies whose newest load is all that is shown. */

@@ -33,7 +33,10 @@ export function strategySuite(subject: StrategySubject): Suite {
       make('gives what its model says when an earlier window is started again', startsEarlierAgain),
       ...(subject.model.corrected === undefined
         ? []
-        : [make('gives what its model says when a window is read again with other rows', readsAgain)]),
+        : [
+            make('gives what its model says when a window is read again with other rows', readsAgain),
+            make('goes on after a process that died while it read a window again', diesReadingAgain),
+          ]),
       make('goes on after a process that died at any of its effects', diesAnywhere),
       ...LOSSES.map((loss) => make(LOSS_TITLES[loss], (one) => losesEachCall(one, { loss }))),
       make('finds out when an answer is lost twice in a row', (one) =>
@@ -110,6 +113,33 @@ async function readsAgain(subject: StrategySubject): Promise<void> {
       runs.push(load);
       await world.judge(runs, `after ${load.window.name} was read again`);
     }
+  });
+}
+
+/**
+ * Somebody who reads a window again asks for it again when the process has died. Reading and sealing are the same as
+ * the first time: what is tried are the boundaries of the sink, and of what the books say of loads and generations.
+ */
+async function diesReadingAgain(subject: StrategySubject): Promise<void> {
+  const counted = new CrashPlan(Number.POSITIVE_INFINITY);
+  await readsAgainDying(subject, counted);
+  const places = counted.names.flatMap((name, at) => (/sink\.|Load|Generation/.test(name) ? [at + 1] : []));
+  expect(places.length, 'boundaries of one load').toBeGreaterThan(5);
+  for (const at of places) await readsAgainDying(subject, new CrashPlan(at));
+}
+
+async function readsAgainDying({ model, ...subject }: StrategySubject, plan: CrashPlan): Promise<void> {
+  const again = model.corrected![0]!;
+  // That window and later ones, which a strategy that goes back in time takes out.
+  const loads = model.loads.slice(model.loads.findIndex(({ window }) => window.name === again.window.name));
+  await StrategyWorld.use({ ...subject, model }, async (world) => {
+    for (const load of loads) await world.finish(load);
+    await world.start(again, { plan, refresh: true });
+    const where = `died ${plan.where}, reading ${again.window.name} again`;
+    await world.glance(loads, again, where);
+    await world.start(again, { refresh: true });
+    await world.finish(again);
+    await world.judge([...loads, again], where);
   });
 }
 
