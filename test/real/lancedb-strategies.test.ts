@@ -8,8 +8,8 @@ import {
   eachOnce,
   lastOfEachKey,
   lastOfEachWindow,
-  mergedInTime,
   mergedInTurn,
+  mergedInTwoSteps,
   mergedWithDeletions,
   newestLoad,
   type StrategyModel,
@@ -51,7 +51,7 @@ const WAYS: readonly Way[] = [
   { name: 'P02, P11, P12', strategy: 'data-overwrite', model: newestLoad, settings: KEYED, window: 'all' },
   { name: 'P02, P14, P16', strategy: 'merger', model: mergedInTurn, settings: KEYED },
   { name: 'P02, P15, P16', strategy: 'merger', model: mergedWithDeletions, settings: KEYED, load: GONE },
-  { name: 'P02, P21, P26, P40', strategy: 'stateful-merger', model: mergedInTime, settings: KEYED, load: GONE },
+  { name: 'P02, P21, P26, P40', strategy: 'stateful-merger', model: mergedInTwoSteps, settings: KEYED, load: GONE },
 ];
 
 function place(settings: Settings): StrategyPlace {
