@@ -4,8 +4,19 @@ import type { DataRecord } from '../../src/model/chunk.ts';
 import { applied } from '../../src/model/verdict.ts';
 import { keyed } from '../../src/strategies/keyed.ts';
 import { ledgeredAppend } from '../../src/strategies/ledgered-append.ts';
+import { proxy } from '../../src/strategies/proxy.ts';
+import { statefulMerger } from '../../src/strategies/stateful-merger.ts';
 import { NO_FACTS, type Strategy } from '../../src/strategies/strategy.ts';
-import { eachOnce, lastOfEachKey, type StrategySubject } from '../../src/testing/suites/strategy-subject.ts';
+import { transactionalWriter } from '../../src/strategies/transactional-writer.ts';
+import {
+  eachLoadOnce,
+  eachOnce,
+  lastOfEachKey,
+  mergedInTime,
+  newestLoad,
+  type StrategyModel,
+  type StrategySubject,
+} from '../../src/testing/suites/strategy-subject.ts';
 
 /** A strategy that does not do what it promises, and the one case that is run to notice. */
 export interface StrategyLie {
@@ -44,9 +55,76 @@ function lie(
   return { subject, noticedBy };
 }
 
+type Steps = NonNullable<Strategy['load']>;
+
+/** A lie about what a window brings as a whole: readers look at the loads of the table. */
+function loadLie(
+  name: string,
+  {
+    base,
+    model,
+    noticedBy,
+    load,
+  }: Pick<StrategyLie, 'noticedBy'> & {
+    readonly base: Strategy;
+    readonly model: StrategyModel;
+    readonly load: Partial<Steps>;
+  },
+): StrategyLie {
+  const subject: StrategySubject = {
+    name,
+    strategy: { ...base, load: { ...base.load!, ...load } },
+    model,
+    lane: { facts: { key: ['id'], window: 'day', load: { deleted: GONE } } },
+    open() {
+      const table = new MemoryTable();
+      const abilities: readonly MemoryAbility[] = ['load', 'appendLoad', 'merge', 'mergeAt', 'publish'];
+      return { sink: (clock) => memorySink({ table, clock, abilities }), held: async () => table.loads.rows };
+    },
+  };
+  return { subject, noticedBy };
+}
+
+const GONE = { column: 'gone', values: [true], how: 'remove' } as const;
+
+const LOAD_LIES: readonly StrategyLie[] = [
+  loadLie('a strategy that merges and never goes back', {
+    base: statefulMerger,
+    model: mergedInTime,
+    noticedBy: 'a window is read again with other rows',
+    load: {
+      publish: async ({ sink, step }) => ({ receipt: await sink.can.merge!(step, { key: ['id'], deleted: GONE }) }),
+    },
+  }),
+  loadLie('a strategy that says of nobody that his window has to be loaded again', {
+    base: statefulMerger,
+    model: mergedInTime,
+    noticedBy: 'in whatever order the windows are run',
+    load: { publish: async (job) => ({ receipt: (await statefulMerger.load!.publish(job)).receipt }) },
+  }),
+  loadLie('a strategy that publishes before all is there', {
+    base: transactionalWriter,
+    model: eachLoadOnce,
+    noticedBy: 'after one start, two and ten',
+    load: {
+      open: async (job) => {
+        await job.sink.can.load!.open(job.step);
+        return await job.sink.can.appendLoad!(job.step);
+      },
+    },
+  }),
+  loadLie('a strategy that shows nothing and says that it does', {
+    base: proxy,
+    model: newestLoad,
+    noticedBy: 'after one start, two and ten',
+    load: { publish: async () => ({ receipt: { summary: 'shown' } }) },
+  }),
+];
+
 const resend = async () => ({ kind: 'resend', evidence: 'it will not have arrived' }) as const;
 
 export const STRATEGY_LIES: readonly StrategyLie[] = [
+  ...LOAD_LIES,
   lie('a strategy that sends again without asking', {
     abilities: ['append', 'find'],
     change: { settle: resend },

@@ -23,7 +23,7 @@ export function mergeAtTime(database: Handle, merging: Merging & { readonly at: 
   const { place, target, by, at } = merging;
   surelyTable(database, target);
   const history = `waybill_history_${target.table}`;
-  openHistory(database, history, target.table);
+  openHistory(database, history, merging);
   const repeats = oneRowAKey(database, merging);
   const takenOut = takeOut(database, { history, table: target.table, at });
   if (takenOut.loads > 0) beginAgain(database, { history, merging });
@@ -34,7 +34,7 @@ export function mergeAtTime(database: Handle, merging: Merging & { readonly at: 
   return { receipt: { summary, facts: { ...facts, takenOut: takenOut.loads, takenOutRows: takenOut.rows } } };
 }
 
-function openHistory(database: Handle, history: string, table: string): void {
+function openHistory(database: Handle, history: string, { target: { table }, by }: Merging): void {
   const there = kindOf(database, history) === 'table' ? columnNames(database, history) : [];
   if (there.length > 0 && !there.includes(LOAD)) {
     throw new RefusedError(`there is a table ${JSON.stringify(history)} that was not made for a history of loads`, {
@@ -44,12 +44,23 @@ function openHistory(database: Handle, history: string, table: string): void {
       hint: 'Give that table another name: this one is where every load is kept with its time.',
     });
   }
-  if (there.length > 0) return;
+  if (there.length === 0) makeHistory(database, history, { table, key: by.key });
+  // Earlier loads are merged again by it, also those whose records never named it.
+  if (by.deleted !== undefined) addColumns(database, history, [by.deleted.column]);
+}
+
+interface Kept {
+  readonly table: string;
+  readonly key: readonly string[];
+}
+
+function makeHistory(database: Handle, history: string, { table, key }: Kept): void {
+  const found = [LOAD, ...key.map(quoteName)].join(', ');
   const columns = columnNames(database, table).map(quoteName).join(', ');
   database.exec(
     `create table ${quoteName(history)} as
        select '${BASE}' as ${LOAD}, '' as ${AT}, ${columns} from ${quoteName(table)};
-     create index ${quoteName(`${history}_by_load`)} on ${quoteName(history)} (${LOAD})`,
+     create index ${quoteName(`${history}_by_load`)} on ${quoteName(history)} (${found})`,
   );
 }
 
@@ -108,10 +119,7 @@ function earlierLoads(database: Handle, table: string): readonly KeptLoad[] {
 
 /** What the records have named goes into the history, also what the target does not have: a flag of deletion. */
 function keep(database: Handle, { history, merging: { place, at } }: Again): void {
-  const there = new Set(columnNames(database, history));
-  for (const name of place.named) {
-    if (!there.has(name)) database.exec(`alter table ${quoteName(history)} add column ${quoteName(name)}`);
-  }
+  addColumns(database, history, place.named);
   const columns = place.named.map((name) => `, ${quoteName(name)}`).join('');
   database
     .prepare(
@@ -122,4 +130,11 @@ function keep(database: Handle, { history, merging: { place, at } }: Again): voi
   database
     .prepare('update waybill_load set at = ?, at_ms = ? where load = ?')
     .run(at, BigInt(Date.parse(at)), place.load);
+}
+
+function addColumns(database: Handle, history: string, names: readonly string[]): void {
+  const there = new Set(columnNames(database, history));
+  for (const name of names) {
+    if (!there.has(name)) database.exec(`alter table ${quoteName(history)} add column ${quoteName(name)}`);
+  }
 }

@@ -41,6 +41,8 @@ export function oneRowAKey(database: Handle, { place: { place }, target, by }: M
   const row = rowNumberOf(columns);
   const nulls = countOf(database, `${from} where ${by.key.map((name) => `${quoteName(name)} is null`).join(' or ')}`);
   if (nulls > 0) throw unfitRows('key-missing', `${nulls} rows of the load have no value in a column of the key`);
+  // The rows of the target find those of the load by it, and the repeats one another.
+  database.exec(`create index ${quoteName(`${place}_key`)} on ${from} (${key})`);
   const before = countOf(database, from);
   if (countOf(database, `(select distinct ${key} from ${from})`) === before) return '';
   if (by.latestBy !== undefined) {
@@ -64,39 +66,60 @@ const why = ({ latestBy }: MergeBy): string =>
 
 /** Brings the target up to date by the rows of `source`, a table or a query with one row a key. */
 export function mergeRows(database: Handle, source: string, { place, target, by }: Merging): Merged {
-  const table = quoteName(target.table);
   const columns = columnsInto(database, target.table, place, by);
   for (const name of by.key) surelyColumn(database, target.table, name);
   if (columns.length === 0) return { inserted: 0, updated: 0, deleted: 0 };
+  const table = quoteName(target.table);
   const same = by.key.map((name) => `t.${quoteName(name)} = s.${quoteName(name)}`).join(' and ');
+  surelyOnce(database, `${source} as s join ${table} as t on ${same} group by ${spelled('s', by.key)}`);
   const flag = flagOf(by);
-  const gone = flag.how === 'remove' ? flag : { sql: 'false', values: [] };
   const run = (sql: string, values: readonly unknown[]): number => database.prepare(sql).run(...values).changes;
-  const rest = columns.filter((name) => !by.key.includes(name));
-  const set = rest.map((name) => `${quoteName(name)} = s.${quoteName(name)}`).join(', ');
-  const differs = rest.map((name) => `t.${quoteName(name)} is not s.${quoteName(name)}`).join(' or ');
-  const updated =
-    rest.length === 0
-      ? 0
-      : run(
-          `update ${table} as t set ${set} from ${source} as s where ${same} and not ${gone.sql} and (${differs})`,
-          gone.values,
-        );
-  const deleted =
-    flag.how === 'remove'
-      ? run(`delete from ${table} as t where exists (select 1 from ${source} as s where ${same} and ${flag.sql})`, [
-          ...flag.values,
-        ])
-      : 0;
+  const updated = updateSql(columns, { table, source, same, by });
   const list = columns.map(quoteName).join(', ');
-  // A join, so that SQLite may index the target for itself where it has no index on the key.
-  const inserted = run(
-    `insert into ${table} (${list}) select ${columns.map((name) => `s.${quoteName(name)}`).join(', ')}
-       from ${source} as s left join ${table} as t on ${same}
-      where t.${quoteName(by.key[0]!)} is null and not ${flag.sql}`,
-    flag.values,
-  );
-  return { inserted, updated, deleted };
+  return {
+    updated: updated === undefined ? 0 : run(updated, flag.how === 'remove' ? flag.values : []),
+    deleted:
+      flag.how !== 'remove'
+        ? 0
+        : run(
+            `delete from ${table} as t where exists (select 1 from ${source} as s where ${same} and ${flag.sql})`,
+            flag.values,
+          ),
+    // A join, so that SQLite may index the target for itself where it has no index on the key.
+    inserted: run(
+      `insert into ${table} (${list}) select ${spelled('s', columns)}
+         from ${source} as s left join ${table} as t on ${same}
+        where t.${quoteName(by.key[0]!)} is null and not ${flag.sql}`,
+      flag.values,
+    ),
+  };
+}
+
+interface Joined {
+  readonly table: string;
+  readonly source: string;
+  /** When a row of the target, `t`, and one of the load, `s`, have the same key. */
+  readonly same: string;
+  readonly by: MergeBy;
+}
+
+/** Changes only rows that differ. Undefined where a row is nothing but its key. */
+function updateSql(columns: readonly string[], { table, source, same, by }: Joined): string | undefined {
+  const rest = columns.filter((name) => !by.key.includes(name)).map(quoteName);
+  if (rest.length === 0) return undefined;
+  const flag = flagOf(by);
+  const stays = flag.how === 'remove' ? `not ${flag.sql}` : 'true';
+  return `update ${table} as t set ${rest.map((name) => `${name} = s.${name}`).join(', ')} from ${source} as s
+    where ${same} and ${stays} and (${rest.map((name) => `t.${name} is not s.${name}`).join(' or ')})`;
+}
+
+const spelled = (table: string, columns: readonly string[]): string =>
+  columns.map((name) => `${table}.${quoteName(name)}`).join(', ');
+
+/** Where the target holds a key twice, nobody can say which of the rows the load means. */
+function surelyOnce(database: Handle, joined: string): void {
+  const twice = countOf(database, `(select 1 from ${joined} having count(*) > 1)`);
+  if (twice > 0) throw unfitRows('key-ambiguous', `${twice} keys of the load are in the table more than once`);
 }
 
 /** Which rows of the load, called `s`, are deletions. */

@@ -163,6 +163,35 @@ describe('publishing into rows', () => {
     });
   });
 
+  it('P17: refuses to merge by a key that the table holds more than once', async () => {
+    const sql = `create table t (id integer, name text);
+      insert into t values (1, 'a'), (1, 'b'), (2, 'c'), (3, 'd'), (3, 'd')`;
+    await using(new Place(sql), async (place) => {
+      const step = await place.collect(loadOf(1), [{ id: 1, name: 'x' }]);
+      await expect(place.sink.can.merge!(step, KEY)).rejects.toMatchObject({ reason: 'key-ambiguous' });
+      // What the load does not name is no concern of it.
+      const next = await place.collect(loadOf(2), [{ id: 2, name: 'x' }]);
+      expect((await place.sink.can.merge!(next, KEY)).facts).toMatchObject({ updated: 1 });
+    });
+  });
+
+  it('merges many rows into a table without an index in no time that grows with the square', async () => {
+    const sql = `create table t (id integer, name text);
+      with recursive n (i) as (select 1 union all select i + 1 from n where i < 30000)
+      insert into t select i, 'old' from n`;
+    await using(new Place(sql, { columns: { op: 'text' } }), async (place) => {
+      const records = Array.from({ length: 30_000 }, (_, at) => ({
+        id: at * 2,
+        name: 'new',
+        op: at % 10 === 0 ? 'd' : 'u',
+      }));
+      const step = await place.collect(loadOf(1), records);
+      const by: MergeBy = { ...KEY, deleted: { column: 'op', values: ['d'], how: 'remove' } };
+      const receipt = await place.sink.can.merge!(step, by);
+      expect(receipt.facts).toEqual({ inserted: 13_500, updated: 13_500, deleted: 1_500 });
+    });
+  }, 20_000);
+
   it('P18: counts as changed only what differs', async () => {
     await using(
       new Place(`create table t (id integer, name text); insert into t values (1, 'a'), (2, 'b')`),
@@ -278,6 +307,20 @@ describe('a history of loads', () => {
         [2, 'c'],
         [100, 'old'],
       ]);
+    });
+  });
+
+  it('goes back over loads that never named the flag of deletion', async () => {
+    await using(new Place('create table t (id integer)', { columns: { op: 'text' } }), async (place) => {
+      const by: MergeBy = { ...KEY, deleted: { column: 'op', values: ['d'], how: 'remove' } };
+      const merge = async (day: number, generation: number, records: readonly object[]) => {
+        const load = loadOf(day, generation);
+        await place.sink.can.mergeAt!(await place.collect(load, records), by, load.window.start!);
+      };
+      await merge(1, 1, [{ id: 1 }, { id: 2 }]);
+      await merge(2, 1, [{ id: 3 }]);
+      await merge(2, 2, [{ id: 1, op: 'd' }]);
+      expect(place.select('select id from t')).toEqual([[2]]);
     });
   });
 
