@@ -147,7 +147,7 @@ describe('a history of loads in the PostgreSQL sink', () => {
     ]);
   });
 
-  it('P24: is what a merge of the windows up to the last one would be, whatever was loaded in whatever order', async () => {
+  it('P24: is what a merge of the windows up to the last one would be, in whatever order they came', async () => {
     const row = fc.record(
       { id: fc.integer({ min: 1, max: 4 }), name: fc.constantFrom('x', 'y', null), gone: fc.boolean() },
       { requiredKeys: ['id', 'gone'] },

@@ -78,7 +78,7 @@ describe('a load of the PostgreSQL sink', () => {
     expect(await bench.rows('count(*)::int, 0')).toEqual([[5, 0]]);
   });
 
-  it('P35: a step that takes longer than it may is cancelled; nothing counts as done, and it can be asked again', async () => {
+  it('P35: a step that takes longer than it may is cancelled, and nothing of it counts as done', async () => {
     const bench = await LoadBench.make(places, 'id int', { stepTimeoutSeconds: 1 });
     await bench.client.query(`create function slow_${bench.table}() returns trigger language plpgsql as
       $$ begin perform pg_sleep(3); return null; end $$;

@@ -7,7 +7,8 @@ const COLUMNS = { n: 'int', version: 'int', day: 'date', gone: 'boolean' };
 
 /** Every row in one text, so that a reader gets all of it by one statement. */
 const SEEN = (table: string): string =>
-  `select coalesce(json_agg(json_build_object('n', n, 'version', version, 'day', day, 'gone', gone)), '[]') from ${table}`;
+  `select coalesce(json_agg(json_build_object('n', n, 'version', version, 'day', day, 'gone', gone)), '[]')
+    from ${table}`;
 
 /** A name in PostgreSQL that takes loads: a table, or nothing yet where publishing makes a view. */
 export function postgresLoads(places: () => Places): LoadSubject {
@@ -53,8 +54,10 @@ async function fixture(places: Places, about: LoadAbility): Promise<LoadFixture>
       // The call waits for this lock in its own transaction, and is ended there.
       await other.query(`begin; lock table ${markerSchema}.waybill_load in access exclusive mode`);
       const running = call();
+      // Heard below, when it has been ended.
       running.catch(() => undefined);
-      const waiting = `select pid from pg_stat_activity where application_name like 'waybill%' and wait_event_type = 'Lock'`;
+      const waiting = `select pid from pg_stat_activity
+        where application_name like 'waybill%' and wait_event_type = 'Lock'`;
       for (let asked = 0; (await client.query(waiting)).rowCount === 0; asked++) {
         if (asked > 1000) throw new Error('the call does not wait for the lock');
       }

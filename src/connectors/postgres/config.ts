@@ -90,8 +90,8 @@ const sinkSettings = z
       .enum(['durable', 'fast'])
       .default('durable')
       .describe(
-        'Where loads are collected. `durable`: in tables that outlive a crash of the server. `fast`: in unlogged ones, ' +
-          'which writes half as much; after a crash of the server the window has to be read again.',
+        'Where loads are collected. `durable`: in tables that outlive a crash of the server. `fast`: in unlogged ' +
+          'ones, which writes half as much; after a crash of the server the window has to be read again.',
       ),
     periodTablesMax: z
       .int()

@@ -16,8 +16,8 @@ const BASELINE_SET = '0';
 
 /**
  * Merges, and keeps the rows of every load beside the table, by the time that they were meant for. When there are rows
- * of that time or of later ones, they are taken out first: every key that they name is put back to what the loads before
- * had made of it. So a window that is loaded again finds what it found the first time.
+ * of that time or of later ones, they are taken out first: every key that they name is put back to what the loads
+ * before had made of it. So a window that is loaded again finds what it found the first time.
  */
 export async function mergePlaceAt(publishing: Publishing, by: MergeBy, at: string): Promise<Done> {
   const { client, options } = publishing;
@@ -102,8 +102,8 @@ class History {
     const quoted = this.#place.quoted;
     const { rows } = await client.query<Kept & { rows: number }>(
       `select e.load, e.fields, h.rows from ${this.#entries} e join (
-          select h.${LOAD} as load, count(*)::float8 as rows from ${quoted} h join ${touched} k on ${sameKey(by, 'h', 'k')}
-          group by 1) h on h.load = e.load
+          select h.${LOAD} as load, count(*)::float8 as rows
+          from ${quoted} h join ${touched} k on ${sameKey(by, 'h', 'k')} group by 1) h on h.load = e.load
         where e.target = $1 order by e.at`,
       [this.#table.quoted],
     );

@@ -12,7 +12,7 @@ import { type Place, placeOf, readShape, readTarget, type Target } from './shape
 import { columnList, readTable, type Table, type TableOptions } from './table.ts';
 import type { Transactions } from './transactions.ts';
 
-/** In every row of a place: which columns its record brought. A column that none brought is not the load's to change. */
+/** In every row of a place: which columns its record brought. What none brought is not the load's to change. */
 export const FIELDS = 'waybill_fields';
 const FIELDS_SETTING = 'waybill.fields';
 

@@ -86,7 +86,7 @@ const keyMissing = (rows: number, column: string): RefusedError =>
     hint: 'Name a key that every record has, or let the query leave these rows out.',
   });
 
-/** Rows of one key that are equal count as one; of others the latest does, if there is one that is later than the rest. */
+/** Rows of one key that are equal count as one; of others the latest does, if one is later than the rest. */
 async function expectDecided({ client, place }: Publishing, { key, latestBy }: MergeBy): Promise<void> {
   const names = quoteNames(key);
   const first = latestBy === undefined ? '' : ` order by ${quoteName(latestBy)} desc nulls last`;

@@ -18,8 +18,8 @@ interface PeriodEntry {
 
 /**
  * A table for each period, and one view over them all. A period that begins again gets a new table, and the old one is
- * dropped: what that costs does not depend on what any table holds. Its rows are added before the name changes hands, so
- * readers wait for the change of the view only.
+ * dropped: what that costs does not depend on what any table holds. Its rows are added before the name changes hands,
+ * so readers wait for the change of the view only.
  */
 export async function addPlaceToPeriod(publishing: Publishing, period: Period, fresh: boolean): Promise<Done> {
   const { client, target, options, records } = publishing;

@@ -32,9 +32,7 @@ export async function replacePlace(publishing: Publishing, scope: Scope): Promis
   await insertAll(publishing, table);
   const vacuum = `VACUUM ${table.quoted}`;
   const dead =
-    replaced === 0
-      ? ''
-      : `; the ${replaced} old ones take up room until autovacuum or \`${vacuum}\` has passed, and are gone for readers`;
+    replaced === 0 ? '' : `; the ${replaced} old ones take up room until autovacuum or \`${vacuum}\` has passed`;
   return {
     receipt: {
       summary: `${replaced} rows of ${table.quoted} replaced by ${records} (${lies.words})${dead}`,
