@@ -149,7 +149,7 @@ describe('the proxy in the PostgreSQL sink', () => {
     expect(await bench.rows('id, name', tables[2])).toEqual([[13, 'a']]);
   });
 
-  it('P37: columns that come, go away or change their type change the view, and readers keep their rights', async () => {
+  it('P37: columns that come, go or change their type change the view, and readers keep their rights', async () => {
     const bench = new LoadBench(places, CREATE);
     await show(bench, [{ id: 1, name: 'a' }], { day: 16 });
     await bench.client.query(
