@@ -38,10 +38,10 @@ async function overPostgres(viewed: boolean): Promise<StrategyPlace> {
   await client.query(`create schema s_${table}${viewed ? '' : `; create table s_${table}.t (${list.join(', ')})`}`);
   const { host, port, user, database, password } = server;
   const connection = postgres.connection.parse({ host, port, user, database, password: 'env:TEST' });
+  const markerSchema = `books_${table}`;
   const parsed = postgres.sink!.settings.parse({
     table: [`s_${table}`, 't'],
-    // Shared by all stories, and emptied after each: to make it takes longer than a story.
-    markerSchema: 'books',
+    markerSchema,
     ...(viewed ? { create: COLUMNS } : {}),
   });
   return {
@@ -55,13 +55,7 @@ async function overPostgres(viewed: boolean): Promise<StrategyPlace> {
       const { rows } = await client.query<DataRecord>(`select * from s_${table}.t`);
       return rows.map((row) => Object.fromEntries(Object.entries(row).filter(([, value]) => value !== null)));
     },
-    close: async () => {
-      await client.query(`drop schema s_${table} cascade`);
-      const books = await client.query(
-        "select tablename as name from pg_tables where schemaname = 'books' and tablename like 'waybill%'",
-      );
-      for (const { name } of books.rows) await client.query(`delete from books.${name}`);
-    },
+    close: async () => void (await client.query(`drop schema if exists s_${table}, ${markerSchema} cascade`)),
   };
 }
 
