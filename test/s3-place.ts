@@ -46,12 +46,14 @@ export class S3Place {
   readonly bucket: string;
   readonly folder: string;
   readonly proxy: CutProxy;
+  readonly #port: number;
 
   constructor(places: S3Places, where: { bucket: string; folder: string; proxy: CutProxy }) {
     this.places = places;
     this.bucket = where.bucket;
     this.folder = where.folder;
     this.proxy = where.proxy;
+    this.#port = where.proxy.port;
   }
 
   get #context() {
@@ -61,13 +63,20 @@ export class S3Place {
 
   #connection(more: Record<string, unknown> = {}) {
     return s3.connection.parse({
-      endpoint: `http://127.0.0.1:${this.proxy.port}`,
+      endpoint: `http://127.0.0.1:${this.#port}`,
       bucket: this.bucket,
       forcePathStyle: true,
       accessKeyId: SECRETS.access,
       secretAccessKey: SECRETS.secret,
       ...more,
     });
+  }
+
+  /** The connection as the connector itself sees it. */
+  get plain() {
+    const credentials = () => this.places.gateway;
+    const place = { endpoint: `http://127.0.0.1:${this.#port}`, region: 'us-east-1', forcePathStyle: true };
+    return { ...place, bucket: this.bucket, credentials, requestTimeoutMs: 60_000 };
   }
 
   /** Paths in the settings are meant from the folder of the place. */
@@ -104,8 +113,10 @@ export class S3Place {
     );
   }
 
-  async manifest(name: string): Promise<Books> {
-    return parsed(Buffer.from(await this.text(name)), name);
+  async manifest(name: string, bucket = this.bucket): Promise<Books> {
+    const command = new sdk.GetObjectCommand({ Bucket: bucket, Key: `${this.folder}/${name}` });
+    const text = await (await this.places.client.send(command)).Body?.transformToString();
+    return parsed(Buffer.from(text ?? ''), name);
   }
 
   /** The process dies in its so-manieth request: that one arrives, and its answer does not; later ones are never made. */

@@ -16,6 +16,8 @@ export interface ObjectLoadsOptions {
   readonly path: string;
   /** Where the manifest lies that leads readers to the objects. Without one they are led by names. */
   readonly manifest?: string | undefined;
+  /** Where the manifest lies, when that is not where the objects are. */
+  readonly books?: ObjectStore | undefined;
   encode(permit: Permit): Promise<EncodedBatch>;
 }
 
@@ -53,7 +55,7 @@ function showOf({ manifest, path }: ObjectLoadsOptions, showing: Showing): Show 
   return placeholdersOf(path).includes('batch') ? listedShow(showing) : singleShow(showing);
 }
 
-function showingOf({ store, path, manifest }: ObjectLoadsOptions): Showing {
+function showingOf({ store, path, manifest, books = store }: ObjectLoadsOptions): Showing {
   const home = homeOf(path);
   const values = ({ flow, lane, window }: Load) => ({ flow, lane, window: window.name });
   return {
@@ -66,7 +68,7 @@ function showingOf({ store, path, manifest }: ObjectLoadsOptions): Showing {
     booksOf: (load) => {
       const name =
         manifest === undefined ? `${home}${LOADS_FOLDER}/${load.family}.json` : fillPath(manifest, values(load));
-      return new BookKeeper(store, name);
+      return new BookKeeper(books, name);
     },
   };
 }

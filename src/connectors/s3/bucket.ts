@@ -11,6 +11,8 @@ const BUFFERED_MAX = 16 * 1024 * 1024;
 /** What S3 takes in one request. */
 const OBJECT_MAX = 5 * 1024 ** 3;
 const DELETED_AT_ONCE = 1000;
+/** Larger content is not sent once more only to see whether it is refused. */
+const CHECKED_MAX = 1024 * 1024;
 
 export interface Labelled {
   readonly bytes: Uint8Array;
@@ -28,6 +30,7 @@ export class Bucket implements ObjectStore {
   #client: Promise<Client> | undefined;
   /** Older gateways compare versions without the quotes that belong to them. */
   #bareVersions = false;
+  #conditionsHold = false;
   #afterlife: string | undefined;
 
   constructor(connection: S3Connection) {
@@ -93,11 +96,29 @@ export class Bucket implements ObjectStore {
       });
     }
     const done = await this.#putIf(name, content, expected, signal);
-    if (done === 'done' || expected === null || this.#bareVersions) return done;
+    if (expected === null) return done === 'done' ? await this.#madeOnce(name, content, signal) : done;
+    if (done === 'done' || (await this.version(name, signal)) !== expected) return done;
     // The condition failed although nothing was changed: this server wants it written in another way.
-    if ((await this.version(name, signal)) !== expected) return 'changed';
-    this.#bareVersions = true;
-    return await this.#putIf(name, content, expected, signal);
+    this.#bareVersions = !this.#bareVersions;
+    const again = await this.#putIf(name, content, expected, signal);
+    if (again === 'done' || (await this.version(name, signal)) !== expected) return again;
+    throw this.#noConditions();
+  }
+
+  /** A server that passes over conditions makes the object again; one that knows them is asked once. */
+  async #madeOnce(name: string, content: Content, signal: AbortSignal): Promise<'done'> {
+    if (this.#conditionsHold || content.bytes > CHECKED_MAX) return 'done';
+    if ((await this.#putIf(name, content, null, signal)) === 'done') throw this.#noConditions();
+    this.#conditionsHold = true;
+    return 'done';
+  }
+
+  #noConditions(): RefusedError {
+    return new RefusedError(`the server does not compare versions before it writes to the bucket ${this.name}`, {
+      reason: 'conditions',
+      about: 'request',
+      hint: 'Older gateways do so only in buckets without versioning: use one, or name one as `manifestBucket`.',
+    });
   }
 
   async #putIf(

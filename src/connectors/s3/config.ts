@@ -95,6 +95,11 @@ const sinkSettings = z
       .refine(only(MANIFEST_VALUES), `a manifest can hold ${listOf(MANIFEST_VALUES)}`)
       .optional()
       .describe('The name of a manifest, `orders/_manifest.json`: readers see the objects that it lists.'),
+    manifestBucket: z
+      .string()
+      .min(3)
+      .optional()
+      .describe('The bucket of the manifest, on the same server; for locked objects on gateways that need it.'),
     lock: z
       .strictObject({
         mode: z.enum(['governance', 'compliance']).default('governance'),
@@ -128,6 +133,8 @@ const sinkSettings = z
     if (!parquet && settings.columns !== undefined) wrong('columns', 'only Parquet has columns with types');
     if (settings.manifest !== undefined && !batches)
       wrong('path', 'a path with a manifest needs {{ batch }}: the manifest lists one object for each');
+    if (settings.manifestBucket !== undefined && settings.manifest === undefined)
+      wrong('manifestBucket', 'there is no `manifest` to lie in it');
     if (settings.lock !== undefined && settings.manifest === undefined)
       wrong('lock', 'only what a manifest lists is locked: set `manifest`');
   });

@@ -29,7 +29,7 @@ export async function lockObjects(
   const versions = new Map<string, string>();
   for (const name of names) {
     const version = (await bucket.head(name, signal))?.version;
-    if (version === undefined || version === 'null') throw noLock(bucket, undefined);
+    if (version === undefined || version === 'null') throw noLock(bucket);
     if (!(await isLocked(bucket, name, version, until, signal))) {
       await lockOne(bucket, { name, version, until, mode: lock.mode }, signal);
     }
@@ -53,9 +53,9 @@ async function isLocked(
     );
     return (Retention?.RetainUntilDate?.getTime() ?? 0) >= until.getTime() - SLACK_MS;
   } catch (error) {
-    // No lock yet, which the server tells by an error.
-    if (replyOf(error).code === 'NoSuchObjectLockConfiguration') return false;
-    if (isWithoutLocks(error)) throw noLock(bucket, error);
+    // No lock yet, which servers tell by an error. Whether there can be one is said when it is set.
+    if (NO_LOCK_YET.has(replyOf(error).code)) return false;
+    if (isWithoutLocks(error)) throw noLock(bucket);
     throw questionError(error, `asking whether ${bucket.address(name)} is locked`);
   }
 }
@@ -76,20 +76,21 @@ async function lockOne(
       }),
     );
   } catch (error) {
-    if (isWithoutLocks(error)) throw noLock(bucket, error);
+    if (isWithoutLocks(error)) throw noLock(bucket);
     throw changeError(error, `locking ${bucket.address(lock.name)}`);
   }
 }
 
+const NO_LOCK_YET = new Set(['NoSuchObjectLockConfiguration', 'ObjectLockConfigurationNotFoundError']);
+
 const isWithoutLocks = (error: unknown): boolean => {
   const { code, status } = replyOf(error);
-  return code === 'ObjectLockConfigurationNotFoundError' || (status === 400 && code === 'InvalidRequest');
+  return status === 400 && code === 'InvalidRequest';
 };
 
-const noLock = (bucket: Bucket, cause: unknown): RefusedError =>
+const noLock = (bucket: Bucket): RefusedError =>
   new RefusedError(`the bucket ${bucket.name} cannot lock objects`, {
     reason: 'lock',
     about: 'request',
-    cause,
     hint: 'Object lock is switched on when a bucket is made; or leave out `lock`.',
   });

@@ -69,10 +69,15 @@ export function questionError(error: unknown, what: string): WaybillError {
   return refused(`${what}: ${status} ${code}`, code, error);
 }
 
-const later = (message: string, cause: unknown): NotAppliedError =>
-  new NotAppliedError(message, { cause, sinkAway: true });
+const later = (message: string, error: unknown): NotAppliedError =>
+  new NotAppliedError(message, { ...causeOf(error), sinkAway: true });
 
-const unclear = (message: string, cause: unknown): WaybillError => new WaybillError('SINK_FAILED', message, { cause });
+const unclear = (message: string, error: unknown): WaybillError =>
+  new WaybillError('SINK_FAILED', message, causeOf(error));
 
-const refused = (message: string, reason: string, cause: unknown, tooLarge = false): RefusedError =>
-  new RefusedError(message, { reason, cause, tooLarge, about: tooLarge ? 'content' : 'request' });
+/** What a server has answered is in the message; the client's error holds the whole request, with its signature. */
+const causeOf = (error: unknown): { readonly cause?: unknown } =>
+  replyOf(error).status === undefined ? { cause: error } : {};
+
+const refused = (message: string, reason: string, error: unknown, tooLarge = false): RefusedError =>
+  new RefusedError(message, { reason, ...causeOf(error), tooLarge, about: tooLarge ? 'content' : 'request' });

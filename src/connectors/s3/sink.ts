@@ -17,6 +17,8 @@ export interface S3SinkOptions {
   /** A name with `{{ window }}`, `{{ flow }}`, `{{ lane }}`; with `{{ batch }}` each batch is an object of its own. */
   readonly path: string;
   readonly manifest?: string | undefined;
+  /** A bucket of the same server for the manifest. */
+  readonly manifestBucket?: string | undefined;
   readonly lock?: ObjectLock | undefined;
   readonly recordsPerBatch: number;
   readonly bytesPerBatch: number;
@@ -34,8 +36,11 @@ export function s3Sink(options: S3SinkOptions): Sink {
   const bucket = new Bucket(options.connection);
   const { path, manifest, written, lock, clock } = options;
   if (lock !== undefined) bucket.protect = (names, signal) => lockObjects(bucket, lock, { names, clock, signal });
+  const { manifestBucket } = options;
+  const books = manifestBucket === undefined ? bucket : new Bucket({ ...options.connection, bucket: manifestBucket });
   const loads = objectLoads({
     store: bucket,
+    books,
     path,
     manifest,
     encode: (permit) => encodedBatch(written, permit),
@@ -51,7 +56,10 @@ export function s3Sink(options: S3SinkOptions): Sink {
     can: { ...(alone ? { commitOnce: (permit) => commitOnce(bucket, options, permit) } : {}), ...loads.can },
     facts: { rejectsAtomically: true, ...loads.facts },
     requestTimeoutMs: options.connection.requestTimeoutMs,
-    close: () => bucket.close(),
+    close: async () => {
+      await bucket.close();
+      if (books !== bucket) await books.close();
+    },
   };
 }
 
