@@ -162,32 +162,4 @@ export const LEDGER = [
     },
     limit: 1_500,
   },
-  {
-    name: 'two windows write to one place at a time',
-    edits: [
-      {
-        file: 'ledger/books/verbs/place.ts',
-        find: 'if (lease.untilMs > tx.nowMs) yield* refuseHeld(tx, lease);',
-        replace: 'if (lease.untilMs < 0) yield* refuseHeld(tx, lease);',
-      },
-    ],
-    focus: {
-      rungs: ['position'],
-      swarm: { twin: 900, kill: 0, throttled: 300, 'answer-late': 400 },
-      change: { windows: 2, rows: 13, recordsPerBatch: 1, keyed: false, requestTimeoutMs: 5_000 },
-    },
-    limit: 1_500,
-  },
-  {
-    name: 'what was refused is sent again while the window is read again',
-    edits: [
-      {
-        file: 'ledger/books/verbs/retry.ts',
-        find: "if (reading?.state !== 'open' || reading.kind === 'first') return;",
-        replace: "if (reading?.state !== 'open' || reading.generation > 0) return;",
-      },
-    ],
-    focus: { swarm: { 'operator-retries': 500, 'operator-refreshes': 400, refusal: 300 } },
-    limit: 1_500,
-  },
 ];
