@@ -29,9 +29,18 @@ export {
   textsOf,
 } from './suites/source-suite.ts';
 export {
+  CORRECTED,
+  DAYS_WITH_DELETIONS,
+  eachLoadOnce,
   eachOnce,
   type Load,
   lastOfEachKey,
+  lastOfEachWindow,
+  mergedInTime,
+  mergedInTurn,
+  mergedInTwoSteps,
+  mergedWithDeletions,
+  newestLoad,
   type StrategyModel,
   type StrategyPlace,
   type StrategySubject,

@@ -79,6 +79,19 @@ class Shop {
     });
   }
 
+  /** Loads the last two days again; each is killed many times, and then left alone. */
+  async killEach(tookMs: number): Promise<{ readonly kills: number; readonly whole: number }> {
+    const chance = chances(SEED);
+    const ends: (number | 'killed')[] = [];
+    for (const day of DAYS.slice(1)) {
+      const again = ['--for', day, '--refresh'];
+      for (let kill = 0; kill < KILLS; kill++) ends.push(await this.start(again, tookMs * (0.3 + chance())));
+      expect(await this.start(again), day).toBe(0);
+    }
+    const kills = ends.filter((end) => end === 'killed').length;
+    return { kills, whole: ends.length - kills };
+  }
+
   close(): void {
     rmSync(this.#folder, { recursive: true, force: true });
   }
@@ -107,7 +120,6 @@ function merged(days: readonly (readonly Row[])[]): readonly Row[] {
 describe('a process that is killed while it loads into an SQLite file by every strategy', () => {
   it(`P02, P26, P38: leaves what the next one brings to the right end, ${KILLS * 2} times at any moment`, async () => {
     const shop = new Shop();
-    const chance = chances(SEED);
     try {
       let tookMs = 0;
       for (const day of DAYS) {
@@ -119,16 +131,7 @@ describe('a process that is killed while it loads into an SQLite file by every s
         db.exec(`update orders set amount = amount + 1000 where day = '${DAYS[1]}' and id % 7 = 0`);
         db.exec(`delete from orders where day = '${DAYS[1]}' and id % 9 = 0`);
       });
-      let kills = 0;
-      let whole = 0;
-      for (const day of DAYS.slice(1)) {
-        for (let kill = 0; kill < KILLS; kill++) {
-          const end = await shop.start(['--for', day, '--refresh'], tookMs * (0.3 + chance()));
-          if (end === 'killed') kills += 1;
-          else whole += 1;
-        }
-        expect(await shop.start(['--for', day, '--refresh']), day).toBe(0);
-      }
+      const { kills, whole } = await shop.killEach(tookMs);
       console.info(`${kills} kills, ${whole} starts came to their end before, seed ${SEED}`);
       expect(kills).toBeGreaterThan(KILLS / 2);
       const days = DAYS.map((day) => shop.rows('source.db', `orders where day = '${day}'`));
