@@ -2,7 +2,7 @@ import { userInfo } from 'node:os';
 import { showKey } from '../formats/keys.ts';
 import type { Ledger, LedgerReader, Moved, RecordRow, RunRow } from '../ledger/ledger.ts';
 import { pick } from '../ledger/staging.ts';
-import type { Framing } from '../model/batch.ts';
+import { type Framing, framingOf } from '../model/batch.ts';
 import { WaybillError } from '../model/errors.ts';
 import { type BatchId, type RunId, showBatch } from '../model/ids.ts';
 import type { Ports } from '../model/ports.ts';
@@ -146,23 +146,23 @@ export class Instance implements Waybill {
   async payload(id: BatchId): ReturnType<Waybill['payload']> {
     const batch = await (await this.reader()).batch(id);
     const staged = await this.#home.staging.read(batch.staged);
-    const payload = batch.picks === undefined ? staged : pick(staged, batch.picks, this.#framing(batch));
+    const payload = batch.picks === undefined ? staged : pick(staged, batch.picks, framingOf(staged, this.#accepts(batch)));
     return { batch, payload };
   }
 
   /** How the records of a lane stand in its batches: the sink of the flow file says so. */
-  #framing(batch: { readonly id: BatchId; readonly flow: string; readonly lane: string }): Framing {
+  #accepts(batch: { readonly id: BatchId; readonly flow: string; readonly lane: string }): readonly Framing[] {
     const flow = requireFlow(this.#config, batch.flow);
     const { lanes } = wireLanes(flow, this.#world);
-    const framing = lanes.find((lane) => lane.name === batch.lane)?.sink.accepts[0];
-    if (framing !== undefined) return framing;
+    const lane = lanes.find(({ name }) => name === batch.lane);
+    if (lane !== undefined) return lane.sink.accepts;
     const what = `the bytes of ${showBatch(batch.id)} cannot be framed`;
     const message = `${what}: flow ${batch.flow} has no lane ${batch.lane} any more`;
     throw new WaybillError('CONFIG_INVALID', message, { ids: { batch: showBatch(batch.id), lane: batch.lane } });
   }
 
   async settle(ask: SettleAsk): Promise<readonly Moved[]> {
-    const person = { ledger: await this.#existing(), staging: this.#home.staging, framing: this.#framing.bind(this) };
+    const person = { ledger: await this.#existing(), staging: this.#home.staging, accepts: this.#accepts.bind(this) };
     if (ask.as === 'ask') {
       const run = async (row: RunRow, only: readonly BatchId[]): Promise<void> => {
         const stop = new AbortController().signal;
@@ -175,7 +175,7 @@ export class Instance implements Waybill {
   }
 
   async retry(ask: Parameters<Waybill['retry']>[0]): Promise<readonly Moved[]> {
-    const person = { ledger: await this.#existing(), staging: this.#home.staging, framing: this.#framing.bind(this) };
+    const person = { ledger: await this.#existing(), staging: this.#home.staging, accepts: this.#accepts.bind(this) };
     return await withTakeover(person.ledger, () => retryBatches(ask, person));
   }
 

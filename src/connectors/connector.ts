@@ -233,7 +233,10 @@ export interface AbilityFacts {
 }
 
 export interface Sink {
-  /** Formats it takes, best first, each with the framing in which a batch reaches it byte for byte. */
+  /**
+   * Formats it takes, each with the framing in which a batch reaches it byte for byte. Records are converted into the
+   * first; the others are taken as they are where the source gives them, and `Payload.format` then says so.
+   */
   readonly accepts: readonly Framing[];
   readonly limits: Limits;
   readonly can: Partial<Abilities & LoadAbilities>;

@@ -17,6 +17,7 @@ import type { Position } from '../model/position.ts';
 import type { Job, LaneJob } from './engine.ts';
 import { type ChunkRows, type Decided, Intake } from './intake.ts';
 import { LaneMemory, type Picked } from './lane-memory.ts';
+import { takenByAll } from './taken-formats.ts';
 import { readTrail, showTrail, TRAIL_START, type Trail, trailAt, trailOf } from './trail.ts';
 
 /** Sealing shares one sync of the disk and one transaction among this many bytes of full batches. */
@@ -176,7 +177,8 @@ export class Extraction {
     signal: AbortSignal,
   ): Promise<boolean> {
     const { source, window, parameters } = { ...this.#job, source: this.#job.source.source };
-    const range = { window, parameters, ...(from === undefined ? {} : { from }) };
+    const takes = await takenByAll(this.#job.lanes, this.#claim.run, { read: this.#ledger.read, staging: this.#staging });
+    const range = { window, parameters, takes, ...(from === undefined ? {} : { from }) };
     for await (const chunk of asSourceErrors(source.read(range, signal), this.#job.source.name)) {
       signal.throwIfAborted();
       const rows = this.#rowsOf(chunk);

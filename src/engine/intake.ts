@@ -2,13 +2,15 @@ import { convert } from '../formats/convert.ts';
 import { digestSpans } from '../formats/digest.ts';
 import type { Converted } from '../formats/formats.ts';
 import { missingKeys } from '../formats/identify.ts';
+import { isCopy } from '../formats/pgcopy/fields.ts';
 import type { LaneCounts, Unbatched } from '../ledger/ledger.ts';
-import { type Chunk, type Identities, KEY_BYTES, type Reject } from '../model/chunk.ts';
+import type { Framing } from '../model/batch.ts';
+import { type Chunk, type Format, type Identities, KEY_BYTES, type Reject } from '../model/chunk.ts';
 import { WaybillError } from '../model/errors.ts';
 import type { LaneJob, SourceJob } from './engine.ts';
 import { surelyFits } from './fit-lane.ts';
 import type { Judgement, LaneMemory } from './lane-memory.ts';
-import { type PackedBatch, Packer } from './pack.ts';
+import { type PackedBatch, type PackedRecords, Packer, type Shape } from './pack.ts';
 import { isSameTrail, showTrail, type Trail, type TrailWords, trailAt } from './trail.ts';
 
 /** The rows of one chunk in the order of the source: records by place, unreadable ones as rejects. */
@@ -76,7 +78,7 @@ export class Intake {
     this.#skip = how.skip;
     this.#trail = how.trail;
     this.#decidedRows = how.decided;
-    this.#packer = new Packer(lane.limits, lane.sink.accepts[0]!, { apart: keepsVersionsApart(lane, source) });
+    this.#packer = new Packer(lane.limits, lane.sink.accepts, { apart: keepsVersionsApart(lane, source) });
   }
 
   get fullBytes(): number {
@@ -110,7 +112,12 @@ export class Intake {
     this.#words = rows.trail;
     this.#taken = from;
     if (from === rows.order.length) return;
-    const converted = convert(rows.chunk, this.lane.sink.accepts[0]!.format, this.lane.mapping);
+    const { sink, mapping } = this.lane;
+    const converted = convert(rows.chunk, formatFor(rows.chunk, this.lane), mapping);
+    this.#turnTo(shapeIn(converted, sink.accepts));
+    if (from === 0 && isWhole(rows, converted) && !this.#packer.anyTooLarge(converted.spans, converted.count)) {
+      return await this.#takeWhole(rows, converted);
+    }
     const places = placesOf(converted, rows.chunk.count);
     const missing = new Set(rows.identities.missing);
     const nths = [...rows.order.subarray(from)].filter((nth) => nth >= 0 && places[nth]! >= 0 && !missing.has(nth));
@@ -126,6 +133,56 @@ export class Intake {
       else this.#judged(row, nth, judgements[judged++]!, { rows, converted, place: places[nth]!, payloadDigests });
     }
     if (this.#packer.records === 0) this.#finalise();
+  }
+
+  /** A chunk whose records all go into batches unless the lane has them already: only those that it may have cost. */
+  async #takeWhole(rows: ChunkRows, converted: Converted): Promise<void> {
+    const { identities, chunk } = rows;
+    const payloadDigests = this.#payloadDigests(rows, converted);
+    const records = {
+      bytes: converted.bytes,
+      spans: converted.spans,
+      payloadDigests,
+      keys: identities.keys,
+      sourceDigests: identities.digests,
+    };
+    const suspects = this.#memory.meet(identities, chunk.count);
+    const judge = await this.#memory.judging(identities, suspects);
+    let from = 0;
+    for (const nth of suspects) {
+      this.#packMet(records, from, nth);
+      const at = { rows, converted, place: nth, payloadDigests };
+      this.#judged(rows.rowsBefore + nth + 1, nth, judge(nth), at);
+      from = nth + 1;
+    }
+    this.#packMet(records, from, chunk.count);
+    if (this.#packer.records === 0) this.#finalise();
+  }
+
+  #packMet(records: PackedRecords, from: number, to: number): void {
+    for (let nth = from; nth < to; ) {
+      const before = this.#packer.records;
+      const { closed, taken } = this.#packer.add({ records, place: nth, nthKey: nth, count: to - nth });
+      this.#keep(closed);
+      if (before === 0 || closed !== undefined) this.#finalise();
+      this.#sinceOpen.read += taken;
+      this.#taken += taken;
+      this.#memory.rememberMet(records.keys, nth, nth + taken);
+      nth += taken;
+    }
+  }
+
+  /** Of rows that go on unchanged they are those of the source, unless these leave columns out. */
+  #payloadDigests({ chunk, identities }: ChunkRows, { bytes, spans }: Converted): Uint8Array {
+    if (bytes === chunk.bytes && this.#source.exclude.length === 0) return identities.digests;
+    return digestSpans(bytes, spans, this.#seed);
+  }
+
+  #turnTo(shape: Shape): void {
+    const closed = this.#packer.turnTo(shape);
+    if (closed === undefined) return;
+    this.#keep(closed);
+    this.#finalise();
   }
 
   /** Closes the last batch: the extraction has ended. */
@@ -198,17 +255,15 @@ export class Intake {
 
   #pack(nth: number, at: { rows: ChunkRows; converted: Converted; place: number; payloadDigests: Uint8Array }): void {
     const { identities } = at.rows;
-    const closed = this.#packer.add({
-      bytes: at.converted.bytes,
-      start: at.converted.spans[at.place * 2]!,
-      end: at.converted.spans[at.place * 2 + 1]!,
-      keys: identities.keys,
-      nthKey: nth,
-      sourceDigests: identities.digests,
+    const { bytes, spans } = at.converted;
+    const records = {
+      bytes,
+      spans,
       payloadDigests: at.payloadDigests,
-      nthPayload: at.place,
-      columns: at.converted.columns,
-    });
+      keys: identities.keys,
+      sourceDigests: identities.digests,
+    };
+    const { closed } = this.#packer.add({ records, place: at.place, nthKey: nth, count: 1 });
     this.#keep(closed);
     if (this.#packer.records === 1) this.#finalise();
     this.#count();
@@ -289,6 +344,27 @@ const keyOf = ({ identities }: ChunkRows, nth: number): Uint8Array =>
 
 const length = (converted: Converted, place: number): number =>
   converted.spans[place * 2 + 1]! - converted.spans[place * 2]!;
+
+/** What the sink takes as it is stays as it is, unless a mapping has to look into it. */
+function formatFor(chunk: Chunk, { sink, mapping }: LaneJob): Format {
+  const asItIs = mapping === undefined && sink.accepts.some(({ format }) => format === chunk.format);
+  return asItIs ? chunk.format : sink.accepts[0]!.format;
+}
+
+/** What has to be known to read the bytes of a batch. The first format that the sink accepts goes without saying. */
+function shapeIn({ format, columns, types }: Converted, accepts: readonly Framing[]): Shape {
+  return {
+    ...(columns === undefined ? {} : { columns }),
+    ...(format === accepts[0]!.format ? {} : { format }),
+    ...(types !== undefined && isCopy(format) ? { types } : {}),
+  };
+}
+
+/** Every row of the chunk is a record with a key, in its place. */
+function isWhole({ chunk, identities, order }: ChunkRows, { from, count, dropped, failed }: Converted): boolean {
+  const gone = identities.missing.length + dropped.length + failed.length;
+  return from === undefined && gone === 0 && count === chunk.count && order.length === count;
+}
 
 /** Where each record of the chunk stands in the converted bytes; -1 when it does not. */
 function placesOf(converted: Converted, count: number): Int32Array {

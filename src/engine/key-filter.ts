@@ -12,33 +12,41 @@ const PROBES = 8;
  * never decides anything by itself. Layers grow fourfold; each probe of a layer touches one cache line.
  */
 export class KeyFilter {
-  readonly #layers: { readonly words: Uint32Array; readonly blocks: number; readonly room: number }[] = [];
+  readonly #layers: Layer[] = [];
   #inLast = 0;
 
   add(keys: Uint8Array, nth: number): void {
     const [first, second] = mix(keys, nth * KEY_BYTES);
     const last = this.#layers.at(-1);
     const layer = last === undefined || this.#inLast >= last.room ? this.#grow() : last;
-    const base = (first % layer.blocks) * BLOCK_WORDS;
-    for (let probe = 0, at = second; probe < PROBES; probe++, at = step(at)) {
-      const word = base + (at >>> 28);
-      layer.words[word] = layer.words[word]! | (1 << (at >>> 23));
-    }
+    setAll(layer, first, second);
     this.#inLast++;
   }
 
   perhaps(keys: Uint8Array, nth: number): boolean {
     const [first, second] = mix(keys, nth * KEY_BYTES);
-    return this.#layers.some((layer) => {
-      const base = (first % layer.blocks) * BLOCK_WORDS;
-      for (let probe = 0, at = second; probe < PROBES; probe++, at = step(at)) {
-        if ((layer.words[base + (at >>> 28)]! & (1 << (at >>> 23))) === 0) return false;
-      }
-      return true;
-    });
+    return this.#layers.some((layer) => isSet(layer, first, second));
   }
 
-  #grow(): { words: Uint32Array; blocks: number; room: number } {
+  /** Adds all of these in one go; answers which of them, in order, were perhaps seen before. */
+  meet(keys: Uint8Array, count: number): number[] {
+    const suspects: number[] = [];
+    for (let nth = 0; nth < count; nth++) {
+      mix(keys, nth * KEY_BYTES);
+      const [first, second] = pair;
+      let seen = false;
+      for (let at = 0; at < this.#layers.length - 1 && !seen; at++) seen = isSet(this.#layers[at]!, first, second);
+      const last = this.#layers.at(-1);
+      const layer = last === undefined || this.#inLast >= last.room ? this.#grow() : last;
+      // One that fills up is still asked: only then are keys in it that stand in no earlier one.
+      if (!seen && last !== undefined && layer !== last) seen = isSet(last, first, second);
+      if (seen || !setAll(layer, first, second)) suspects.push(nth);
+      else this.#inLast++;
+    }
+    return suspects;
+  }
+
+  #grow(): Layer {
     const keys = Math.min(LAST_LAYER_KEYS, FIRST_LAYER_KEYS * 4 ** this.#layers.length);
     const last = this.#layers.at(-1);
     if (last !== undefined && last.room === LAST_LAYER_KEYS) return last;
@@ -48,6 +56,33 @@ export class KeyFilter {
     this.#inLast = 0;
     return layer;
   }
+}
+
+interface Layer {
+  readonly words: Uint32Array;
+  readonly blocks: number;
+  readonly room: number;
+}
+
+function isSet({ words, blocks }: Layer, first: number, second: number): boolean {
+  const base = (first % blocks) * BLOCK_WORDS;
+  for (let probe = 0, at = second; probe < PROBES; probe++, at = step(at)) {
+    if ((words[base + (at >>> 28)]! & (1 << (at >>> 23))) === 0) return false;
+  }
+  return true;
+}
+
+/** True when one of the bits was not set before. */
+function setAll({ words, blocks }: Layer, first: number, second: number): boolean {
+  const base = (first % blocks) * BLOCK_WORDS;
+  let fresh = 0;
+  for (let probe = 0, at = second; probe < PROBES; probe++, at = step(at)) {
+    const word = base + (at >>> 28);
+    const bit = 1 << (at >>> 23);
+    fresh |= ~words[word]! & bit;
+    words[word]! |= bit;
+  }
+  return fresh !== 0;
 }
 
 const pair: [number, number] = [0, 0];
@@ -70,6 +105,12 @@ function mix(keys: Uint8Array, at: number): [number, number] {
 
 /** A 32-bit hash of the nth key. */
 export const hashKey = (keys: Uint8Array, nth: number): number => mix(keys, nth * KEY_BYTES)[0];
+
+/** The same of the keys from `from` up to `to`, written one after the other from `place` on. */
+export function hashKeys(keys: Uint8Array, from: number, to: number, out: Uint32Array, place: number): Uint32Array {
+  for (let nth = from; nth < to; nth++) out[place + nth - from] = mix(keys, nth * KEY_BYTES)[0];
+  return out;
+}
 
 function scramble(value: number): number {
   let x = value;

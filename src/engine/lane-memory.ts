@@ -7,6 +7,7 @@ import { everyRow } from '../model/pages.ts';
 import type { RecordState } from '../model/states.ts';
 import { KeyFilter } from './key-filter.ts';
 import { KeyTable } from './key-table.ts';
+import { UnsealedKeys } from './unsealed-keys.ts';
 
 /**
  * What a record is, seen from what its lane already has.
@@ -64,7 +65,7 @@ export class LaneMemory {
   readonly #keyed: boolean;
   readonly #filter = new KeyFilter();
   /** Keys of this extraction that the ledger does not have yet, and how often. */
-  readonly #unsealed = new KeyTable();
+  readonly #unsealed = new UnsealedKeys();
   readonly #inChunk = new KeyTable();
   readonly #known = new Map<BatchId, Omit<KnownBatch, 'digests'> & Partial<KnownBatch>>();
   /** One bit a record of a root batch: it has answered for a record of this extraction. */
@@ -100,24 +101,45 @@ export class LaneMemory {
 
   /** Judges the named records of a chunk, in order: one judgement for each of them. Each is remembered as met. */
   async judge(identities: Identities, nths: readonly number[]): Promise<readonly Judgement[]> {
+    return nths.map(await this.judging(identities, nths));
+  }
+
+  /**
+   * Looks up the named records of a chunk. What comes of it judges them, one after the other in their order; records
+   * between them may be remembered meanwhile.
+   */
+  async judging(identities: Identities, nths: readonly number[]): Promise<(nth: number) => Judgement> {
     const hits = await this.#hits(identities, nths);
     this.#inChunk.clear();
-    return nths.map((nth) => {
+    return (nth) => {
       const judgement = this.#judgeOne(identities, nth, hits.get(nth) ?? NO_HITS);
       if (this.#keyed) this.#inChunk.add(identities.keys, nth);
       return judgement;
-    });
+    };
+  }
+
+  /**
+   * Takes note of all records of a chunk; answers which of them have to be judged, in order. Nothing like any other
+   * was met before, neither in the lane nor in this extraction nor earlier in the chunk.
+   */
+  meet({ keys }: Identities, count: number): readonly number[] {
+    return this.#keyed || this.#compares ? this.#filter.meet(keys, count) : [];
   }
 
   /** A record goes into a batch. */
   remember(keys: Uint8Array, nth: number): void {
-    if (this.#keyed) this.#unsealed.add(keys, nth);
+    this.rememberMet(keys, nth, nth + 1);
     this.#filter.add(keys, nth);
   }
 
-  /** The ledger has these now. */
+  /** Records from `from` up to `to` that `meet` took note of go into batches. */
+  rememberMet(keys: Uint8Array, from: number, to: number): void {
+    if (this.#keyed) this.#unsealed.add(keys, from, to);
+  }
+
+  /** The ledger has these now: those that were remembered first. */
   sealed(keys: Uint8Array): void {
-    for (let nth = 0; nth < keys.length / KEY_BYTES; nth++) this.#unsealed.remove(keys, nth);
+    this.#unsealed.drop(keys.length / KEY_BYTES);
   }
 
   /** Records that count as unchanged only because the bytes that they were sent with are lost. */

@@ -67,7 +67,7 @@ export function laneRuntime(
     position: place === 'lane' ? undefined : facts.position,
     intendAhead: facts.ordered ? 0 : (job.intendAhead ?? defaultAhead(job, facts.guarantee)),
     ledger: services.ledger,
-    payloads: new Payloads(services.staging, job.sink.accepts[0]!),
+    payloads: new Payloads(services.staging, job.sink.accepts),
     pace: new Pace(services.ports, job.limits.inFlight, job.rate ?? job.sink.rate),
     desk: new PermitDesk(services.ports),
   };

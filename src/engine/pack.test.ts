@@ -1,28 +1,56 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Framing } from '../model/batch.ts';
+import { COPY_ROWS, type Framing, LINES } from '../model/batch.ts';
 import { type PackedBatch, Packer } from './pack.ts';
 
 const ARRAY: Framing = { format: 'ndjson', head: '{"events":[', separator: ',', tail: ']}' };
 
 function pack(records: readonly string[], limits: { recordsPerBatch: number; bytesPerBatch?: number }): PackedBatch[] {
-  const packer = new Packer({ ...limits, inFlight: 1 }, ARRAY);
-  const batches: (PackedBatch | undefined)[] = records.map((text, nth) => {
+  const packer = new Packer({ ...limits, inFlight: 1 }, [ARRAY]);
+  const batches = records.map((text, nth) => {
     const bytes = Buffer.from(text);
-    const keys = Buffer.alloc(16, nth % 251);
     const digests = Buffer.alloc(8, nth % 241);
-    return packer.add({
-      bytes,
-      start: 0,
-      end: bytes.length,
-      keys,
-      nthKey: 0,
+    const spans = Uint32Array.of(0, bytes.length);
+    const one = { bytes, spans, keys: Buffer.alloc(16, nth % 251), sourceDigests: digests, payloadDigests: digests };
+    return packer.add({ records: one, place: 0, nthKey: 0, count: 1 }).closed;
+  });
+  return [...batches, packer.close()].filter((batch) => batch !== undefined);
+}
+
+/** The same records, in chunks whose bytes stand as `between` says, each handed over in as few calls as possible. */
+function packRuns(
+  chunks: readonly (readonly string[])[],
+  limits: { recordsPerBatch: number; bytesPerBatch?: number },
+  between: string,
+): PackedBatch[] {
+  const packer = new Packer({ ...limits, inFlight: 1 }, [ARRAY]);
+  const batches: (PackedBatch | undefined)[] = [];
+  let all = 0;
+  for (const chunk of chunks) {
+    const spans: number[] = [];
+    let text = '';
+    for (const one of chunk) {
+      if (text !== '') text += between;
+      spans.push(text.length, text.length + one.length);
+      text += one;
+    }
+    const marks = (size: number, of: number) =>
+      Buffer.concat([Buffer.alloc(0), ...chunk.map((_, nth) => Buffer.alloc(size, (all + nth) % of))]);
+    const digests = marks(8, 241);
+    const records = {
+      bytes: Buffer.from(text),
+      spans: Uint32Array.from(spans),
+      keys: marks(16, 251),
       sourceDigests: digests,
       payloadDigests: digests,
-      nthPayload: 0,
-      columns: undefined,
-    });
-  });
+    };
+    for (let nth = 0; nth < chunk.length; ) {
+      const { closed, taken } = packer.add({ records, place: nth, nthKey: nth, count: chunk.length - nth });
+      batches.push(closed);
+      nth += taken;
+    }
+    all += chunk.length;
+  }
   return [...batches, packer.close()].filter((batch) => batch !== undefined);
 }
 
@@ -64,6 +92,34 @@ describe('the packer', () => {
     );
   });
 
+  it.each([',', '\n', ''])('makes the same batches of runs, whatever stood between their records (%j)', (between) => {
+    const limits = fc.record({ recordsPerBatch: fc.integer({ min: 1, max: 9 }), bytesPerBatch: fc.integer({ min: 90 }) });
+    fc.assert(
+      fc.property(fc.array(fc.array(record, { maxLength: 20 }), { maxLength: 8 }), limits, (chunks, limit) => {
+        expect(packRuns(chunks, limit, between)).toEqual(pack(chunks.flat(), limit));
+      }),
+    );
+  });
+
+  it('closes a batch when the records that follow are encoded in another way', () => {
+    const packer = new Packer({ recordsPerBatch: 10, inFlight: 1 }, [LINES, COPY_ROWS]);
+    const run = (text: string) => {
+      const [bytes, digests] = [Buffer.from(text), Buffer.alloc(8)];
+      const records = { bytes, spans: Uint32Array.of(0, text.length), keys: Buffer.alloc(16) };
+      return { records: { ...records, sourceDigests: digests, payloadDigests: digests }, place: 0, nthKey: 0, count: 1 };
+    };
+    const types = [{ name: 'id', type: { kind: 'int32' as const }, nullable: true }];
+    packer.add(run('{}'));
+    const lines = packer.turnTo({ format: 'pgcopy', columns: ['id'], types });
+    expect(Buffer.from(lines!.bytes).toString()).toBe('{}\n');
+    packer.add(run('row'));
+    packer.add(run('row'));
+    expect(packer.turnTo({ format: 'pgcopy', columns: ['id'], types: [...types] })).toBeUndefined();
+    const rows = packer.turnTo({});
+    expect(Buffer.from(rows!.bytes).toString()).toBe('rowrow');
+    expect(rows).toMatchObject({ format: 'pgcopy', types, records: 2 });
+  });
+
   it('says where each record stands in the bytes that leave', () => {
     const [batch] = pack(['{"a":1}', '{"b":22}'], { recordsPerBatch: 10 });
     const at = (nth: number) =>
@@ -72,7 +128,7 @@ describe('the packer', () => {
   });
 
   it('knows of a record that fits into no batch', () => {
-    const packer = new Packer({ recordsPerBatch: 10, bytesPerBatch: 100, inFlight: 1 }, ARRAY);
+    const packer = new Packer({ recordsPerBatch: 10, bytesPerBatch: 100, inFlight: 1 }, [ARRAY]);
     expect(packer.tooLarge(100 - ARRAY.head.length - ARRAY.tail.length)).toBe(false);
     expect(packer.tooLarge(100 - ARRAY.head.length - ARRAY.tail.length + 1)).toBe(true);
   });

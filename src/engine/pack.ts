@@ -1,29 +1,46 @@
-import type { Framing, Limits } from '../model/batch.ts';
+import { Buffer } from 'node:buffer';
+import { shapeOf } from '../ledger/staging.ts';
+import { type Framing, framingOf, type Limits, type Payload } from '../model/batch.ts';
 import { DIGEST_BYTES, KEY_BYTES } from '../model/chunk.ts';
+import { sameColumns } from '../model/columns.ts';
 import { KeyTable } from './key-table.ts';
 
+/** How the records of a batch are encoded; all of them alike. */
+export type Shape = Pick<Payload, 'columns' | 'format' | 'types'>;
+
 /** A full batch in memory, ready to be staged: its exact bytes, and what is known of each record. */
-export interface PackedBatch {
+export interface PackedBatch extends Shape {
   readonly bytes: Uint8Array;
   readonly spans: Uint32Array;
   readonly keys: Uint8Array;
   readonly sourceDigests: Uint8Array;
   readonly payloadDigests: Uint8Array;
   readonly records: number;
-  readonly columns?: readonly string[];
 }
 
-/** One record on its way into a batch, as places in larger arrays. */
-export interface PackedRecord {
+/** Encoded records with their keys and digests, from which some go into a batch. */
+export interface PackedRecords {
   readonly bytes: Uint8Array;
-  readonly start: number;
-  readonly end: number;
-  readonly keys: Uint8Array;
-  readonly nthKey: number;
-  readonly sourceDigests: Uint8Array;
+  readonly spans: Uint32Array;
   readonly payloadDigests: Uint8Array;
-  readonly nthPayload: number;
-  readonly columns: readonly string[] | undefined;
+  readonly keys: Uint8Array;
+  readonly sourceDigests: Uint8Array;
+}
+
+/** Records that stand one behind the other: `nthKey` is the first one's place among keys and source digests. */
+export interface Run {
+  readonly records: PackedRecords;
+  /** The first one's place among spans and payload digests. */
+  readonly place: number;
+  readonly nthKey: number;
+  readonly count: number;
+}
+
+export interface Added {
+  /** The batch that had to be closed to make room. */
+  readonly closed: PackedBatch | undefined;
+  /** How many records of the run went into the batch that is open now; one at least. */
+  readonly taken: number;
 }
 
 const FIRST_BYTES = 32_768;
@@ -34,99 +51,168 @@ const FIRST_BYTES = 32_768;
  */
 export class Packer {
   readonly #limits: Limits;
-  readonly #head: Uint8Array;
-  readonly #separator: Uint8Array;
-  readonly #tail: Uint8Array;
+  readonly #accepts: readonly Framing[];
   /** The keys of the open batch, where each may be in it only once. */
   readonly #apart: KeyTable | undefined;
+  #shape: Shape = {};
+  #frame: Frame;
   #bytes = new Growing(FIRST_BYTES);
   #keys = new Growing(FIRST_BYTES / 8);
   #source = new Growing(FIRST_BYTES / 16);
   #payload = new Growing(FIRST_BYTES / 16);
-  #spans: number[] = [];
-  #columns: readonly string[] | undefined;
+  #spans = new Uint32Array(FIRST_BYTES / 64);
+  #records = 0;
 
   /**
    * `apart`: a batch is closed when a key comes again. A sink may refuse the one version of a record for now and take
    * the other; only where they are in batches of their own does the one that is sent again come before the other.
    */
-  constructor(limits: Limits, framing: Framing, how: { apart: boolean } = { apart: false }) {
+  constructor(limits: Limits, accepts: readonly Framing[], how: { apart: boolean } = { apart: false }) {
     this.#limits = limits;
     this.#apart = how.apart ? new KeyTable() : undefined;
-    const encoder = new TextEncoder();
-    this.#head = encoder.encode(framing.head);
-    this.#separator = encoder.encode(framing.separator);
-    this.#tail = encoder.encode(framing.tail);
+    this.#accepts = accepts;
+    this.#frame = frameOf({}, accepts);
   }
 
   get records(): number {
-    return this.#spans.length / 2;
+    return this.#records;
   }
 
   /** Bytes of a batch that holds only a record of this length. */
   aloneBytes(recordBytes: number): number {
-    return this.#head.length + recordBytes + this.#tail.length;
+    return this.#frame.head.length + recordBytes + this.#frame.tail.length;
   }
 
   /** True when the record can go into no batch at all. */
   tooLarge(recordBytes: number): boolean {
-    return this.aloneBytes(recordBytes) > (this.#limits.bytesPerBatch ?? Number.POSITIVE_INFINITY);
+    return this.aloneBytes(recordBytes) > this.#bytesMax;
   }
 
-  /** The open batch has a record of this key, and may have no other. */
-  comesAgain(keys: Uint8Array, nthKey: number): boolean {
-    return this.#apart?.has(keys, nthKey) ?? false;
+  /** True when one of these can go into no batch at all. */
+  anyTooLarge(spans: Uint32Array, count: number): boolean {
+    const most = this.#bytesMax - this.aloneBytes(0);
+    for (let i = 0; i < count; i++) if (spans[i * 2 + 1]! - spans[i * 2]! > most) return true;
+    return false;
   }
 
-  /** Takes the record; gives back the batch that had to be closed to make room for it, if any. */
-  add(record: PackedRecord): PackedBatch | undefined {
-    const length = record.end - record.start;
-    const again = this.comesAgain(record.keys, record.nthKey);
-    const closed = !again && this.#fits(length, record.columns) ? undefined : this.close();
-    if (this.records === 0) {
-      this.#columns = record.columns;
-      this.#bytes.append(this.#head, 0, this.#head.length);
-    } else this.#bytes.append(this.#separator, 0, this.#separator.length);
-    const start = this.#bytes.length;
-    this.#bytes.append(record.bytes, record.start, record.end);
-    this.#spans.push(start, this.#bytes.length);
-    this.#apart?.add(record.keys, record.nthKey);
-    this.#keys.append(record.keys, record.nthKey * KEY_BYTES, (record.nthKey + 1) * KEY_BYTES);
-    this.#source.append(record.sourceDigests, record.nthKey * DIGEST_BYTES, (record.nthKey + 1) * DIGEST_BYTES);
-    this.#payload.append(
-      record.payloadDigests,
-      record.nthPayload * DIGEST_BYTES,
-      (record.nthPayload + 1) * DIGEST_BYTES,
-    );
+  /** What follows is encoded so. Gives back the open batch if its records are encoded in another way. */
+  turnTo(shape: Shape): PackedBatch | undefined {
+    // Records whose fields stand in another order would be misread under the first one's header.
+    if (isSameShape(shape, this.#shape)) return undefined;
+    const closed = this.close();
+    this.#shape = shapeOf(shape);
+    this.#frame = frameOf(shape, this.#accepts);
     return closed;
+  }
+
+  /** Takes the first records of the run, as many as go into one batch. */
+  add(run: Run): Added {
+    let fitting = this.#fitting(run);
+    const closed = fitting === 0 ? this.close() : undefined;
+    if (this.#records === 0) {
+      this.#bytes.append(this.#frame.head, 0, this.#frame.head.length);
+      fitting = Math.max(1, this.#fitting(run));
+    }
+    const { records, place, nthKey } = run;
+    this.#apart?.add(records.keys, nthKey);
+    this.#append(records, place, fitting);
+    this.#keys.append(records.keys, nthKey * KEY_BYTES, (nthKey + fitting) * KEY_BYTES);
+    this.#source.append(records.sourceDigests, nthKey * DIGEST_BYTES, (nthKey + fitting) * DIGEST_BYTES);
+    this.#payload.append(records.payloadDigests, place * DIGEST_BYTES, (place + fitting) * DIGEST_BYTES);
+    this.#records += fitting;
+    return { closed, taken: fitting };
   }
 
   /** The open batch, if it holds anything. */
   close(): PackedBatch | undefined {
-    if (this.records === 0) return undefined;
-    this.#bytes.append(this.#tail, 0, this.#tail.length);
+    if (this.#records === 0) return undefined;
+    this.#bytes.append(this.#frame.tail, 0, this.#frame.tail.length);
     const batch: PackedBatch = {
       bytes: this.#bytes.take(),
-      spans: Uint32Array.from(this.#spans),
+      spans: this.#spans.slice(0, this.#records * 2),
       keys: this.#keys.take(),
       sourceDigests: this.#source.take(),
       payloadDigests: this.#payload.take(),
-      records: this.records,
-      ...(this.#columns === undefined ? {} : { columns: this.#columns }),
+      records: this.#records,
+      ...this.#shape,
     };
-    this.#spans = [];
+    this.#records = 0;
     this.#apart?.clear();
     return batch;
   }
 
-  #fits(recordBytes: number, columns: readonly string[] | undefined): boolean {
-    if (this.records === 0) return true;
-    if (this.records >= this.#limits.recordsPerBatch) return false;
-    // Records whose fields stand in another order would be misread under the first one's header.
-    if (columns !== this.#columns && columns?.join('\0') !== this.#columns?.join('\0')) return false;
-    const bytes = this.#bytes.length + this.#separator.length + recordBytes + this.#tail.length;
-    return bytes <= (this.#limits.bytesPerBatch ?? Number.POSITIVE_INFINITY);
+  get #bytesMax(): number {
+    return this.#limits.bytesPerBatch ?? Number.POSITIVE_INFINITY;
   }
+
+  /** How many records of the run go into the open batch. */
+  #fitting({ records: { spans, keys }, place, nthKey, count }: Run): number {
+    if (this.#apart?.has(keys, nthKey) === true) return 0;
+    // The next one may be another version of this one.
+    const wanted = this.#apart === undefined ? count : 1;
+    const most = Math.min(wanted, this.#limits.recordsPerBatch - this.#records);
+    const separator = this.#frame.separator.length;
+    let bytes = this.#bytes.length + this.#frame.tail.length - (this.#records === 0 ? separator : 0);
+    for (let nth = 0; nth < most; nth++) {
+      bytes += separator + spans[(place + nth) * 2 + 1]! - spans[(place + nth) * 2]!;
+      if (bytes > this.#bytesMax) return nth;
+    }
+    return most;
+  }
+
+  /** Copies stretches of records between which stands what stands between records of a batch, in one piece. */
+  #append({ bytes, spans }: PackedRecords, place: number, count: number): void {
+    const { separator } = this.#frame;
+    this.#makeRoom(count);
+    for (let nth = 0; nth < count; ) {
+      if (this.#records + nth > 0) this.#bytes.append(separator, 0, separator.length);
+      const first = spans[(place + nth) * 2]!;
+      const moved = this.#bytes.length - first;
+      let end = first;
+      do {
+        const at = (this.#records + nth) * 2;
+        this.#spans[at] = spans[(place + nth) * 2]! + moved;
+        end = spans[(place + nth) * 2 + 1]!;
+        this.#spans[at + 1] = end + moved;
+        nth++;
+      } while (nth < count && isSeparated(bytes, end, spans[(place + nth) * 2]!, separator));
+      this.#bytes.append(bytes, first, end);
+    }
+  }
+
+  #makeRoom(count: number): void {
+    const needed = (this.#records + count) * 2;
+    if (needed <= this.#spans.length) return;
+    const larger = new Uint32Array(Math.max(needed, this.#spans.length * 2));
+    larger.set(this.#spans.subarray(0, this.#records * 2));
+    this.#spans = larger;
+  }
+}
+
+interface Frame {
+  readonly head: Uint8Array;
+  readonly separator: Uint8Array;
+  readonly tail: Uint8Array;
+}
+
+function frameOf(shape: Shape, accepts: readonly Framing[]): Frame {
+  const { head, separator, tail } = framingOf(shape, accepts);
+  const encoder = new TextEncoder();
+  return { head: encoder.encode(head), separator: encoder.encode(separator), tail: encoder.encode(tail) };
+}
+
+/** Whether between two records stands the separator, and nothing else. */
+function isSeparated(bytes: Uint8Array, end: number, next: number, separator: Uint8Array): boolean {
+  if (next - end !== separator.length) return false;
+  for (let at = 0; at < separator.length; at++) if (bytes[end + at] !== separator[at]) return false;
+  return true;
+}
+
+function isSameShape(one: Shape, other: Shape): boolean {
+  if (one.format !== other.format) return false;
+  if (one.columns !== other.columns && one.columns?.join('\0') !== other.columns?.join('\0')) return false;
+  if (one.types === other.types) return true;
+  return one.types !== undefined && other.types !== undefined && sameColumns(one.types, other.types);
 }
 
 /** Bytes that grow at their end and are taken in one piece, as long as they are. */
@@ -143,6 +229,7 @@ class Growing {
   }
 
   append(bytes: Uint8Array, start: number, end: number): void {
+    if (end === start) return;
     const needed = this.#length + end - start;
     if (needed > this.#bytes.length) {
       const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.#bytes.length * 2));
@@ -153,11 +240,21 @@ class Growing {
     this.#length = needed;
   }
 
-  /** A copy of its own: the room is used again. */
+  /** Small ones are copied and the room is used again; of large ones the room itself goes, since copying costs more. */
   take(): Uint8Array {
-    const taken = Buffer.allocUnsafeSlow(this.#length);
-    taken.set(this.#bytes.subarray(0, this.#length));
+    const taken = this.#bytes.subarray(0, this.#length);
     this.#length = 0;
+    if (taken.length < HANDED_OVER_BYTES || taken.length * 2 < this.#bytes.length) return copyOf(taken);
+    // The next batch is likely to be as long.
+    this.#bytes = Buffer.allocUnsafeSlow(taken.length + (taken.length >>> 4));
     return taken;
   }
+}
+
+const HANDED_OVER_BYTES = 256 * 1024;
+
+function copyOf(bytes: Uint8Array): Uint8Array {
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  copy.set(bytes);
+  return copy;
 }

@@ -2,18 +2,19 @@ import { sha256 } from '../formats/digest.ts';
 import type { BatchRow, Child } from '../ledger/ledger.ts';
 import { pick, type Staged, type Staging } from '../ledger/staging.ts';
 import { assert } from '../model/assert.ts';
-import type { Framing, Payload } from '../model/batch.ts';
+import { type Framing, framingOf, type Payload } from '../model/batch.ts';
 import { WaybillError } from '../model/errors.ts';
 import { showBatch } from '../model/ids.ts';
 
 /** Brings back the frozen bytes of batches, and makes children of them. */
 export class Payloads {
   readonly #staging: Staging;
-  readonly #framing: Framing;
+  readonly #accepts: readonly Framing[];
 
-  constructor(staging: Staging, framing: Framing) {
+  /** `accepts`: what the sink of the lane takes. */
+  constructor(staging: Staging, accepts: readonly Framing[]) {
     this.#staging = staging;
-    this.#framing = framing;
+    this.#accepts = accepts;
   }
 
   /**
@@ -22,7 +23,9 @@ export class Payloads {
    */
   async load(batch: BatchRow): Promise<Payload> {
     const staged = await this.#staged(batch);
-    const payload = batch.picks === undefined ? staged : pick(staged, batch.picks, this.#framing);
+    // Refused here already: a sink would take the bytes of another format for its own.
+    framingOf(staged, this.#accepts);
+    const payload = batch.picks === undefined ? staged : pick(staged, batch.picks, framingOf(staged, this.#accepts));
     const rechecked = batch.picks !== undefined || batch.attempts > 0;
     const isOther = batch.picks === undefined && staged.digest !== batch.digest;
     if (isOther || payload.spans.length !== batch.records * 2 || (rechecked && digestOf(payload) !== batch.digest)) {
@@ -52,7 +55,7 @@ export class Payloads {
   /** `picks`: places in this batch, rising. */
   child(payload: Payload, picks: readonly number[], reason: string): Child {
     assert(picks.length > 0, 'child.has-records');
-    const { bytes } = pick(payload, picks, this.#framing);
+    const { bytes } = pick(payload, picks, framingOf(payload, this.#accepts));
     return { picks, bytes: bytes.length, digest: sha256(bytes), reason };
   }
 

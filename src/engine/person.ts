@@ -13,7 +13,7 @@ export interface PersonServices {
   readonly ledger: Ledger;
   readonly staging: Staging;
   /** How the records of a lane stand in its batches. */
-  framing(batch: BatchRow): Framing;
+  accepts(batch: BatchRow): readonly Framing[];
 }
 
 /** Settles doubts by a person's word. Nothing is sent here: what is to be sent again is sealed for the next start. */
@@ -47,7 +47,7 @@ async function decisionOf(
       return { kind: as };
     case 'absent':
     case 'resend':
-      return await sendAgain(as, doubt, { payloads: new Payloads(services.staging, services.framing(doubt)) });
+      return await sendAgain(as, doubt, { payloads: new Payloads(services.staging, services.accepts(doubt)) });
     default:
       return assertNever(as);
   }
@@ -87,7 +87,7 @@ export async function retryRefused(
   for (const batch of await refusedBatches(ask, services.ledger)) {
     const picks = await refusedIn(batch, services.ledger);
     if (picks.length === 0) continue;
-    const payloads = new Payloads(services.staging, services.framing(batch));
+    const payloads = new Payloads(services.staging, services.accepts(batch));
     const child = payloads.child(await payloads.load(batch), picks, ask.reason);
     moved.push(await services.ledger.retry({ batch: batch.id, children: [child], who: ask.who, reason: ask.reason }));
   }

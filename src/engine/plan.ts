@@ -11,6 +11,7 @@ import { decideReading, orderOf } from './extract.ts';
 import { surelyFits } from './fit-lane.ts';
 import { type Decided, Intake } from './intake.ts';
 import { type KeyReader, LaneMemory } from './lane-memory.ts';
+import { takenByAll } from './taken-formats.ts';
 
 const LEFT_OUT_SHOWN_MAX = 100;
 
@@ -46,7 +47,7 @@ export async function planJob(
     return new LaneDraft(lane, job, services, how);
   });
   for (const draft of drafts) await draft.load();
-  if (reading.reads) await readInto(drafts, job, services, signal);
+  if (reading.reads) await readInto(drafts, job, { ...services, run }, signal);
   const lanes: PlannedLane[] = [];
   for (const [nth, draft] of drafts.entries()) {
     const warnings = reading.reads ? warningsOf(job.lanes[nth]!, job.window, loads) : [];
@@ -79,13 +80,16 @@ function warningsOf(lane: LaneJob, window: Window, loads: readonly LoadRow[]): r
 async function readInto(
   drafts: readonly LaneDraft[],
   job: Job,
-  services: PlanServices,
+  services: PlanServices & { readonly run: RunRow | undefined },
   signal: AbortSignal,
 ): Promise<void> {
   const { key, exclude, source } = job.source;
   const seed = services.ledger?.identity.seed ?? new Uint8Array(16);
   let rowsBefore = 0;
-  for await (const chunk of source.read({ window: job.window, parameters: job.parameters }, signal)) {
+  const { window, parameters } = job;
+  const known = services.ledger === undefined ? {} : { read: services.ledger.read, staging: services.staging };
+  const takes = await takenByAll(job.lanes, services.run?.id, known);
+  for await (const chunk of source.read({ window, parameters, takes }, signal)) {
     signal.throwIfAborted();
     const identities = identify(chunk, { key, exclude, seed });
     const order = orderOf(chunk);

@@ -129,7 +129,7 @@ export class WindowReading {
     const { job, services, claim } = this.#facts;
     const lost: BatchId[] = [];
     for (const lane of job.lanes) {
-      const payloads = new Payloads(services.staging, lane.sink.accepts[0]!);
+      const payloads = new Payloads(services.staging, lane.sink.accepts);
       const sealed = { run: claim.run, lane: lane.name, states: ['sealed'] as const };
       for await (const batch of everyRow(
         (page) => services.ledger.read.batches({ ...sealed, ...page }),

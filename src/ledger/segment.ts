@@ -3,15 +3,16 @@ import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { assert } from '../model/assert.ts';
-import { DIGEST_BYTES, KEY_BYTES } from '../model/chunk.ts';
+import { DIGEST_BYTES, type Format, KEY_BYTES } from '../model/chunk.ts';
+import type { Columns } from '../model/columns.ts';
 import { WaybillError } from '../model/errors.ts';
-import type { Staged, StagedDraft } from './staging.ts';
+import { type Staged, type StagedDraft, shapeOf } from './staging.ts';
 
 /**
  * How staged batches lie in a segment file, one after the other and each complete in itself:
  *
  *     {"waybill":1,"flow":…,"window":…,"lane":…,"records":n,"bytes":b,"digest":…,"trailer":40n,
- *      "crc":…,"marks":…,"columns":[…],"sum":…}\n   (all in one line)
+ *      "crc":…,"marks":…,"columns":[…],"format":…,"types":[…],"sum":…}\n   (all in one line)
  *     b bytes: what is sent, framing included
  *     trailer: n spans (start and end, u32 little-endian), n keys of 16 bytes, n source digests and n payload digests
  *     of 8 bytes
@@ -33,6 +34,8 @@ export interface SegmentHeader {
   /** CRC-32 of the digests at the end of the trailer, for who reads only those. Batches of older versions have none. */
   readonly marks?: number;
   readonly columns?: readonly string[];
+  readonly format?: Format;
+  readonly types?: Columns;
   /** CRC-32 of the header itself, up to the comma before this. Batches of older versions have none. */
   readonly sum?: number;
 }
@@ -71,7 +74,7 @@ export function batchBlock(draft: StagedDraft): { header: Uint8Array; trailer: U
     trailer: trailer.length,
     crc: crc32(trailer, crc32(draft.bytes)),
     marks: crc32(trailer.subarray(trailer.length - records * 2 * DIGEST_BYTES)),
-    ...(draft.columns === undefined ? {} : { columns: draft.columns }),
+    ...shapeOf(draft),
   };
   const text = JSON.stringify(header).slice(0, -1);
   return { header: Buffer.from(`${text}${SUM}${crc32(text)}}\n`), trailer };
@@ -177,7 +180,7 @@ function scanned(path: string, offset: number, header: SegmentHeader, block: Uin
     digest,
     bytes,
     ...unpackTrailer(block.subarray(header.bytes), header.records),
-    ...(header.columns === undefined ? {} : { columns: header.columns }),
+    ...shapeOf(header),
   };
 }
 

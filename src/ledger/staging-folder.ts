@@ -18,7 +18,7 @@ import {
   unpackTrailer,
 } from './segment.ts';
 import { SegmentWriter } from './segment-writer.ts';
-import type { Staged, Staging, StagingWriter } from './staging.ts';
+import { type Staged, type StagedDigests, type Staging, type StagingWriter, shapeOf } from './staging.ts';
 
 /** Large enough that a day of many batches is a few files, small enough to be copied or deleted one by one. */
 const SEGMENT_BYTES = 64 * 1024 * 1024;
@@ -93,11 +93,11 @@ class FolderStaging implements Staging {
       bytes: whole.subarray(end, end + at.bytes),
       digest: header.digest,
       ...unpackTrailer(whole.subarray(end + at.bytes, size), header.records),
-      ...(header.columns === undefined ? {} : { columns: header.columns }),
+      ...shapeOf(header),
     };
   }
 
-  async digests(at: StagedAt): Promise<{ readonly source: Uint8Array; readonly payload: Uint8Array }> {
+  async digests(at: StagedAt): Promise<StagedDigests> {
     const end = headerEnd(this.#pread(at, at.offset, HEADER_READ_BYTES)) ?? this.#longHeader(at);
     const header = this.#header(at, this.#pread(at, at.offset, end));
     const size = header.records * 2 * DIGEST_BYTES;
@@ -107,7 +107,9 @@ class FolderStaging implements Staging {
     if (header.marks !== undefined && crc32(digests) !== header.marks) {
       throw corrupt(at, `the digests of the batch at byte ${at.offset} of ${join(this.place, at.segment)} are altered`);
     }
-    return { source: digests.subarray(0, size / 2), payload: digests.subarray(size / 2) };
+    const { format } = header;
+    const source = digests.subarray(0, size / 2);
+    return { source, payload: digests.subarray(size / 2), ...(format === undefined ? {} : { format }) };
   }
 
   async sweep(run: RunId, kept: ReadonlySet<string>): Promise<number> {

@@ -1,4 +1,6 @@
 import type { Framing, Payload } from '../model/batch.ts';
+import type { Format } from '../model/chunk.ts';
+import type { Columns } from '../model/columns.ts';
 import type { RunId } from '../model/ids.ts';
 import type { StagedAt } from './ledger.ts';
 
@@ -13,11 +15,18 @@ export interface Staging {
   /** Throws STAGING_CORRUPT when the bytes are missing, cut short or altered, as far as a checksum tells. */
   read(at: StagedAt): Promise<Staged>;
   /** Reads only the digests: 8 bytes a record, of the source row and of the payload. Throws as `read`. */
-  digests(at: StagedAt): Promise<{ readonly source: Uint8Array; readonly payload: Uint8Array }>;
+  digests(at: StagedAt): Promise<StagedDigests>;
   /** Removes what no sealed batch refers to: `kept` holds every segment that the ledger knows. */
   sweep(run: RunId, kept: ReadonlySet<string>): Promise<number>;
   /** Lets go of what reading holds open; absent where that is nothing. What is read afterwards opens it again. */
   close?(): Promise<void>;
+}
+
+export interface StagedDigests {
+  readonly source: Uint8Array;
+  readonly payload: Uint8Array;
+  /** That of the records. Digests are of their bytes, so only those of one format can be compared. */
+  readonly format?: Format;
 }
 
 export interface StagingWriter {
@@ -34,6 +43,9 @@ export interface StagedDraft {
   /** 16 bytes a record. */
   readonly keys: Uint8Array;
   readonly columns?: readonly string[];
+  /** As in `Payload`. */
+  readonly format?: Format;
+  readonly types?: Columns;
   readonly sourceDigests: Uint8Array;
   readonly payloadDigests: Uint8Array;
   /** For whoever opens the file without a ledger. */
@@ -73,5 +85,15 @@ export function pick(payload: Payload, picks: readonly number[], framing: Framin
     keys.set(payload.keys.subarray(at * 16, at * 16 + 16), nth * 16);
   });
   bytes.set(tail, end);
-  return { bytes, spans, keys, ...(payload.columns === undefined ? {} : { columns: payload.columns }) };
+  return { bytes, spans, keys, ...shapeOf(payload) };
 }
+
+/** What says how the bytes of a payload are read; absent where it is. */
+export function shapeOf({ columns, format, types }: Shape): Shape {
+  return {
+    ...(columns === undefined ? {} : { columns }),
+    ...(format === undefined ? {} : { format }),
+    ...(types === undefined ? {} : { types }),
+  };
+}
+type Shape = Pick<Payload, 'columns' | 'format' | 'types'>;

@@ -1,4 +1,6 @@
 import type { Format } from './chunk.ts';
+import type { Columns } from './columns.ts';
+import { WaybillError } from './errors.ts';
 import type { BatchId, RunId } from './ids.ts';
 
 /** How records stand in the bytes of a batch: `head`, the records with `separator` between them, `tail`. */
@@ -10,6 +12,8 @@ export interface Framing {
 }
 
 export const LINES: Framing = { format: 'ndjson', head: '', separator: '\n', tail: '\n' };
+/** Rows of binary COPY, one right behind the other: whoever sends them puts the header and the trailer around them. */
+export const COPY_ROWS: Framing = { format: 'pgcopy', head: '', separator: '', tail: '' };
 
 /** What a sink takes in one batch. Bytes are those of the whole encoded batch, framing included. */
 export interface Limits {
@@ -45,4 +49,17 @@ export interface Payload {
   readonly keys: Uint8Array;
   /** Field names in order, where the format does not carry them. */
   readonly columns?: readonly string[];
+  /** How the records are encoded. Absent: as the sink wants them best, the first of what it accepts. */
+  readonly format?: Format;
+  /** Names and types of the fields in order, for the formats of COPY, which cannot be read without. */
+  readonly types?: Columns;
+}
+
+/** The framing of a batch. Throws CONFIG_INVALID when the sink does not take it, or does so no longer. */
+export function framingOf({ format }: Pick<Payload, 'format'>, accepts: readonly Framing[]): Framing {
+  const framing = format === undefined ? accepts[0] : accepts.find((one) => one.format === format);
+  if (framing !== undefined) return framing;
+  throw new WaybillError('CONFIG_INVALID', `the batch holds records in ${format}, and its sink does not take them`, {
+    hint: 'Let the lane write where it wrote when the batch was sealed, or read the window again under another name.',
+  });
 }

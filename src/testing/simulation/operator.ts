@@ -121,7 +121,7 @@ export class Operator {
     const who = 'operator';
     if (act === 'operator-cancels') return await opened.ledger.cancel({ run: run.id, who, reason: 'no need' });
     if (act === 'operator-pauses') return await this.#pause(run, opened);
-    const services = { ledger: opened.ledger, staging: opened.services.staging, framing: () => LINES };
+    const services = { ledger: opened.ledger, staging: opened.services.staging, accepts: () => [LINES] };
     try {
       await retryRefused({ run: run.id, who, reason: 'try again' }, services);
     } finally {
@@ -166,7 +166,7 @@ export class Operator {
     const as = await this.#answerFor(doubt, services.staging);
     const who = 'operator';
     const ask = { batches: [doubt.id], as, who, evidence: 'looked into the sink' };
-    await settleByPerson(ask, { ledger, staging: services.staging, framing: () => LINES });
+    await settleByPerson(ask, { ledger, staging: services.staging, accepts: () => [LINES] });
     this.#machine.world.mark(`a person settled: ${as}`);
     this.#reopen(run);
   }

@@ -1,0 +1,80 @@
+import { Buffer } from 'node:buffer';
+import { KEY_BYTES } from '../model/chunk.ts';
+import { hashKeys } from './key-filter.ts';
+import { KeyTable } from './key-table.ts';
+
+const FIRST_KEYS = 4_096;
+/** Questions after which a table costs less than looking through the hashes each time. */
+const SCANS_MAX = 64;
+
+/**
+ * Keys on their way into the ledger, in the order in which they go there: whole stretches come in at one end and leave
+ * at the other. Few are ever asked for, since a filter stands before, so nothing is built for each of them: a question
+ * looks through 32-bit hashes. Where questions are many a table answers them until all keys have left.
+ */
+export class UnsealedKeys {
+  #keys = Buffer.allocUnsafeSlow(FIRST_KEYS * KEY_BYTES);
+  #hashes = new Uint32Array(FIRST_KEYS);
+  #from = 0;
+  #to = 0;
+  #scans = 0;
+  #table: KeyTable | undefined;
+
+  /** Takes the keys from `from` up to `to`. */
+  add(keys: Uint8Array, from: number, to: number): void {
+    this.#makeRoom(to - from);
+    this.#keys.set(keys.subarray(from * KEY_BYTES, to * KEY_BYTES), this.#to * KEY_BYTES);
+    hashKeys(keys, from, to, this.#hashes, this.#to);
+    this.#to += to - from;
+    for (let nth = from; this.#table !== undefined && nth < to; nth++) this.#table.add(keys, nth);
+  }
+
+  has(keys: Uint8Array, nth: number): boolean {
+    if (this.#from === this.#to) return false;
+    if (this.#table === undefined && ++this.#scans > SCANS_MAX) this.#build();
+    return this.#table === undefined ? this.#isThere(keys, nth) : this.#table.has(keys, nth);
+  }
+
+  /** The oldest ones have arrived. */
+  drop(count: number): void {
+    const to = Math.min(this.#from + count, this.#to);
+    for (let nth = this.#from; this.#table !== undefined && nth < to; nth++) this.#table.remove(this.#keys, nth);
+    this.#from = to;
+    if (this.#from < this.#to) return;
+    this.#from = 0;
+    this.#to = 0;
+    this.#scans = 0;
+    this.#table = undefined;
+  }
+
+  #isThere(keys: Uint8Array, nth: number): boolean {
+    const [hash] = hashKeys(keys, nth, nth + 1, ONE, 0);
+    const wanted = keys.subarray(nth * KEY_BYTES, (nth + 1) * KEY_BYTES);
+    const hashes = this.#hashes.subarray(0, this.#to);
+    for (let at = hashes.indexOf(hash!, this.#from); at >= 0; at = hashes.indexOf(hash!, at + 1)) {
+      if (this.#keys.compare(wanted, 0, KEY_BYTES, at * KEY_BYTES, (at + 1) * KEY_BYTES) === 0) return true;
+    }
+    return false;
+  }
+
+  #build(): void {
+    this.#table = new KeyTable();
+    for (let nth = this.#from; nth < this.#to; nth++) this.#table.add(this.#keys, nth);
+  }
+
+  #makeRoom(count: number): void {
+    if (this.#to + count <= this.#hashes.length) return;
+    const held = this.#to - this.#from;
+    const room = Math.max(FIRST_KEYS, (held + count) * 2);
+    const keys = room > this.#hashes.length ? Buffer.allocUnsafeSlow(room * KEY_BYTES) : this.#keys;
+    const hashes = room > this.#hashes.length ? new Uint32Array(room) : this.#hashes;
+    keys.set(this.#keys.subarray(this.#from * KEY_BYTES, this.#to * KEY_BYTES));
+    hashes.set(this.#hashes.subarray(this.#from, this.#to));
+    this.#keys = keys;
+    this.#hashes = hashes;
+    this.#from = 0;
+    this.#to = held;
+  }
+}
+
+const ONE = new Uint32Array(1);
