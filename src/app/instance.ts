@@ -146,7 +146,8 @@ export class Instance implements Waybill {
   async payload(id: BatchId): ReturnType<Waybill['payload']> {
     const batch = await (await this.reader()).batch(id);
     const staged = await this.#home.staging.read(batch.staged);
-    const payload = batch.picks === undefined ? staged : pick(staged, batch.picks, framingOf(staged, this.#accepts(batch)));
+    const payload =
+      batch.picks === undefined ? staged : pick(staged, batch.picks, framingOf(staged, this.#accepts(batch)));
     return { batch, payload };
   }
 

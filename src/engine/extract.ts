@@ -177,7 +177,10 @@ export class Extraction {
     signal: AbortSignal,
   ): Promise<boolean> {
     const { source, window, parameters } = { ...this.#job, source: this.#job.source.source };
-    const takes = await takenByAll(this.#job.lanes, this.#claim.run, { read: this.#ledger.read, staging: this.#staging });
+    const takes = await takenByAll(this.#job.lanes, this.#claim.run, {
+      read: this.#ledger.read,
+      staging: this.#staging,
+    });
     const range = { window, parameters, takes, ...(from === undefined ? {} : { from }) };
     for await (const chunk of asSourceErrors(source.read(range, signal), this.#job.source.name)) {
       signal.throwIfAborted();

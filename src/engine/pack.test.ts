@@ -93,7 +93,10 @@ describe('the packer', () => {
   });
 
   it.each([',', '\n', ''])('makes the same batches of runs, whatever stood between their records (%j)', (between) => {
-    const limits = fc.record({ recordsPerBatch: fc.integer({ min: 1, max: 9 }), bytesPerBatch: fc.integer({ min: 90 }) });
+    const limits = fc.record({
+      recordsPerBatch: fc.integer({ min: 1, max: 9 }),
+      bytesPerBatch: fc.integer({ min: 90 }),
+    });
     fc.assert(
       fc.property(fc.array(fc.array(record, { maxLength: 20 }), { maxLength: 8 }), limits, (chunks, limit) => {
         expect(packRuns(chunks, limit, between)).toEqual(pack(chunks.flat(), limit));
@@ -106,7 +109,12 @@ describe('the packer', () => {
     const run = (text: string) => {
       const [bytes, digests] = [Buffer.from(text), Buffer.alloc(8)];
       const records = { bytes, spans: Uint32Array.of(0, text.length), keys: Buffer.alloc(16) };
-      return { records: { ...records, sourceDigests: digests, payloadDigests: digests }, place: 0, nthKey: 0, count: 1 };
+      return {
+        records: { ...records, sourceDigests: digests, payloadDigests: digests },
+        place: 0,
+        nthKey: 0,
+        count: 1,
+      };
     };
     const types = [{ name: 'id', type: { kind: 'int32' as const }, nullable: true }];
     packer.add(run('{}'));

@@ -1,10 +1,11 @@
 import type { Payload } from '../../model/batch.ts';
-import { RefusedError } from '../../model/errors.ts';
+import { NotAppliedError, RefusedError } from '../../model/errors.ts';
 import { BatchRows, type BatchRowsOptions } from './batch-rows.ts';
 import { quoteName } from './connection.ts';
+import { asLines, copyMessages, fitsAsItIs } from './copy-binary.ts';
 import type { Writing } from './outcome.ts';
 import type { Session } from './session.ts';
-import type { Table } from './table.ts';
+import { shapeOf, type Table } from './table.ts';
 
 export interface CopyAsk extends Pick<BatchRowsOptions, 'together'> {
   readonly session: Session;
@@ -17,7 +18,25 @@ export interface CopyAsk extends Pick<BatchRowsOptions, 'together'> {
 }
 
 /** All records of a batch into a table. Throws RefusedError for a record that cannot be written, with its place. */
-export async function copyBatch({ session, table, payload, at, together, before }: CopyAsk): Promise<void> {
+export async function copyBatch(ask: CopyAsk): Promise<void> {
+  if (fitsAsItIs(ask.payload, ask.table)) await copyAsItIs(ask);
+  else await copyAsText({ ...ask, payload: asLines(ask.payload) });
+}
+
+/** Rows of binary COPY go on as they came: nothing of them is looked at. */
+async function copyAsItIs({ session, table, payload, at, before }: CopyAsk): Promise<void> {
+  const columns = (payload.types ?? []).map(({ name }) => name);
+  await before?.(columns);
+  at.writing = { table: table.shortName, columns };
+  const list = columns.map(quoteName).join(', ');
+  const text = `copy ${table.name} (${list}) from stdin (format binary)`;
+  expectAll(await session.copy(text, copyMessages(payload)), payload.spans.length / 2);
+  // From the COPY on the table is locked against changes; before it, one may have been made since it was looked at.
+  if ((await shapeOf(session.client, table.name)) === table.shape) return;
+  throw new NotAppliedError(`the columns of ${table.name} were changed while rows were written; nothing was kept`);
+}
+
+async function copyAsText({ session, table, payload, at, together, before }: CopyAsk): Promise<void> {
   const rows = new BatchRows(payload, table, { together });
   let taken = 0;
   for (let group = rows.next(); group !== undefined; group = rows.next()) {

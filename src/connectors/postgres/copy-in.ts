@@ -1,4 +1,4 @@
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import type * as Pg from 'pg';
 
 /** What `pg` calls on a query that it was handed: the part of its contract that a COPY needs. */
@@ -9,6 +9,8 @@ interface PgConnection {
   readonly stream: {
     readonly writable: boolean;
     write(bytes: Uint8Array): boolean;
+    cork(): void;
+    uncork(): void;
     once(event: 'drain', listener: () => void): void;
   };
 }
@@ -16,6 +18,15 @@ interface PgConnection {
 /** Room at the head of a frame for its letter and its length. */
 export const FRAME_HEAD = 5;
 const COPY_DATA = 0x64;
+
+/** Data that lies somewhere else, with nothing before it: it is sent from there, and not copied. */
+export class UnframedBytes {
+  readonly bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+}
 
 /**
  * One `COPY … FROM STDIN`. Its data comes as frames of the protocol whose first `FRAME_HEAD` bytes are left free, so
@@ -28,7 +39,7 @@ export class CopyIn implements Pg.Submittable {
   /** How many rows the server took. Rejects with the server's error, or that of the connection. */
   readonly done: Promise<number>;
   readonly #text: string;
-  readonly #frames: Iterator<Buffer>;
+  readonly #frames: Iterator<Buffer | UnframedBytes>;
   #resolve!: (rows: number) => void;
   #reject!: (error: unknown) => void;
   #rows = 0;
@@ -36,7 +47,7 @@ export class CopyIn implements Pg.Submittable {
   #thrown: { readonly error: unknown } | undefined;
   #over = false;
 
-  constructor(text: string, frames: Iterable<Buffer>) {
+  constructor(text: string, frames: Iterable<Buffer | UnframedBytes>) {
     this.#text = text;
     this.#frames = frames[Symbol.iterator]();
     this.done = new Promise((resolve, reject) => {
@@ -76,9 +87,7 @@ export class CopyIn implements Pg.Submittable {
           connection.endCopyFrom();
           return;
         }
-        next.value[0] = COPY_DATA;
-        next.value.writeInt32BE(next.value.length - 1, 1);
-        if (!connection.stream.write(next.value)) {
+        if (!write(connection, next.value)) {
           connection.stream.once('drain', () => this.#send(connection));
           return;
         }
@@ -88,4 +97,18 @@ export class CopyIn implements Pg.Submittable {
       connection.sendCopyFail('a record does not fit');
     }
   }
+}
+
+/** False when the socket wants no more for now. */
+function write({ stream }: PgConnection, frame: Buffer | UnframedBytes): boolean {
+  const bare = frame instanceof UnframedBytes;
+  const head = bare ? Buffer.allocUnsafe(FRAME_HEAD) : frame;
+  head[0] = COPY_DATA;
+  head.writeInt32BE((bare ? frame.bytes.length + FRAME_HEAD : frame.length) - 1, 1);
+  if (!bare) return stream.write(frame);
+  stream.cork();
+  stream.write(head);
+  const more = stream.write(frame.bytes);
+  stream.uncork();
+  return more;
 }

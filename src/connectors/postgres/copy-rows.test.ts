@@ -11,6 +11,7 @@ const column = (name: string, kind: InputKind, array = false): TableColumn => ({
   array,
   defaulted: false,
   generated: false,
+  oid: 0,
 });
 const KINDS = ['text', 'boolean', 'integer', 'json', 'other'] as const;
 const columns = [...KINDS.map((kind) => column(`a ${kind}"\\`, kind)), column('ü', 'text', true)];

@@ -17,8 +17,8 @@ export interface Writing {
   /** The name of the table as the server has it in its messages. */
   readonly table: string;
   readonly columns: readonly string[];
-  /** Places in the batch, of row after row of the COPY. */
-  readonly records: readonly number[];
+  /** Places in the batch, of row after row of the COPY. Absent: every row is a record, in order. */
+  readonly records?: readonly number[];
 }
 
 /** By class or whole state: what it means before the commit was sent, when it is certain that nothing was applied. */
@@ -107,7 +107,7 @@ const hintOf = (state: string): string =>
 
 function contentRefused(error: ServerError, state: string, writing: Writing | undefined): RefusedError {
   const line = lineOf(error, writing);
-  const place = line === undefined ? undefined : writing?.records[line - 1];
+  const place = line === undefined ? undefined : writing?.records === undefined ? line - 1 : writing.records[line - 1];
   const column = error.column ?? columnOf(error, writing);
   const where = [
     place === undefined ? '' : `record ${place + 1} of the batch`,

@@ -4,7 +4,7 @@ import type * as Pg from 'pg';
 import { NotAppliedError, WaybillError } from '../../model/errors.ts';
 import type { Ports } from '../../model/ports.ts';
 import { abandon, breakOf, newClient, type PostgresConnection } from './connection.ts';
-import { CopyIn } from './copy-in.ts';
+import { CopyIn, type UnframedBytes } from './copy-in.ts';
 import { atCommit, beforeCommit, type Writing } from './outcome.ts';
 import type { Table } from './table.ts';
 
@@ -74,7 +74,7 @@ export class Session {
     await this.client.query('begin isolation level read committed read write');
   }
 
-  async copy(text: string, frames: Iterable<Buffer>): Promise<number> {
+  async copy(text: string, frames: Iterable<Buffer | UnframedBytes>): Promise<number> {
     return await this.client.query(new CopyIn(text, frames)).done;
   }
 

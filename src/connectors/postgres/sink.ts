@@ -1,4 +1,4 @@
-import { type Batch, LINES, type Payload } from '../../model/batch.ts';
+import { type Batch, COPY_ROWS, LINES, type Payload } from '../../model/batch.ts';
 import { NotAppliedError, RefusedError } from '../../model/errors.ts';
 import { applied, type Verdict } from '../../model/verdict.ts';
 import type { Found, Permit, Sink } from '../connector.ts';
@@ -31,7 +31,7 @@ export function postgresSink(options: PostgresSinkOptions): Sink {
   const writer = new PostgresWriter(options);
   const { recordsPerBatch, bytesPerBatch, connections, key } = options;
   return {
-    accepts: [LINES],
+    accepts: [LINES, COPY_ROWS],
     limits: { recordsPerBatch, bytesPerBatch, inFlight: connections },
     can: {
       commitOnce: (permit) => writer.commitOnce(permit),
@@ -148,7 +148,8 @@ class PostgresWriter {
         ...(signal === undefined ? {} : { signal }),
         // The table may have changed since it was looked at.
         failed: (outcome) => {
-          if (outcome instanceof RefusedError && /^(?:column-|42)/.test(outcome.reason)) this.#table = undefined;
+          const isAboutTable = outcome instanceof RefusedError && /^(?:column-|42)/.test(outcome.reason);
+          if (isAboutTable || outcome instanceof NotAppliedError) this.#table = undefined;
         },
       },
       work,

@@ -3,6 +3,7 @@ import { RefusedError } from '../../model/errors.ts';
 import type { Found } from '../connector.ts';
 import { BatchRows, type RowGroup } from './batch-rows.ts';
 import { quoteName } from './connection.ts';
+import { asLines } from './copy-binary.ts';
 import type { Writing } from './outcome.ts';
 import type { Session } from './session.ts';
 import type { Table } from './table.ts';
@@ -42,7 +43,7 @@ export class Stage {
   /** Throws RefusedError for a record without a value in a column of the key. */
   async load(payload: Payload, at: { writing?: Writing }): Promise<void> {
     this.#expectKey();
-    const rows = new BatchRows(payload, this.#table, { together: 'fields', numbered: true });
+    const rows = new BatchRows(asLines(payload), this.#table, { together: 'fields', numbered: true });
     for (let group = rows.next(); group !== undefined; group = rows.next()) {
       const columns = group.columns.map(({ name }) => name);
       at.writing = { table: STAGE.split('.')[1]!, columns, records: group.records };

@@ -14,6 +14,8 @@ export interface TableColumn {
   readonly defaulted: boolean;
   /** Computed by the server: it cannot be written. */
   readonly generated: boolean;
+  /** The server's number of its type; of a domain, of the type that it is made from. */
+  readonly oid: number;
 }
 
 export interface Table {
@@ -22,6 +24,8 @@ export interface Table {
   /** Without its schema: how the server names it in messages. */
   readonly shortName: string;
   readonly columns: ReadonlyMap<string, TableColumn>;
+  /** Changes with a name or a type of a column; `shapeOf` asks for that of now. */
+  readonly shape: string;
 }
 
 // A domain is written as the type that it is made from. `typcategory` is the server's own grouping of types.
@@ -66,9 +70,12 @@ export interface TableOptions {
 /** Reads the catalogue. Throws RefusedError about the request when there is no such table, or none that is seen. */
 export async function readTable(client: Pg.Client, options: TableOptions): Promise<Table> {
   const name = quoteTable(options.table);
+  // Asked first: what changes in between is found out by who compares.
+  let shape = await shapeOf(client, name);
   let rows = await columnsOf(client, name);
   if (rows.length === 0 && options.create !== undefined) {
     await client.query(createSql(name, options.create, options.key));
+    shape = await shapeOf(client, name);
     rows = await columnsOf(client, name);
   }
   if (rows.length === 0) {
@@ -79,11 +86,21 @@ export async function readTable(client: Pg.Client, options: TableOptions): Promi
     });
   }
   const columns = new Map(rows.map((row) => [row.name, columnOf(row)]));
-  return { name, shortName: options.table.at(-1)!, columns };
+  return { name, shortName: options.table.at(-1)!, columns, shape };
 }
 
 const columnsOf = async (client: Pg.Client, name: string): Promise<readonly ColumnRow[]> =>
   (await client.query<ColumnRow>(COLUMNS, [name])).rows;
+
+/** Names and types of the columns as one text. */
+export async function shapeOf(client: Pg.Client, table: string): Promise<string> {
+  const { rows } = await client.query<{ shape: string | null }>(
+    `select string_agg(concat_ws(' ', quote_ident(attname), atttypid, attgenerated), ',' order by attnum) as shape
+      from pg_catalog.pg_attribute where attrelid = to_regclass($1) and attnum > 0 and not attisdropped`,
+    [table],
+  );
+  return rows[0]?.shape ?? '';
+}
 
 /** What a type may look like in `create`: words, digits in parentheses, brackets. Nothing that could end it. */
 export const SQL_TYPE =
@@ -107,7 +124,7 @@ export const DDL_LOCK = 'select pg_advisory_xact_lock(8172041123581321)';
 function columnOf({ name, generated, defaulted, ...type }: ColumnRow): TableColumn {
   const array = type.category === 'A' && type.element !== 0;
   const kind = array ? kindOf(type.element, type.elementCategory) : kindOf(type.type, type.category);
-  return { name, kind, array, defaulted, generated };
+  return { name, kind, array, defaulted, generated, oid: type.type };
 }
 
 // Numbers of types are part of the protocol; those of extensions are not among them.
