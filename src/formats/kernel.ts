@@ -48,6 +48,14 @@ export interface FramedCopy {
   readonly found: number;
 }
 
+/** What messages of COPY carried. */
+export interface UnframedCopy {
+  readonly data: Uint8Array;
+  readonly consumed: number;
+  /** Bytes of the last message that are still to come. */
+  readonly pending: number;
+}
+
 /** How the kernel makes the text of a key column of COPY; 0: it leaves that to the caller. */
 export const COPY_KINDS: Readonly<Record<string, number>> = {
   text: 1,
@@ -137,6 +145,7 @@ interface Exports {
     faultsMax: number,
   ): void;
   frameCopy(start: number, end: number, fields: number, spans: number, spansMax: number): void;
+  unframeCopy(start: number, end: number, pending: number, out: number): void;
   frameCopyText(
     start: number,
     end: number,
@@ -254,6 +263,18 @@ export class Kernel {
       fault: fault === 0 ? undefined : (FAULTS[fault] as Fault),
       found,
     };
+  }
+
+  /**
+   * Takes the heads of CopyData messages out of what a server sent. Stops at a head that is cut off, and at any other
+   * message. `pending`: bytes at the start whose head came before.
+   */
+  unframeCopy(bytes: Uint8Array, pending: number): UnframedCopy {
+    const [out] = this.#place(bytes, [bytes.length]);
+    this.#wasm.unframeCopy(PAGE, PAGE + bytes.length, pending, out);
+    const { buffer } = this.#wasm.memory;
+    const [length = 0, consumed = 0, rest = 0] = new Uint32Array(buffer, RESULT, 3);
+    return { data: this.#read(out, length), consumed, pending: rest };
   }
 
   /** Cuts `bytes` into lines of text COPY of `fields` fields. The end of `bytes` ends the last line. */

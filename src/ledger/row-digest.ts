@@ -54,7 +54,17 @@ export class RowDigest {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#mix(bytes.byteLength ^ 0x626c6f62);
     let at = 0;
-    for (; at + 4 <= bytes.byteLength; at += 4) this.#mix(view.getInt32(at, true));
+    // As in `#mix`, with the state in variables: packed keys are megabytes.
+    let a = this.#a;
+    let b = this.#b;
+    for (; at + 4 <= bytes.byteLength; at += 4) {
+      a = Math.imul(a ^ view.getInt32(at, true), 0x9e3779b1);
+      a ^= a >>> 15;
+      b = Math.imul(((b << 13) | (b >>> 19)) ^ a, 0x85ebca6b);
+      a = Math.imul(a, 0xc2b2ae35) ^ (a >>> 13);
+    }
+    this.#a = a;
+    this.#b = b;
     for (; at < bytes.byteLength; at++) this.#mix(bytes[at] as number);
   }
 

@@ -10,8 +10,8 @@ import { LinePacker } from './line-packer.ts';
 const BLOCK_BYTES = 256 * 1024;
 
 /**
- * Rows as they travel. The bytes are put one after the other until a block is full, and then framed at once: `pg` calls
- * for every row, and nothing is parsed for any of them.
+ * Rows as they travel. The bytes are put one after the other until a block is full, and then framed at once: nothing is
+ * parsed for any row.
  */
 export class RowCollector implements CopyCollector {
   readonly #framer: Framer;

@@ -1,6 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import type * as Pg from 'pg';
 import type { Chunk } from '../../model/chunk.ts';
+import { CopyTap, type TappedStream } from './copy-tap.ts';
 
 /** Chunks that wait for their reader before the socket is paused. */
 const WAITING_MAX = 4;
@@ -8,7 +9,7 @@ const WAITING_MAX = 4;
 /** What `pg` calls on a query that it was handed: the part of its contract that a COPY needs. */
 interface PgConnection {
   query(text: string): void;
-  readonly stream: { pause(): void; resume(): void };
+  readonly stream: TappedStream;
 }
 
 /** Makes chunks of what a COPY sends. The bytes are used again as soon as `add` returns. */
@@ -58,13 +59,18 @@ export class CopyOut implements Pg.Submittable {
 
   submit(connection: Pg.Connection): void {
     this.#connection = connection as unknown as PgConnection;
+    new CopyTap(
+      this.#connection.stream,
+      (bytes) => this.#add(bytes),
+      (error) => this.handleError(error),
+    );
     this.#connection.query(this.#text);
   }
 
-  handleCopyData(message: { readonly chunk: Buffer }): void {
+  #add(bytes: Buffer): void {
     if (this.#failure !== undefined) return;
     try {
-      this.#hand(this.#collector.add(message.chunk));
+      this.#hand(this.#collector.add(bytes));
     } catch (error) {
       this.handleError(error);
     }

@@ -73,6 +73,37 @@ export function frameCopy(start: usize, end: usize, fields: u32, spans: usize, s
   setResult(4, found);
 }
 
+/** The letter of a message that holds a part of a COPY. */
+const COPY_DATA: u32 = 0x64;
+
+/**
+ * Takes the heads of messages out of a stretch of PostgreSQL's protocol: what they carry is written one behind the
+ * other at `out`. `pending`: bytes at the start that belong to a message whose head came before. Stops at a head that
+ * is not there in full, and at one of another kind of message. Result: bytes written, bytes consumed, bytes of the
+ * last message that are still to come.
+ */
+export function unframeCopy(start: usize, end: usize, pending: u32, out: usize): void {
+  let p = start;
+  let to = out;
+  let rest: usize = pending;
+  while (true) {
+    const here = rest < end - p ? rest : end - p;
+    memory.copy(to, p, here);
+    to += here;
+    p += here;
+    rest -= here;
+    if (rest != 0 || p + 5 > end || byteAt(p) != COPY_DATA) break;
+    const length = be32(p + 1);
+    // A length counts its own four bytes.
+    if (<i32>length < 4) break;
+    rest = length - 4;
+    p += 5;
+  }
+  setResult(0, to - out);
+  setResult(1, p - start);
+  setResult(2, rest);
+}
+
 /** Writes the digits of a number at `to`; answers where they end. */
 @inline
 function digits(value: i64, to: usize): usize {

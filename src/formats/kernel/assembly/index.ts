@@ -1,7 +1,7 @@
 // AssemblyScript. What the kernel offers to `kernel.ts`: each call works on a whole chunk.
 import { hash64, hash128, pack } from './hash';
 
-export { frameCopy, frameCopyText, keysOfCopy, keysOfCopyText } from './copy';
+export { frameCopy, frameCopyText, keysOfCopy, keysOfCopyText, unframeCopy } from './copy';
 export { frameRows, keysOfRows } from './csv';
 export { columnDigests } from './columns';
 export { keysOfLines, keysOfTape } from './keys';
