@@ -2,6 +2,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { Journal } from '../ledger/journal.ts';
 import { fileJournal } from '../ledger/journal-file.ts';
+import { freshStaging } from '../ledger/fresh-staging.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { isPostgresAddress, type PostgresAddress, parseAddress } from '../ledger/postgres/address.ts';
 import type { Staging } from '../ledger/staging.ts';
@@ -154,7 +155,7 @@ export class LedgerHome {
   }
 
   get staging(): Staging {
-    this.#staging ??= folderStaging(this.stagingFolder);
+    this.#staging ??= freshStaging(folderStaging(this.stagingFolder));
     return this.#staging;
   }
 

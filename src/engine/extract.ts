@@ -95,6 +95,12 @@ function goesOnOrAgain(
   return { reads: true, kind: asked ?? generation.kind, abandon: generation, why: INTERRUPTED };
 }
 
+interface Passed {
+  readonly rows: number;
+  readonly position: Position;
+  readonly trail: Trail | undefined;
+}
+
 /** Reads one window once and seals what belongs into batches, for all lanes. */
 export class Extraction {
   readonly #job: Job;
@@ -105,7 +111,11 @@ export class Extraction {
   readonly #events: ExtractionEvents;
   readonly #writers = new Map<string, StagingWriter>();
   /** Where the source stood after which rows; the oldest are dropped as they are sealed. */
-  #positions: { readonly rows: number; readonly position: Position; readonly trail: Trail | undefined }[] = [];
+  #positions: Passed[] = [];
+  /** What is being written to staging and ledger. */
+  #sealing: Promise<void> | undefined;
+  /** What the ledger has, and the memories of the lanes still count as on its way. */
+  readonly #arrived: Decided[] = [];
   /** What has been read so far; undefined for a source that cannot be gone on with. */
   #trail: Trail | undefined;
   #rows: number;
@@ -145,10 +155,13 @@ export class Extraction {
       }
       if (!(await this.#read(intakes, memories, goesOn?.position, signal))) return false;
       for (const intake of intakes) intake.end();
-      await this.#seal(intakes, memories);
+      await this.#seal(intakes);
+      await this.#sealing;
+      this.#forget(memories);
       await this.#close(memories, kind);
       return true;
     } finally {
+      await Promise.allSettled([this.#sealing]);
       for (const writer of this.#writers.values()) await writer.close();
     }
   }
@@ -192,7 +205,8 @@ export class Extraction {
       this.#rows += rows.order.length;
       this.#passed(chunk, rows);
       this.#events.read(this.#rows);
-      if (this.#isWorthSealing(intakes)) await this.#seal(intakes, memories);
+      this.#forget(memories);
+      if (this.#isWorthSealing(intakes)) await this.#seal(intakes);
     }
     signal.throwIfAborted();
     return !intakes.some((intake) => intake.skipping);
@@ -218,15 +232,23 @@ export class Extraction {
     return { ...rows, trail: this.#trail === undefined ? undefined : trailOf(this.#trail, rows) };
   }
 
-  /** Bytes first, durable; then one transaction for batches, members, the left-out and the position. */
-  async #seal(intakes: readonly Intake[], memories: ReadonlyMap<string, LaneMemory>): Promise<void> {
+  /** Begins to write what is decided. Reading goes on meanwhile, so that the source waits for no disk; one at a time. */
+  async #seal(intakes: readonly Intake[]): Promise<void> {
+    await this.#sealing;
     const decided = intakes.map((intake) => intake.drain());
-    const batches: SealedBatch[] = [];
-    for (const one of decided) batches.push(...(await this.#stage(one)));
-    for (const writer of this.#writers.values()) await writer.sync();
     const behind = Math.min(...intakes.map((intake) => intake.decidedRows));
     const passed = this.#positions.filter((one) => one.rows <= behind).at(-1);
     this.#positions = this.#positions.filter((one) => one.rows > behind);
+    this.#sealing = this.#write(decided, passed);
+    // Heard by whoever awaits it: the next seal, or the end of the extraction.
+    this.#sealing.catch(() => undefined);
+  }
+
+  /** Bytes first, durable; then one transaction for batches, members, the left-out and the position. */
+  async #write(decided: readonly Decided[], passed: Passed | undefined): Promise<void> {
+    const batches: SealedBatch[] = [];
+    for (const one of decided) batches.push(...(await this.#stage(one)));
+    for (const writer of this.#writers.values()) await writer.sync();
     await this.#ledger.seal({
       ...this.#claim,
       generation: this.#generation,
@@ -237,10 +259,15 @@ export class Extraction {
       ...(passed === undefined ? {} : { position: passed.position }),
       ...(passed?.trail === undefined ? {} : { trail: showTrail(passed.trail) }),
     });
-    for (const one of decided) {
-      for (const batch of one.batches) memories.get(one.counts.lane)?.sealed(batch.keys);
-    }
+    this.#arrived.push(...decided);
     this.#events.sealed(decided);
+  }
+
+  /** Between two chunks: one that is being judged needs keys where they were when the ledger was asked about it. */
+  #forget(memories: ReadonlyMap<string, LaneMemory>): void {
+    for (const { batches, counts } of this.#arrived.splice(0)) {
+      for (const batch of batches) memories.get(counts.lane)?.sealed(batch.keys);
+    }
   }
 
   async #stage(decided: Decided): Promise<SealedBatch[]> {

@@ -17,24 +17,27 @@ export class KeyFilter {
   #inLast = 0;
 
   add(keys: Uint8Array, nth: number): void {
-    const [first, second] = mix(keys, nth * KEY_BYTES);
+    mix(viewOf(keys), nth * KEY_BYTES);
     const last = this.#layers.at(-1);
     const layer = last === undefined || this.#inLast >= last.room ? this.#grow() : last;
-    setAll(layer, first, second);
+    setAll(layer, pair[0]!, pair[1]!);
     this.#inLast++;
   }
 
   perhaps(keys: Uint8Array, nth: number): boolean {
-    const [first, second] = mix(keys, nth * KEY_BYTES);
+    mix(viewOf(keys), nth * KEY_BYTES);
+    const [first, second] = [pair[0]!, pair[1]!];
     return this.#layers.some((layer) => isSet(layer, first, second));
   }
 
   /** Adds all of these in one go; answers which of them, in order, were perhaps seen before. */
   meet(keys: Uint8Array, count: number): number[] {
     const suspects: number[] = [];
+    const view = viewOf(keys);
     for (let nth = 0; nth < count; nth++) {
-      mix(keys, nth * KEY_BYTES);
-      const [first, second] = pair;
+      mix(view, nth * KEY_BYTES);
+      const first = pair[0]!;
+      const second = pair[1]!;
       let seen = false;
       for (let at = 0; at < this.#layers.length - 1 && !seen; at++) seen = isSet(this.#layers[at]!, first, second);
       const last = this.#layers.at(-1);
@@ -61,12 +64,13 @@ export class KeyFilter {
 
 interface Layer {
   readonly words: Uint32Array;
+  /** A power of two. */
   readonly blocks: number;
   readonly room: number;
 }
 
 function isSet({ words, blocks }: Layer, first: number, second: number): boolean {
-  const base = (first % blocks) * BLOCK_WORDS;
+  const base = (first & (blocks - 1)) * BLOCK_WORDS;
   for (let probe = 0, at = second; probe < PROBES; probe++, at = step(at)) {
     if ((words[base + (at >>> 28)]! & (1 << (at >>> 23))) === 0) return false;
   }
@@ -75,7 +79,7 @@ function isSet({ words, blocks }: Layer, first: number, second: number): boolean
 
 /** True when one of the bits was not set before. */
 function setAll({ words, blocks }: Layer, first: number, second: number): boolean {
-  const base = (first % blocks) * BLOCK_WORDS;
+  const base = (first & (blocks - 1)) * BLOCK_WORDS;
   let fresh = 0;
   for (let probe = 0, at = second; probe < PROBES; probe++, at = step(at)) {
     const word = base + (at >>> 28);
@@ -86,14 +90,17 @@ function setAll({ words, blocks }: Layer, first: number, second: number): boolea
   return fresh !== 0;
 }
 
-const pair: [number, number] = [0, 0];
+/** The two hashes of the key that was mixed last. */
+const pair = new Uint32Array(2);
+
+const viewOf = (keys: Uint8Array): DataView => new DataView(keys.buffer, keys.byteOffset, keys.byteLength);
 
 /** Two 32-bit hashes of a 16-byte key: short keys are stored as they are, so their bytes must be mixed first. */
-function mix(keys: Uint8Array, at: number): [number, number] {
+function mix(keys: DataView, at: number): void {
   let a = 0x9e3779b9;
   let b = 0x85ebca6b;
   for (let i = at; i < at + KEY_BYTES; i += 4) {
-    const word = keys[i]! | (keys[i + 1]! << 8) | (keys[i + 2]! << 16) | (keys[i + 3]! << 24);
+    const word = keys.getInt32(i, true);
     a = Math.imul(a ^ word, 0xcc9e2d51);
     a = (a << 15) | (a >>> 17);
     b = Math.imul(b ^ (word + a), 0x1b873593);
@@ -101,15 +108,21 @@ function mix(keys: Uint8Array, at: number): [number, number] {
   }
   pair[0] = scramble(a);
   pair[1] = scramble(b ^ a);
-  return pair;
 }
 
 /** A 32-bit hash of the nth key. */
-export const hashKey = (keys: Uint8Array, nth: number): number => mix(keys, nth * KEY_BYTES)[0];
+export function hashKey(keys: Uint8Array, nth: number): number {
+  mix(viewOf(keys), nth * KEY_BYTES);
+  return pair[0]!;
+}
 
 /** The same of the keys from `from` up to `to`, written one after the other from `place` on. */
 export function hashKeys(keys: Uint8Array, from: number, to: number, out: Uint32Array, place: number): Uint32Array {
-  for (let nth = from; nth < to; nth++) out[place + nth - from] = mix(keys, nth * KEY_BYTES)[0];
+  const view = viewOf(keys);
+  for (let nth = from; nth < to; nth++) {
+    mix(view, nth * KEY_BYTES);
+    out[place + nth - from] = pair[0]!;
+  }
   return out;
 }
 

@@ -1,0 +1,85 @@
+import type { RunId } from '../model/ids.ts';
+import type { StagedAt } from './ledger.ts';
+import { type Staged, type StagedDraft, type StagedDigests, type Staging, type StagingWriter, shapeOf } from './staging.ts';
+
+/** Bytes of batches that may wait in memory for being sent. */
+const KEPT_BYTES_MAX = 32 * 1024 * 1024;
+
+/**
+ * A staging that remembers what was just written: nearly every batch is sent by the process that has sealed it, moments
+ * later, and need not be read and checked for that. It is handed out once; whoever wants it again gets it from where it
+ * lies. When many wait, the first ones are remembered, since they leave first.
+ */
+export function freshStaging(staging: Staging, bytesMax = KEPT_BYTES_MAX): Staging {
+  return new FreshStaging(staging, bytesMax);
+}
+
+class FreshStaging implements Staging {
+  readonly #staging: Staging;
+  readonly #bytesMax: number;
+  readonly #kept = new Map<string, StagedDraft>();
+  #bytes = 0;
+
+  constructor(staging: Staging, bytesMax: number) {
+    this.#staging = staging;
+    this.#bytesMax = bytesMax;
+  }
+
+  get place(): string {
+    return this.#staging.place;
+  }
+
+  writer(run: RunId, lane: string): StagingWriter {
+    const writer = this.#staging.writer(run, lane);
+    return {
+      append: async (draft) => {
+        const at = await writer.append(draft);
+        this.#keep(at, draft);
+        return at;
+      },
+      sync: () => writer.sync(),
+      close: () => writer.close(),
+    };
+  }
+
+  async read(at: StagedAt): Promise<Staged> {
+    const draft = this.#take(at);
+    if (draft === undefined) return await this.#staging.read(at);
+    const { bytes, spans, keys, sourceDigests, payloadDigests, about } = draft;
+    return { bytes, spans, keys, sourceDigests, payloadDigests, digest: about.digest, ...shapeOf(draft) };
+  }
+
+  digests(at: StagedAt): Promise<StagedDigests> {
+    return this.#staging.digests(at);
+  }
+
+  sweep(run: RunId, kept: ReadonlySet<string>): Promise<number> {
+    return this.#staging.sweep(run, kept);
+  }
+
+  async close(): Promise<void> {
+    this.#kept.clear();
+    this.#bytes = 0;
+    await this.#staging.close?.();
+  }
+
+  #keep(at: StagedAt, draft: StagedDraft): void {
+    const size = sizeOf(draft);
+    if (this.#bytes + size > this.#bytesMax) return;
+    this.#kept.set(nameOf(at), draft);
+    this.#bytes += size;
+  }
+
+  #take(at: StagedAt): StagedDraft | undefined {
+    const draft = this.#kept.get(nameOf(at));
+    if (draft === undefined) return undefined;
+    this.#kept.delete(nameOf(at));
+    this.#bytes -= sizeOf(draft);
+    return draft;
+  }
+}
+
+const nameOf = ({ segment, offset }: StagedAt): string => `${segment}@${offset}`;
+
+const sizeOf = ({ bytes, spans, keys, sourceDigests, payloadDigests }: StagedDraft): number =>
+  bytes.byteLength + spans.byteLength + keys.byteLength + sourceDigests.byteLength + payloadDigests.byteLength;
