@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Client } from 'pg';
@@ -152,7 +152,69 @@ describe.each(['ledgered-append', 'keyed'])('a copy from PostgreSQL to PostgreSQ
   }, 60_000);
 });
 
+describe('rows of one table in another one', () => {
+  const wide = `(id int8, code uuid, name text, note varchar(10), price numeric(12, 4), ratio float8, flag boolean,
+    at timestamptz, tags text[], doc jsonb, bytes bytea, day date, small int2)`;
+  const rows = `select i, md5(i::text)::uuid, 'ü' || i, case when i % 2 = 0 then 'n' || i end, i / 7.0,
+    case i % 5 when 0 then 'NaN' when 1 then '-Infinity' else i / 3.0 end::float8, i % 2 = 0,
+    '2026-11-19'::timestamptz + i * interval '1 us', array['a', null, '{"' || i], jsonb_build_object('n', i / 8.0),
+    decode(md5(i::text), 'hex'), '2026-11-19'::date - i, i % 300 from generate_series(1, 900) i`;
+  beforeEach(async () => {
+    await client.query(`drop table if exists wide, copies; create table wide ${wide}; insert into wide ${rows}`);
+    configure({ strategy: 'ledgered-append', source: 'connection: warehouse, table: wide' });
+  });
+  const formatIn = (file: string): string => /"format":"(\w+)"/.exec(readFileSync(file, 'latin1'))?.[1] ?? 'ndjson';
+  const staged = (): string => formatIn(join(folder, '.waybill', 'staging', 'r1', 'warehouse', '1.seg'));
+
+  it.each<[string, string]>([
+    ['are handed on as they are, every type', ''],
+    ['are written in other types where the columns have others', 'alter id type int4, alter small type int8'],
+    ['find their columns by name', 'drop small, add small int2, add more text default $$d$$'],
+  ])(
+    '%s',
+    async (_, change) => {
+      await client.query(`create table copies ${wide}`);
+      if (change !== '') {
+        const parts = change.replaceAll(/(alter|drop|add) /g, '$1 column ');
+        for (const part of parts.split(/, (?=alter|drop|add)/)) await client.query(`alter table copies ${part}`);
+      }
+      const ended = await run().ended;
+      expect(ended.status, ended.stdout + ended.stderr).toBe(0);
+      expect(staged()).toBe('pgcopy');
+      const columns = 'id, code, name, note, price, ratio, flag, at, tags, doc, bytes, day, small';
+      const all = (table: string) => client.query(`select ${columns} from ${table} order by id`);
+      const texts = (table: string) => client.query(`select (${columns})::text as row from ${table} order by id`);
+      expect((await all('copies')).rows.length).toBe(900);
+      expect((await texts('copies')).rows).toEqual((await texts('wide')).rows);
+    },
+    60_000,
+  );
+
+  it('are compared by a later reading with what was sent of them', async () => {
+    await client.query(`create table copies ${wide}`);
+    expect((await run().ended).status).toBe(0);
+    await client.query("update wide set name = 'other' where id <= 3; delete from wide where id = 4");
+    await client.query("insert into wide select 1000 + id, code, 'new' from wide where id <= 5");
+    const again = await run(['run', 'copy', '--refresh']).ended;
+    expect(again.stdout).toContain('3 records changed since it was sent, 1 record no longer in the source');
+    expect(await held()).toBe(904);
+  }, 60_000);
+});
+
 describe('records that PostgreSQL does not take', () => {
+  it('rows of COPY that do not fit are refused one by one, with the reason of each', async () => {
+    await client.query(
+      'drop table copies; create table copies (like items); alter table copies add check (id % 1000 <> 7)',
+    );
+    configure({ strategy: 'ledgered-append' });
+    const ended = await run().ended;
+    expect(ended.status, ended.stdout + ended.stderr).toBe(3);
+    expect(await held()).toBe(ROWS - 12);
+    const listed = await run(['records', '--state', 'refused', '--output', 'json']).ended;
+    expect((JSON.parse(listed.stdout) as { records: unknown[] }).records).toHaveLength(12);
+    expect(listed.stdout).toMatch(/23514/);
+  }, 60_000);
+
   it('P32: are refused one by one, with the reason of each; all others are delivered', async () => {
     const record = (id: number) => JSON.stringify({ id, name: `n${id}`, price: id });
     const bad = new Map([

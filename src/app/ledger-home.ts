@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { freshStaging } from '../ledger/fresh-staging.ts';
 import type { Journal } from '../ledger/journal.ts';
 import { fileJournal } from '../ledger/journal-file.ts';
-import { freshStaging } from '../ledger/fresh-staging.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { isPostgresAddress, type PostgresAddress, parseAddress } from '../ledger/postgres/address.ts';
 import type { Staging } from '../ledger/staging.ts';
@@ -11,8 +11,9 @@ import { WaybillError } from '../model/errors.ts';
 import type { Ports } from '../model/ports.ts';
 import { Secret } from './secrets.ts';
 
-/** From this many batches in flight on, the ledger's commits are worth a thread of their own. */
+/** From this many batches in flight on, or records in one, the ledger's commits are worth a thread of their own. */
 const THREAD_FROM_IN_FLIGHT = 8;
+const THREAD_FROM_RECORDS = 5_000;
 
 /** Where a ledger is kept: in a file, or in a schema of a PostgreSQL server. */
 export type LedgerAt =
@@ -68,11 +69,13 @@ export class LedgerHome {
   }
 
   /** `create`: make one when there is none; otherwise throws LEDGER_MISSING. */
-  async open(options: { create: boolean; inFlight?: number }): Promise<Ledger> {
+  async open(options: { create: boolean; inFlight?: number; recordsPerBatch?: number }): Promise<Ledger> {
     if (this.#ledger === undefined && !options.create && this.at.kind === 'file' && !existsSync(this.at.path)) {
       throw new WaybillError('LEDGER_MISSING', `there is no ledger ${this.place} yet`, { ids: { path: this.place } });
     }
-    this.#ledger ??= this.#start(options.create, (options.inFlight ?? 1) >= THREAD_FROM_IN_FLIGHT ? 'worker' : 'main');
+    const { create, inFlight = 1, recordsPerBatch = 1 } = options;
+    const busy = inFlight >= THREAD_FROM_IN_FLIGHT || recordsPerBatch >= THREAD_FROM_RECORDS;
+    this.#ledger ??= this.#start(create, busy ? 'worker' : 'main');
     try {
       return await this.#ledger;
     } catch (error) {

@@ -41,7 +41,8 @@ export async function runWindow(
   try {
     await requireFits(flow.name, wired.job.lanes);
     const inFlight = wired.job.lanes.reduce((sum, lane) => sum + lane.limits.inFlight, 0);
-    const ledger = await world.home.open({ create: true, inFlight });
+    const recordsPerBatch = Math.max(...wired.job.lanes.map((lane) => lane.limits.recordsPerBatch));
+    const ledger = await world.home.open({ create: true, inFlight, recordsPerBatch });
     await releaseGone(flow.name, window, ledger, world.owner);
     const services: Services = {
       ports: world.ports,

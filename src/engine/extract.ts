@@ -232,7 +232,7 @@ export class Extraction {
     return { ...rows, trail: this.#trail === undefined ? undefined : trailOf(this.#trail, rows) };
   }
 
-  /** Begins to write what is decided. Reading goes on meanwhile, so that the source waits for no disk; one at a time. */
+  /** Begins to write what is decided, one at a time. Reading goes on meanwhile: the source waits for no disk. */
   async #seal(intakes: readonly Intake[]): Promise<void> {
     await this.#sealing;
     const decided = intakes.map((intake) => intake.drain());

@@ -31,4 +31,17 @@ describe('the key filter', () => {
     for (let nth = 0; nth < 100_000; nth++) if (filter.perhaps(others, nth)) mistaken++;
     expect(mistaken).toBeLessThan(500);
   });
+
+  it('meets keys as it adds them one by one: what came before is never called new', () => {
+    const filter = new KeyFilter();
+    const keys = keysOf(1_000_000, 300_000);
+    let mistaken = 0;
+    for (let from = 0; from < 300_000; from += 2_000) {
+      mistaken += filter.meet(keys.subarray(from * 16, (from + 2_000) * 16), 2_000).length;
+    }
+    expect(mistaken).toBeLessThan(60);
+    const again = Buffer.concat([keysOf(5_000_000, 3), keys.subarray(0, 32_000), keysOf(5_000_001, 1)]);
+    const suspects = filter.meet(again, again.length / 16);
+    expect(suspects).toEqual(Array.from({ length: 2_001 }, (_, nth) => nth + 3));
+  });
 });

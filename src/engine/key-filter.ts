@@ -1,7 +1,7 @@
 import { KEY_BYTES } from '../model/chunk.ts';
 
 const BLOCK_WORDS = 16;
-/** One new key in a hundred thousand is mistaken: each such question to the ledger costs more than thousands of bits. */
+/** So one new key in tens of thousands is mistaken: a question to the ledger costs more than thousands of bits. */
 const BITS_PER_KEY = 32;
 const FIRST_LAYER_KEYS = 131_072;
 /** 32 MiB of filter; beyond the keys that it is made for it only asks the ledger more often. */

@@ -1,4 +1,3 @@
-import { Buffer } from 'node:buffer';
 import { shapeOf } from '../ledger/staging.ts';
 import { type Framing, framingOf, type Limits, type Payload } from '../model/batch.ts';
 import { DIGEST_BYTES, KEY_BYTES } from '../model/chunk.ts';

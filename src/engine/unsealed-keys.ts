@@ -1,4 +1,3 @@
-import { Buffer } from 'node:buffer';
 import { KEY_BYTES } from '../model/chunk.ts';
 import { hashKeys } from './key-filter.ts';
 import { KeyTable } from './key-table.ts';

@@ -50,6 +50,7 @@ export interface FramedCopy {
 
 /** What messages of COPY carried. */
 export interface UnframedCopy {
+  /** Stands in the kernel's memory: it is another one's after the next call. */
   readonly data: Uint8Array;
   readonly consumed: number;
   /** Bytes of the last message that are still to come. */
@@ -274,7 +275,7 @@ export class Kernel {
     this.#wasm.unframeCopy(PAGE, PAGE + bytes.length, pending, out);
     const { buffer } = this.#wasm.memory;
     const [length = 0, consumed = 0, rest = 0] = new Uint32Array(buffer, RESULT, 3);
-    return { data: this.#read(out, length), consumed, pending: rest };
+    return { data: new Uint8Array(buffer, out, length), consumed, pending: rest };
   }
 
   /** Cuts `bytes` into lines of text COPY of `fields` fields. The end of `bytes` ends the last line. */

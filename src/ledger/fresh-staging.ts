@@ -1,6 +1,13 @@
 import type { RunId } from '../model/ids.ts';
 import type { StagedAt } from './ledger.ts';
-import { type Staged, type StagedDraft, type StagedDigests, type Staging, type StagingWriter, shapeOf } from './staging.ts';
+import {
+  type Staged,
+  type StagedDigests,
+  type StagedDraft,
+  type Staging,
+  type StagingWriter,
+  shapeOf,
+} from './staging.ts';
 
 /** Bytes of batches that may wait in memory for being sent. */
 const KEPT_BYTES_MAX = 32 * 1024 * 1024;

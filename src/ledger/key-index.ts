@@ -20,11 +20,14 @@ export interface KeyPage {
 }
 
 /** 32 bits of a packed key, which may itself be a plain number or a UUID and is not spread evenly. */
-export function keyHash(keys: Uint8Array, at: number): number {
-  const view = new DataView(keys.buffer, keys.byteOffset + at, KEY_BYTES);
+export const keyHash = (keys: Uint8Array, at: number): number => hashAt(viewOf(keys), at);
+
+const viewOf = (keys: Uint8Array): DataView => new DataView(keys.buffer, keys.byteOffset, keys.byteLength);
+
+function hashAt(keys: DataView, at: number): number {
   let hash = 0x9747b28c;
-  for (let word = 0; word < KEY_BYTES; word += 4) {
-    hash = Math.imul(hash ^ view.getInt32(word, true), 0x85ebca6b);
+  for (let word = at; word < at + KEY_BYTES; word += 4) {
+    hash = Math.imul(hash ^ keys.getInt32(word, true), 0x85ebca6b);
     hash = Math.imul((hash << 13) | (hash >>> 19), 0x9e3779b1);
   }
   hash = Math.imul(hash ^ (hash >>> 16), 0xc2b2ae35);
@@ -34,12 +37,52 @@ export function keyHash(keys: Uint8Array, at: number): number {
 /** Sorted entries for packed keys; `batchOf` names the batch of a record by its place. */
 export function entriesOf(keys: Uint8Array, batchOf: (place: number) => number): Entries {
   const count = keys.length / KEY_BYTES;
+  const view = viewOf(keys);
   const words = new Uint32Array(count * 2);
   for (let place = 0; place < count; place++) {
     words[place * 2] = batchOf(place);
-    words[place * 2 + 1] = keyHash(keys, place * KEY_BYTES);
+    words[place * 2 + 1] = hashAt(view, place * KEY_BYTES);
   }
-  return new BigUint64Array(words.buffer).sort();
+  return sortByHash(words);
+}
+
+const DIGIT_BITS = 11;
+const DIGITS = 1 << DIGIT_BITS;
+
+/**
+ * Pairs of batch and hash, sorted by the hash and, where it is the same, left in their order: batches rise with places
+ * already. Three passes over a digit of the hash each take half the time of the native sort of 64-bit numbers.
+ */
+function sortByHash(words: Uint32Array<ArrayBuffer>): Entries {
+  let [from, to] = [words, new Uint32Array(words.length)];
+  for (let shift = 0; shift < 32; shift += DIGIT_BITS) {
+    const starts = startsOf(from, shift);
+    for (let at = 0; at < from.length; at += 2) {
+      const hash = from[at + 1]!;
+      const digit = (hash >>> shift) & (DIGITS - 1);
+      const place = starts[digit]!;
+      starts[digit] = place + 2;
+      to[place] = from[at]!;
+      to[place + 1] = hash;
+    }
+    [from, to] = [to, from];
+  }
+  return new BigUint64Array(from.buffer);
+}
+
+/** Where the pairs with each value of a digit begin. */
+function startsOf(words: Uint32Array, shift: number): Uint32Array {
+  const starts = new Uint32Array(DIGITS);
+  for (let at = 1; at < words.length; at += 2) {
+    const digit = (words[at]! >>> shift) & (DIGITS - 1);
+    starts[digit] = starts[digit]! + 2;
+  }
+  for (let digit = 0, at = 0; digit < DIGITS; digit++) {
+    const count = starts[digit]!;
+    starts[digit] = at;
+    at += count;
+  }
+  return starts;
 }
 
 /** One sorted run out of several. Native sorting of what is nearly sorted beats a merge written in JavaScript. */

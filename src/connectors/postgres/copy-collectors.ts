@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
-import type { FramedChunk, Framer } from '../../formats/formats.ts';
-import { COPY_SIGNATURE, copyFramer } from '../../formats/pgcopy/binary-framer.ts';
+import type { FramedChunk } from '../../formats/formats.ts';
+import { COPY_SIGNATURE, type CopyRowFramer, copyFramer } from '../../formats/pgcopy/binary-framer.ts';
 import type { Chunk } from '../../model/chunk.ts';
 import type { Columns } from '../../model/columns.ts';
 import { WaybillError } from '../../model/errors.ts';
@@ -14,7 +14,7 @@ const BLOCK_BYTES = 256 * 1024;
  * parsed for any row.
  */
 export class RowCollector implements CopyCollector {
-  readonly #framer: Framer;
+  readonly #framer: CopyRowFramer;
   #block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
   #size = 0;
 
@@ -23,22 +23,28 @@ export class RowCollector implements CopyCollector {
   }
 
   add(bytes: Buffer): readonly Chunk[] {
-    if (bytes.length > BLOCK_BYTES) return placed([...this.#flushed(), ...this.#framer.push(Buffer.from(bytes))]);
-    const chunks = this.#size + bytes.length > BLOCK_BYTES ? this.#flushed() : [];
-    this.#block.set(bytes, this.#size);
-    this.#size += bytes.length;
-    return placed(chunks);
+    const taken = Math.min(bytes.length, this.#block.length - this.#size);
+    this.#size += bytes.copy(this.#block, this.#size, 0, taken);
+    if (taken === bytes.length) return [];
+    // Framing is work for the kernel, in whose memory the rest may stand.
+    const rest = Buffer.from(bytes.subarray(taken));
+    const chunks = this.#flushed(rest.length);
+    return [...chunks, ...this.add(rest)];
   }
 
   end(): readonly Chunk[] {
-    return placed([...this.#flushed(), ...this.#framer.end()]);
+    const chunks = this.#framer.push(this.#block.subarray(0, this.#size));
+    return placed([...chunks, ...this.#framer.end()]);
   }
 
-  #flushed(): readonly FramedChunk[] {
-    const full = this.#block.subarray(0, this.#size);
-    this.#block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
-    this.#size = 0;
-    return this.#framer.push(full);
+  /** The row that is cut off goes to the head of the next block, which has room for as much again. */
+  #flushed(more: number): readonly Chunk[] {
+    const chunks = this.#framer.push(this.#block.subarray(0, this.#size));
+    const rest = this.#framer.takeRest();
+    this.#block = Buffer.allocUnsafeSlow(Math.max(BLOCK_BYTES, rest.length * 2 + more));
+    this.#block.set(rest);
+    this.#size = rest.length;
+    return placed(chunks);
   }
 }
 

@@ -12,7 +12,7 @@ interface PgConnection {
   readonly stream: TappedStream;
 }
 
-/** Makes chunks of what a COPY sends. The bytes are used again as soon as `add` returns. */
+/** Makes chunks of what a COPY sends. Bytes are used again when `add` returns, or when it calls the kernel. */
 export interface CopyCollector {
   add(bytes: Buffer): readonly Chunk[];
   /** Nothing follows. Throws when something is missing. */

@@ -22,6 +22,11 @@ export interface CopyFramerOptions {
   readonly recordBytesMax?: number;
 }
 
+export interface CopyRowFramer extends Framer {
+  /** The row that is not there as a whole yet. It is the caller's now, who pushes it again with what follows. */
+  takeRest(): Uint8Array;
+}
+
 const MIN_BYTES = 64 * 1024;
 const MAX_BYTES = 1024 * 1024;
 
@@ -30,11 +35,11 @@ const MAX_BYTES = 1024 * 1024;
  * has no mark to begin again at, so what is no row ends the reading with an error, and so does an end without the
  * trailer: something is missing then. It may keep a pushed array and hand out parts of it.
  */
-export function copyFramer(columns: Columns, options: CopyFramerOptions = {}): Framer {
+export function copyFramer(columns: Columns, options: CopyFramerOptions = {}): CopyRowFramer {
   return new CopyFramer(columns, options);
 }
 
-class CopyFramer implements Framer {
+class CopyFramer implements CopyRowFramer {
   readonly #columns: Columns;
   readonly #names: readonly string[];
   readonly #minBytes: number;
@@ -62,6 +67,14 @@ class CopyFramer implements Framer {
     if (bytes.length > 0) this.#pieces.push(bytes);
     this.#held += bytes.length;
     return this.#held < this.#wanted ? [] : this.#drain();
+  }
+
+  takeRest(): Uint8Array {
+    const rest = this.#pieces.length === 1 ? this.#pieces[0]! : Buffer.concat(this.#pieces);
+    this.#pieces = [];
+    this.#held = 0;
+    this.#wanted = this.#minBytes;
+    return rest;
   }
 
   end(): readonly FramedChunk[] {
