@@ -50,7 +50,7 @@ export interface LaneJob {
   /**
    * How many batches beyond those under way may have their intents written already, so that the next send does not
    * wait for the disk. After a crash these are in doubt as well, although not a byte of them has left. Absent: as
-   * many as may be under way where the sink settles a lost answer, none where it cannot.
+   * many as may be under way where the sink settles a lost answer, none where it cannot or where batches are large.
    */
   readonly intendAhead?: number;
   readonly rate?: Rate;

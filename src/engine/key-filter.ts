@@ -3,7 +3,7 @@ import { KEY_BYTES } from '../model/chunk.ts';
 const BLOCK_WORDS = 16;
 /** So one new key in tens of thousands is mistaken: a question to the ledger costs more than thousands of bits. */
 const BITS_PER_KEY = 32;
-const FIRST_LAYER_KEYS = 131_072;
+const FIRST_LAYER_KEYS = 65_536;
 /** 32 MiB of filter; beyond the keys that it is made for it only asks the ledger more often. */
 const LAST_LAYER_KEYS = 8_388_608;
 const PROBES = 8;

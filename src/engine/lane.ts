@@ -78,9 +78,12 @@ function placeOf({ sink }: LaneJob, { rung }: Guarantee): ClaimShard['place'] {
   return sink.facts.placePerWindow === true ? 'window' : 'lane';
 }
 
+/** Sending so many takes much longer than the intent for the next; to hold its bytes would cost memory for nothing. */
+const LARGE_BATCH_RECORDS = 5_000;
+
 /** An intent too many costs nothing where a lost answer is settled, and leaves a doubt where it is not. */
-const defaultAhead = (job: LaneJob, guarantee: Guarantee): number =>
-  guarantee.rung === 'none' ? 0 : job.limits.inFlight;
+const defaultAhead = ({ limits }: LaneJob, guarantee: Guarantee): number =>
+  guarantee.rung === 'none' || limits.recordsPerBatch >= LARGE_BATCH_RECORDS ? 0 : limits.inFlight;
 
 export function laneContext(lane: LaneRuntime, signal: AbortSignal): LaneContext {
   return {

@@ -143,13 +143,13 @@ describe('the packer', () => {
 
   it('closes a batch when a key comes again, where versions of a record have to stay apart', () => {
     const keyed = (apart: boolean) => {
-      const packer = new Packer({ recordsPerBatch: 10, inFlight: 1 }, ARRAY, { apart });
+      const packer = new Packer({ recordsPerBatch: 10, inFlight: 1 }, [ARRAY], { apart });
       const add = (key: number) => {
         const bytes = Buffer.from(`${key}`);
-        const keys = Buffer.alloc(16, key);
         const digests = Buffer.alloc(8);
-        const at = { bytes, start: 0, end: bytes.length, nthKey: 0, nthPayload: 0, columns: undefined };
-        return packer.add({ ...at, keys, sourceDigests: digests, payloadDigests: digests });
+        const one = { bytes, spans: Uint32Array.of(0, bytes.length), keys: Buffer.alloc(16, key) };
+        const records = { ...one, sourceDigests: digests, payloadDigests: digests };
+        return packer.add({ records, place: 0, nthKey: 0, count: 1 }).closed;
       };
       const closed = [1, 2, 1, 3, 2, 2].map(add);
       return [...closed, packer.close()].flatMap((batch) => (batch === undefined ? [] : [batch.records]));

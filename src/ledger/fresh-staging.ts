@@ -9,8 +9,9 @@ import {
   shapeOf,
 } from './staging.ts';
 
-/** Bytes of batches that may wait in memory for being sent. */
-const KEPT_BYTES_MAX = 32 * 1024 * 1024;
+/** Bytes of batches that may wait in memory for being sent; a few batches may whatever their size. */
+const KEPT_BYTES_MAX = 4 * 1024 * 1024;
+const KEPT_ALWAYS = 2;
 
 /**
  * A staging that remembers what was just written: nearly every batch is sent by the process that has sealed it, moments
@@ -72,7 +73,7 @@ class FreshStaging implements Staging {
 
   #keep(at: StagedAt, draft: StagedDraft): void {
     const size = sizeOf(draft);
-    if (this.#bytes + size > this.#bytesMax) return;
+    if (this.#bytes + size > this.#bytesMax && this.#kept.size >= KEPT_ALWAYS) return;
     this.#kept.set(nameOf(at), draft);
     this.#bytes += size;
   }
