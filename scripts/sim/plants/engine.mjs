@@ -41,9 +41,11 @@ export const ENGINE = [
     edits: [
       {
         file: 'engine/payloads.ts',
-        find: 'const payload = batch.picks === undefined ? staged : pick(staged, batch.picks, this.#framing);',
+        find:
+          'const payload = batch.picks === undefined ? staged : ' +
+          'pick(staged, batch.picks, framingOf(staged, this.#accepts));',
         replace: `const all = batch.picks ?? Array.from({ length: staged.spans.length / 2 }, (_, at) => at);
-    const payload = pick(staged, batch.attempts > 0 ? all.toReversed() : all, this.#framing);`,
+    const payload = pick(staged, batch.attempts > 0 ? all.toReversed() : all, framingOf(staged, this.#accepts));`,
       },
       {
         file: 'engine/payloads.ts',
