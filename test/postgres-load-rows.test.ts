@@ -91,6 +91,20 @@ describe('a load of the PostgreSQL sink', () => {
     expect(await bench.rows('count(*)::int, 0')).toEqual([[3, 0]]);
   });
 
+  it('P33: waits for another load of the same table however long that takes, and not for strangers', async () => {
+    const bench = await LoadBench.make(places, 'id int', { lockTimeoutSeconds: 1 });
+    await bench.client.query(`create function slow_${bench.table}() returns trigger language plpgsql as
+      $$ begin perform pg_sleep(2); return null; end $$;
+      create trigger slow after insert on ${bench.table} execute function slow_${bench.table}()`);
+    const steps = await Promise.all([16, 17].map((day) => bench.collect(numbered(day, day), { day })));
+    await Promise.all(
+      steps.map((step) =>
+        bench.can.replace(step, { kind: 'equals', column: 'id', value: step.load.window.name.slice(8) }),
+      ),
+    );
+    expect(await bench.rows('id, 0')).toEqual([16, 17].map((id) => [id, 0]));
+  });
+
   it('of a stalled process cannot be opened, filled or published any more when a later one has begun', async () => {
     const bench = await LoadBench.make(places, 'id int');
     const later = bench.another();

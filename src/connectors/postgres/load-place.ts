@@ -25,6 +25,8 @@ export interface LoadPlaceOptions extends TableOptions {
   readonly places: 'durable' | 'fast';
   /** How long one step of a load may take. */
   readonly stepTimeoutMs: number;
+  /** How long it may wait for a lock of somebody who is no load. */
+  readonly lockTimeoutMs: number;
   /** With so many tables under one view, whoever adds another one is warned. */
   readonly periodTablesMax: number;
 }

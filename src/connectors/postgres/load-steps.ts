@@ -67,7 +67,7 @@ export class LoadSteps {
   async #publish(client: Pg.Client, step: LoadStep, work: (one: Publishing) => Promise<Done>): Promise<StepReceipt> {
     const { loads, options } = this.#parts;
     const name = await readTarget(client, options.table);
-    await client.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [`waybill ${name.quoted}`]);
+    await this.#waitInTurn(client, name);
     const place = await this.#whole(client, step);
     // Whoever published before may have made it: only now does it stay as it is.
     const target = await readTarget(client, [name.schema, name.name]);
@@ -78,6 +78,18 @@ export class LoadSteps {
     const kept = stays === undefined ? {} : { place: stays.quoted };
     await loads.finish(client, step, { target: target.quoted, state, receipt, ...kept });
     return receipt;
+  }
+
+  /**
+   * One load after the other. The one before may take as long as any step: waiting for it no longer than for a stranger
+   * would use up the tries of windows that are loaded side by side.
+   */
+  async #waitInTurn(client: Pg.Client, { quoted }: Place): Promise<void> {
+    const { stepTimeoutMs, lockTimeoutMs } = this.#parts.options;
+    const limit = "select set_config('lock_timeout', $1, true)";
+    await client.query(limit, [String(stepTimeoutMs)]);
+    await client.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [`waybill ${quoted}`]);
+    await client.query(limit, [String(lockTimeoutMs)]);
   }
 
   /** The place with all that was added to it. Throws RefusedError when something of that is not there any more. */
