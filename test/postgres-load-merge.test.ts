@@ -67,6 +67,32 @@ describe('merging in the PostgreSQL sink', () => {
     expect(await bench.rows('id, op')).toEqual([[3, null]]);
   });
 
+  it('P15: a deletion needs no more than its key, where other columns are required', async () => {
+    const bench = await LoadBench.make(places, `id int primary key, "it's" text not null, op text`);
+    await bench.client.query(`insert into ${bench.table} values (1, 'a', null), (2, 'b', null)`);
+    await bench.run(
+      [
+        { id: 1, op: 'D' },
+        { id: 2, op: 'U' },
+        { id: 3, "it's": 'c', op: 'I' },
+      ],
+      by(bench, REMOVING),
+    );
+    expect(await bench.rows()).toEqual([
+      [2, 'b', 'U'],
+      [3, 'c', 'I'],
+    ]);
+    await bench.can.load.open(bench.step({ day: 20 }));
+    const empty = bench.permit([{ id: 4, "it's": null, op: 'I' }], 1, { day: 20 });
+    expect(await thrownBy(bench.can.load.add(empty))).toMatchObject({ about: 'content', ids: { record: 1 } });
+    const lacking = await bench.collect([{ id: 5, op: 'I' }], { day: 21 });
+    expect(await thrownBy(bench.can.merge(lacking, REMOVING))).toMatchObject({
+      reason: '23502',
+      ids: { column: "it's" },
+    });
+    expect(await bench.rows('id, op')).toHaveLength(2);
+  });
+
   it('P15: marks what is flagged as deleted, where it is there', async () => {
     const bench = await LoadBench.make(places, 'id int, name text, gone boolean');
     const first = [

@@ -8,13 +8,15 @@ import type { Books } from './books.ts';
 import { quoteName } from './connection.ts';
 import { copyBatch } from './copy-batch.ts';
 import type { FieldSets, LoadBooks, LoadEntry } from './load-books.ts';
-import { type Place, placeOf, readShape, readTarget, type Target } from './shape.ts';
+import { nameBeside, type Place, placeOf, readShape, readTarget, type Shape, type Target } from './shape.ts';
 import { columnList, readTable, type Table, type TableOptions } from './table.ts';
 import type { Transactions } from './transactions.ts';
 
 /** In every row of a place: which columns its record brought. What none brought is not the load's to change. */
 export const FIELDS = 'waybill_fields';
 const FIELDS_SETTING = 'waybill.fields';
+/** The columns that the records of a COPY do not bring, as a JSON list. */
+const LACKS_SETTING = 'waybill.lacks';
 
 export interface LoadPlaceOptions extends TableOptions {
   readonly markerSchema: string;
@@ -94,7 +96,9 @@ export class LoadPlaces {
       const before = async (columns: readonly string[]): Promise<void> => {
         const id = setOf(columns);
         sets.set(id, columns);
-        await client.query(`select set_config('${FIELDS_SETTING}', $1, true)`, [id]);
+        const lacks = [...table.columns.keys()].filter((name) => !columns.includes(name));
+        const set = `select set_config('${FIELDS_SETTING}', $1, true), set_config('${LACKS_SETTING}', $2, true)`;
+        await client.query(set, [id, JSON.stringify(lacks)]);
       };
       await copyBatch({ session, table, payload, at, together: 'fields', before });
       await loads.keepSets(client, load.id, batch, sets);
@@ -194,6 +198,7 @@ async function makePlace(client: Pg.Client, place: Place, target: Target, option
   if (like === undefined && options.create === undefined) throw nothingToFollow(target);
   await client.query(`create ${kind} ${place.quoted} (${like ?? columnList(options.create ?? {})})`);
   if (like !== undefined) await shareIdentities(client, place, target);
+  if (shape?.kind === 'table') await requireWhatIsBrought(client, place, shape);
   await client.query(
     `alter table ${place.quoted} add column ${quoteName(FIELDS)} bigint
       default nullif(current_setting('${FIELDS_SETTING}', true), '')::bigint`,
@@ -210,6 +215,24 @@ async function shareIdentities(client: Pg.Client, place: Place, { quoted, shape 
       [place.quoted, name, quoted],
     );
     if (rows[0]?.text != null) await client.query(rows[0].text);
+  }
+}
+
+/**
+ * A deletion may bring no more than its key, and a change no more than what changed. So a required column may be missing
+ * from a record here; one that is brought without a value is refused as in the table itself.
+ */
+async function requireWhatIsBrought(client: Pg.Client, place: Place, shape: Shape): Promise<void> {
+  const lacks = `coalesce(nullif(current_setting('${LACKS_SETTING}', true), ''), '[]')::jsonb`;
+  for (const { name, identity, generated } of shape.columns.filter(({ required }) => required)) {
+    if (identity !== '' || generated) continue;
+    const column = quoteName(name);
+    const { rows } = await client.query<{ text: string }>('select quote_literal($1) as text', [name]);
+    await client.query(
+      `alter table ${place.quoted} alter column ${column} drop not null,
+        add constraint ${quoteName(nameBeside(name, 'required'))}
+          check (${column} is not null or ${lacks} ? ${rows[0]!.text})`,
+    );
   }
 }
 
