@@ -219,8 +219,8 @@ async function shareIdentities(client: Pg.Client, place: Place, { quoted, shape 
 }
 
 /**
- * A deletion may bring no more than its key, and a change no more than what changed. So a required column may be missing
- * from a record here; one that is brought without a value is refused as in the table itself.
+ * A deletion may bring no more than its key, and a change no more than what changed. So a required column may be
+ * missing from a record here; one that is brought without a value is refused as in the table itself.
  */
 async function requireWhatIsBrought(client: Pg.Client, place: Place, shape: Shape): Promise<void> {
   const lacks = `coalesce(nullif(current_setting('${LACKS_SETTING}', true), ''), '[]')::jsonb`;
