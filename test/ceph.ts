@@ -106,6 +106,7 @@ class Cluster {
 
   async #answers(port: number): Promise<void> {
     for (let tries = 0; tries < TRIES_MAX; tries++) {
+      // Until it listens.
       const answer = await fetch(`http://127.0.0.1:${port}/`).catch(() => undefined);
       if (answer?.ok === true) return;
       await pause(BETWEEN_MS);

@@ -119,7 +119,7 @@ export class S3Place {
     return parsed(Buffer.from(text ?? ''), name);
   }
 
-  /** The process dies in its so-manieth request: that one arrives, and its answer does not; later ones are never made. */
+  /** The process dies in its so-manieth request: that one arrives, its answer does not, later ones are never made. */
   dies(request: number): void {
     const lost: Cut = { when: { first: request, every: 1 }, side: 'answer', at: 0, act: 'reset', times: 1 };
     this.proxy.set([lost, { when: { first: request + 1, every: 1 }, side: 'request', at: 0, act: 'reset' }]);

@@ -83,7 +83,7 @@ export class BookKeeper {
     return (await this.#held(signal)).books;
   }
 
-  /** `change` may be called several times; undefined leaves the books as they are. Resolves with how they stand then. */
+  /** Undefined leaves the books as they are; may be asked several times. Resolves with how they stand then. */
   async change(signal: AbortSignal, change: (books: Books) => Books | undefined): Promise<Books> {
     let unclear = 0;
     for (let tries = 0; tries < TRIES_MAX; tries++) {

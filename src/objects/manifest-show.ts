@@ -9,7 +9,7 @@ type Turn = (books: Books, load: ListedLoad) => { readonly loads: readonly Liste
 /** What a replaced load still lies there for: whoever read the manifest just before the switch goes on reading. */
 const KEPT_FOR_READERS = 1;
 
-/** Objects stay where they were collected; a manifest, which is replaced in one step, says which of them are the data. */
+/** Objects stay where they were collected; a manifest, replaced in one step, says which of them are the data. */
 export function manifestShow(showing: Showing): Show {
   return {
     facts: {

@@ -1,5 +1,6 @@
 import { link, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { WaybillError } from '../../model/errors.ts';
 import { writtenDraft } from './draft.ts';
 import { syncFolder } from './target.ts';
 
@@ -80,7 +81,7 @@ export class VersionedFile {
       if (wanted === there && (await this.#largest()) === largest) return largest;
       await this.#move(largest);
     }
-    throw new Error(`${this.#target} was changed by others ${TRIES_MAX} times meanwhile`);
+    throw new WaybillError('SINK_AWAY', `${this.#target} was changed by others ${TRIES_MAX} times meanwhile`);
   }
 
   async #move(version: number): Promise<void> {

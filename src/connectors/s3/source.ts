@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { Readable } from 'node:stream';
 import { WaybillError } from '../../model/errors.ts';
 import { parsed } from '../../objects/books.ts';
@@ -39,7 +40,7 @@ class BucketShelf implements Shelf {
     return `in the bucket ${this.#bucket.name}`;
   }
 
-  async list(pattern: string, signal = NEVER): Promise<readonly FoundFile[]> {
+  async list(pattern: string, signal = never()): Promise<readonly FoundFile[]> {
     const named = await asSource(pattern, this.#named(pattern, signal));
     if (!this.#manifest) return named;
     const lists = await Promise.all(named.map((file) => asSource(file.name, this.#listedBy(file.name, signal))));
@@ -94,13 +95,14 @@ class BucketShelf implements Shelf {
   }
 
   async size(file: FoundFile): Promise<number> {
-    const head = await asSource(file.name, this.#bucket.head(file.path, NEVER));
+    const head = await asSource(file.name, this.#bucket.head(file.path, never()));
     if (head !== undefined) return head.bytes;
     throw new WaybillError('SOURCE_FAILED', `${this.#bucket.address(file.name)} is gone`, { ids: { path: file.name } });
   }
 }
 
-const NEVER = new AbortController().signal;
+/** Where whoever asks has nothing to stop it with; the client gives up by itself in time. */
+const never = (): AbortSignal => new AbortController().signal;
 
 async function asSource<T>(what: string, work: Promise<T>): Promise<T> {
   try {
