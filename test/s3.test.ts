@@ -129,6 +129,47 @@ describe('requests that are cut', () => {
   });
 });
 
+describe('a load in a bucket', () => {
+  const LARGE = 9 * 1024 * 1024;
+
+  it('is joined to one object as it is read, and to none when a part of it was changed', async () => {
+    place = await places.place();
+    const sink = opened(place.sink({ path: 'all.ndjson' }));
+    const collect = async (load: Load, letters: string): Promise<void> => {
+      await sink.can.load!.open(step(load));
+      for (const [at, letter] of [...letters].entries())
+        await sink.can.load!.add(testPermit({ records: [{ x: letter.repeat(LARGE) }], batch: at + 1, load }));
+    };
+    await collect(loadOf(16), 'ab');
+    await sink.can.replace!(step(loadOf(16)), { kind: 'all' });
+    const first = await place.text('all.ndjson');
+    expect(first.split('\n').map((line) => line.slice(0, 7))).toEqual(['{"x":"a', '{"x":"b', '']);
+    expect(first).toHaveLength(2 * (LARGE + '{"x":""}\n'.length));
+    await collect(loadOf(17), 'cd');
+    const part = (await place.names()).find((name) => name.includes(`/${loadOf(17).id}/000000002-`))!;
+    await place.put(part, `{"x":"${'e'.repeat(LARGE)}"}\n`);
+    await expect(sink.can.replace!(step(loadOf(17)), { kind: 'all' })).rejects.toMatchObject({ reason: 'digest' });
+    expect(await place.text('all.ndjson')).toBe(first);
+  });
+
+  it('P10, P13: whose objects are found by their names takes the place of those of its window alone', async () => {
+    place = await places.place();
+    const sink = opened(place.sink({ path: '{{ window }}/{{ batch }}.ndjson' }));
+    const replace = async (load: Load, numbers: readonly number[]) => {
+      await collected(sink, load, recordsOf(16, numbers));
+      return await sink.can.replace!(step(load), { kind: 'all' });
+    };
+    await replace(loadOf(16), [1, 2]);
+    await replace(loadOf(17), [3]);
+    expect(await replace(loadOf(16, 2), [4])).toMatchObject({
+      facts: { objects: 1, replaced: 2 },
+      summary: expect.stringContaining('nothing of it remains'),
+    });
+    expect(await seenIn(place)).toEqual(recordsOf(16, [3, 4]));
+    expect(sink.facts.seenByHalves).toBe(true);
+  });
+});
+
 const REQUESTS_MAX = 60;
 
 describe('P12, P37, P38: a load in a bucket, published by a process that dies', () => {

@@ -8,6 +8,8 @@ type Turn = (books: Books, load: ListedLoad) => { readonly loads: readonly Liste
 
 /** What a replaced load still lies there for: whoever read the manifest just before the switch goes on reading. */
 const KEPT_FOR_READERS = 1;
+/** How many that were to be removed before are looked after again. */
+const DROPPED_MAX = 5;
 
 /** Objects stay where they were collected; a manifest, replaced in one step, says which of them are the data. */
 export function manifestShow(showing: Showing): Show {
@@ -76,7 +78,10 @@ function turned(
       removed: dropped.length,
     },
   };
-  const next: Books = { ...books, loads, earlier: kept, dropped: dropped.map(({ load }) => load) };
+  // Those of before, too: whoever showed the last load may have died before it had removed them.
+  const ids = dropped.map(({ load }) => load);
+  const remove = [...ids, ...books.dropped].slice(0, Math.max(ids.length, DROPPED_MAX));
+  const next: Books = { ...books, loads, earlier: kept, dropped: remove };
   return entered(next, step, receipt);
 }
 
