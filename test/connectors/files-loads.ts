@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { type Dirent, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { OpenContext, Permit, Sink } from '../../src/connectors/connector.ts';
 import { files } from '../../src/connectors/files/config.ts';
@@ -57,13 +57,31 @@ export class Death {
   }
 }
 
-/** Every file below a folder, also in folders with a dot. */
+/** Every file below a folder, also in folders with a dot. A folder may go while it is looked at. */
 export function filesBelow(folder: string, base = ''): readonly string[] {
-  if (!existsSync(join(folder, base))) return [];
-  return readdirSync(join(folder, base), { withFileTypes: true }).flatMap((entry) => {
+  return entriesOf(join(folder, base)).flatMap((entry) => {
     const name = base === '' ? entry.name : `${base}/${entry.name}`;
     return entry.isDirectory() ? filesBelow(folder, name) : [name];
   });
+}
+
+function entriesOf(folder: string): readonly Dirent[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    return [];
+  }
+}
+
+/** What is in a file; nothing when it has gone since it was listed, which a replaced list of files may bring about. */
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    return '';
+  }
 }
 
 const isHidden = (name: string): boolean =>
@@ -115,8 +133,12 @@ export function fileLoads(settings: LoadPlaceSettings, dies = 3): FolderFixture 
     another: open,
     ...(csv ? { columns: COLUMNS } : {}),
     record: (record) => (csv ? COLUMNS.map((name) => String(record[name])).join(',') : record),
-    seen: async () =>
-      visibleFiles(root, settings.manifest).flatMap((name) => recordsIn(readFileSync(join(root, name), 'utf8'), csv)),
+    seen: async () => {
+      const listed = settings.manifest === undefined && settings.path.includes('batch');
+      const read = (name: string): string =>
+        listed ? textOf(join(root, name)) : readFileSync(join(root, name), 'utf8');
+      return visibleFiles(root, settings.manifest).flatMap((name) => recordsIn(read(name), csv));
+    },
     places: async () =>
       filesBelow(root)
         .filter((name) => name.includes(`${PLACES}/`))
