@@ -10,7 +10,8 @@ export async function strategiesPage(): Promise<string> {
 
 Made from the code: each sink below is opened as it would be by a flow, and each strategy is asked whether it can keep
 its promise on it. The flow names a key, cuts time by day and has a column of days where that helps, so what does not
-fit is the sink's lack. For a flow of your own \`waybill check\` and \`waybill plan\` say the same, with what comes nearest.
+fit is the sink's lack. For a flow of your own \`waybill check\` and \`waybill plan\` say the same, with what comes
+nearest.
 
 ${Object.values(strategies)
   .map((one) => `- **${one.name}**: ${one.summary}${usesOf(one.load?.uses ?? [])}`)

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, it, vi } from 'vitest';
-import type { OpenContext } from '../src/connectors/connector.ts';
-import { postgres } from '../src/connectors/postgres/config.ts';
-import type { DataRecord } from '../src/model/chunk.ts';
-import type { LoadSettings } from '../src/model/load.ts';
-import { strategies } from '../src/strategies/all.ts';
-import { openContext } from '../src/testing/peer/open-context.ts';
+import type { OpenContext } from '../../src/connectors/connector.ts';
+import { postgres } from '../../src/connectors/postgres/config.ts';
+import type { DataRecord } from '../../src/model/chunk.ts';
+import type { LoadSettings } from '../../src/model/load.ts';
+import { strategies } from '../../src/strategies/all.ts';
+import { openContext } from '../../src/testing/peer/open-context.ts';
 import {
   eachLoadOnce,
   lastOfEachWindow,
@@ -14,10 +14,10 @@ import {
   type StrategyModel,
   type StrategyPlace,
   type StrategySubject,
-} from '../src/testing/suites/strategy-subject.ts';
-import { strategySuite } from '../src/testing/suites/strategy-suite.ts';
-import { register } from '../src/testing/suites/suite.ts';
-import { Places } from './postgres-place.ts';
+} from '../../src/testing/suites/strategy-subject.ts';
+import { strategySuite } from '../../src/testing/suites/strategy-suite.ts';
+import { register } from '../../src/testing/suites/suite.ts';
+import { Places } from '../postgres-place.ts';
 
 // Each of these stories is told many times over, on a real server.
 vi.setConfig({ testTimeout: 300_000 });

@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { LoadAbilities } from '../src/connectors/connector.ts';
-import { NotAppliedError, WaybillError } from '../src/model/errors.ts';
-import type { LoadStep, MergeBy, StepReceipt } from '../src/model/load.ts';
-import { type CutProxy, openCutProxy } from '../src/testing/faults/cut-proxy.ts';
-import { LoadBench } from './postgres-load-bench.ts';
-import { Places } from './postgres-place.ts';
+import type { LoadAbilities } from '../../src/connectors/connector.ts';
+import { NotAppliedError, WaybillError } from '../../src/model/errors.ts';
+import type { LoadStep, MergeBy, StepReceipt } from '../../src/model/load.ts';
+import { type CutProxy, openCutProxy } from '../../src/testing/faults/cut-proxy.ts';
+import { LoadBench } from '../postgres-load-bench.ts';
+import { Places } from '../postgres-place.ts';
 
 let places: Places;
 let proxy: CutProxy;
