@@ -2,7 +2,7 @@
 // `U11: a partial answer…`, or `U06, U07: …`. A line holds when it has a test and all its tests passed.
 //
 //   npm run acceptance                      runs the tests first
-//   npm run acceptance -- --from FILE       reads the JSON report of a run that was made before
+//   npm run acceptance -- --from FILE       reads the JSON report of a run that was made before; may come again
 //   npm run acceptance -- --strict          lines without a test fail, too
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -12,11 +12,11 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const { values } = parseArgs({ options: { from: { type: 'string' }, strict: { type: 'boolean', default: false } } });
+const { values } = parseArgs({ options: { from: { type: 'string', multiple: true }, strict: { type: 'boolean', default: false } } });
 
 const lines = JSON.parse(readFileSync(join(root, 'test', 'acceptance-ids.json'), 'utf8'));
-const report = values.from === undefined ? runTests() : JSON.parse(readFileSync(values.from, 'utf8'));
-const found = testsByLine(report);
+const reports = values.from?.map((path) => JSON.parse(readFileSync(path, 'utf8'))) ?? [runTests()];
+const found = testsByLine(reports);
 
 const counts = { holds: 0, fails: 0, 'no test': 0 };
 for (const { id, title } of lines) {
@@ -36,9 +36,9 @@ function stateOf(tests) {
   return tests.every((test) => test.status === 'passed') ? 'holds' : 'fails';
 }
 
-function testsByLine(results) {
+function testsByLine(all) {
   const byLine = new Map();
-  for (const test of results.testResults.flatMap((file) => file.assertionResults)) {
+  for (const test of all.flatMap(({ testResults }) => testResults).flatMap((file) => file.assertionResults)) {
     for (const id of new Set([...test.ancestorTitles, test.title].flatMap(idsOf))) {
       byLine.set(id, [...(byLine.get(id) ?? []), test]);
     }
