@@ -12,7 +12,9 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const { values } = parseArgs({ options: { from: { type: 'string', multiple: true }, strict: { type: 'boolean', default: false } } });
+const { values } = parseArgs({
+  options: { from: { type: 'string', multiple: true }, strict: { type: 'boolean', default: false } },
+});
 
 const lines = JSON.parse(readFileSync(join(root, 'test', 'acceptance-ids.json'), 'utf8'));
 const reports = values.from?.map((path) => JSON.parse(readFileSync(path, 'utf8'))) ?? [runTests()];

@@ -5,6 +5,12 @@ import { fileURLToPath } from 'node:url';
 
 const WORKER = fileURLToPath(new URL('worker.mjs', import.meta.url));
 
+/**
+ * Schedules that one process runs before another goes on: a simulated process that is killed never takes back what it
+ * listens to, and Node keeps signals alive that somebody listens to, so a process grows by some hundred kilobytes each.
+ */
+const SLICE = 2_500;
+
 /** Resolves with the totals of all workers and the first case that failed, if one did. */
 export async function runWorkers({ dir, seed, schedules, minutes, workers, shrinkEvents, focus, tell }) {
   const { addTotals, noTotals } = await import(join(dir, 'campaign.mjs'));
@@ -14,33 +20,47 @@ export async function runWorkers({ dir, seed, schedules, minutes, workers, shrin
     for (const one of latest.values()) addTotals(totals, one);
     return totals;
   };
-  const children = [];
+  const children = new Set();
   let failed;
-  const running = Array.from({ length: workers }, (_, nth) => {
-    const schedulesMax = Math.ceil((schedules - nth) / workers);
-    const ask = {
-      seed: seed + nth,
-      step: workers,
-      schedulesMax,
-      ...(shrinkEvents === undefined ? {} : { shrinkEvents }),
-      focus,
-    };
-    return new Promise((resolve, reject) => {
+  const stop = () => {
+    // One that has just ended by itself cannot hear it, and need not.
+    for (const child of children) if (child.connected) child.send('stop', () => undefined);
+  };
+  const endAt = performance.now() + minutes * 60_000;
+  const slice = (nth, ask) =>
+    new Promise((resolve, reject) => {
       const child = fork(WORKER, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
-      children.push(child);
-      child.send({ dir, ask, minutes });
+      children.add(child);
+      const before = latest.get(nth) ?? noTotals();
+      let result;
+      child.send({ dir, ask, minutes: (endAt - performance.now()) / 60_000 });
       child.on('message', (message) => {
-        const totals = message.progress ?? message.result.totals;
+        const totals = noTotals();
+        addTotals(totals, before);
+        addTotals(totals, message.progress ?? message.result.totals);
         latest.set(nth, totals);
         tell?.(sum());
-        if (message.result?.failed === undefined) return;
-        failed ??= message.result.failed;
-        // One that has just ended by itself cannot hear it, and need not.
-        for (const other of children) if (other.connected) other.send('stop', () => undefined);
+        result = message.result ?? result;
+        if (result?.failed === undefined) return;
+        failed ??= result.failed;
+        stop();
       });
       child.on('error', reject);
-      child.on('exit', (code) => (code === 0 ? resolve() : reject(new Error(`a worker ended with code ${code}`))));
+      child.on('exit', (code) => {
+        children.delete(child);
+        if (code === 0 && result !== undefined) resolve(result);
+        else reject(new Error(`a worker ended with code ${code}`));
+      });
     });
+  const running = Array.from({ length: workers }, async (_, nth) => {
+    let left = Math.ceil((schedules - nth) / workers);
+    for (let from = seed + nth; left > 0 && failed === undefined && performance.now() < endAt; ) {
+      const schedulesMax = Math.min(left, SLICE);
+      const shrinking = shrinkEvents === undefined ? {} : { shrinkEvents };
+      const { totals, next } = await slice(nth, { seed: from, step: workers, schedulesMax, ...shrinking, focus });
+      left -= totals.schedules;
+      from = next;
+    }
   });
   await Promise.all(running);
   return { totals: sum(), failed };

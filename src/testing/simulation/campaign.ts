@@ -43,6 +43,8 @@ export interface CampaignAsk {
 
 export interface CampaignResult {
   readonly totals: Totals;
+  /** The seed to go on with. */
+  readonly next: number;
   /** The first case that broke something, made small. */
   readonly failed?: StoredCase & { readonly seed: number };
 }
@@ -55,8 +57,10 @@ export async function runCampaign(ask: CampaignAsk): Promise<CampaignResult> {
   const totals = noTotals();
   const stray = new StrayErrors();
   try {
-    for (let nth = 0; totals.schedules < ask.schedulesMax && !ask.over(); nth++) {
-      const seed = (ask.seed + nth * ask.step) >>> 0;
+    let nth = 0;
+    const next = (): number => (ask.seed + nth * ask.step) >>> 0;
+    for (; totals.schedules < ask.schedulesMax && !ask.over(); nth++) {
+      const seed = next();
       const scenario = focused(drawScenario(seed), ask.focus);
       if (scenario === undefined) continue;
       const result = await runSchedule(scenario, Tape.ofSeed(seed), bench);
@@ -72,11 +76,11 @@ export async function runCampaign(ask: CampaignAsk): Promise<CampaignResult> {
       if (first !== undefined) {
         ask.found?.(seed, first);
         const tape = result.tape;
-        return { totals, failed: { seed, ...(await madeSmall({ scenario, tape }, first, bench, ask)) } };
+        return { totals, next: next(), failed: { seed, ...(await madeSmall({ scenario, tape }, first, bench, ask)) } };
       }
       if (nth % PROGRESS_EVERY === PROGRESS_EVERY - 1) ask.progress?.(totals);
     }
-    return { totals };
+    return { totals, next: next() };
   } finally {
     stray.close();
     bench.close();

@@ -4,25 +4,25 @@ import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import * as sdk from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { run } from '../src/cli/cli.ts';
-import { RecordedProcess } from '../src/cli/recorded-process.ts';
-import type { Sink } from '../src/connectors/connector.ts';
-import { Bucket } from '../src/connectors/s3/bucket.ts';
-import { NotAppliedError, RefusedError } from '../src/model/errors.ts';
-import type { Load, LoadStep } from '../src/model/load.ts';
-import { ALL } from '../src/model/window.ts';
-import { testPermit } from '../src/testing/permit.ts';
-import { loadOf, recordsOf } from '../src/testing/suites/load-bench.ts';
-import type { LoadRecord } from '../src/testing/suites/load-subject.ts';
-import { loadSuite } from '../src/testing/suites/load-suite.ts';
-import { sinkSuite } from '../src/testing/suites/sink-suite.ts';
-import { readAll, sourceSuite, textsOf } from '../src/testing/suites/source-suite.ts';
-import { register } from '../src/testing/suites/suite.ts';
-import { cephMissing, type ObjectGateway, startCeph } from './ceph.ts';
-import { recordsIn } from './connectors/files-loads.ts';
-import { newFolder } from './connectors/place.ts';
-import { s3Loads, s3Sinks, s3Sources, shownIn } from './connectors/s3.ts';
-import { type S3Place, S3Places } from './s3-place.ts';
+import { run } from '../../src/cli/cli.ts';
+import { RecordedProcess } from '../../src/cli/recorded-process.ts';
+import type { Sink } from '../../src/connectors/connector.ts';
+import { Bucket } from '../../src/connectors/s3/bucket.ts';
+import { NotAppliedError, RefusedError } from '../../src/model/errors.ts';
+import type { Load, LoadStep } from '../../src/model/load.ts';
+import { ALL } from '../../src/model/window.ts';
+import { testPermit } from '../../src/testing/permit.ts';
+import { loadOf, recordsOf } from '../../src/testing/suites/load-bench.ts';
+import type { LoadRecord } from '../../src/testing/suites/load-subject.ts';
+import { loadSuite } from '../../src/testing/suites/load-suite.ts';
+import { sinkSuite } from '../../src/testing/suites/sink-suite.ts';
+import { readAll, sourceSuite, textsOf } from '../../src/testing/suites/source-suite.ts';
+import { register } from '../../src/testing/suites/suite.ts';
+import { cephMissing, type ObjectGateway, startCeph } from '../ceph.ts';
+import { recordsIn } from '../connectors/files-loads.ts';
+import { newFolder } from '../connectors/place.ts';
+import { s3Loads, s3Sinks, s3Sources, shownIn } from '../connectors/s3.ts';
+import { type S3Place, S3Places } from '../s3-place.ts';
 
 const missing = cephMissing();
 let gateway: ObjectGateway | undefined;
@@ -292,7 +292,7 @@ describe('objects that are read', () => {
 describe('the example', () => {
   it('P29, P37: gives one object a day however often it is run, and all orders under a manifest', async () => {
     const folder = newFolder('orders-to-bucket');
-    cpSync(fileURLToPath(new URL('../examples/orders-to-bucket', import.meta.url)), folder, { recursive: true });
+    cpSync(fileURLToPath(new URL('../../examples/orders-to-bucket', import.meta.url)), folder, { recursive: true });
     place = await places.place('orders');
     await places.client.send(new sdk.CreateBucketCommand({ Bucket: 'orders' }));
     const env = {
