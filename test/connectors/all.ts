@@ -43,7 +43,7 @@ export const SUBJECTS: Readonly<Record<string, Subjects>> = {
   s3: {
     sources: [],
     sinks: [],
-    elsewhere: 'It needs a server: its cases run in `test/s3.test.ts`, on a real object gateway of Ceph.',
+    elsewhere: 'It needs a server: its cases run in `test/real/s3.test.ts`, on a real object gateway of Ceph.',
   },
   stdin: {
     sources: [],
