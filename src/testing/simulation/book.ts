@@ -170,8 +170,9 @@ export class Book {
     if (shard === undefined) return;
     const place = `${shard.run}/${shard.lane}/${shard.shard}`;
     const before = this.#claims.get(place);
-    const { doubts } = shard as unknown as { doubts: readonly { attempt: { answeredAtMs?: number } }[] };
-    if (doubts.some((doubt) => doubt.attempt.answeredAtMs === process.world.wallMs)) {
+    const { doubts } = shard as unknown as { doubts: readonly { attempt: { reason?: string } }[] };
+    // By its words: the commit takes its time, so the claim is heard of later than the attempt was given up.
+    if (doubts.some((doubt) => doubt.attempt.reason?.includes('took over') === true)) {
       process.world.mark('an attempt was lost by a takeover');
     }
     if (before !== undefined && before.process !== process.name) {
