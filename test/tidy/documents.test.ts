@@ -81,6 +81,18 @@ describe('dependencies', () => {
     }
   });
 
+  it('are all in the lock file, also those of other systems: without them a clean install is refused', () => {
+    const lock = JSON.parse(readText('package-lock.json')) as {
+      packages: Record<string, { optionalDependencies?: Record<string, string> }>;
+    };
+    const known = (from: string, name: string): boolean =>
+      [`${from}/node_modules/${name}`, `node_modules/${name}`].some((path) => path in lock.packages);
+    const missing = Object.entries(lock.packages).flatMap(([path, { optionalDependencies = {} }]) =>
+      Object.keys(optionalDependencies).filter((name) => !known(path, name)),
+    );
+    expect(missing).toEqual([]);
+  });
+
   it('run install scripts only where it was looked at', () => {
     const lock = JSON.parse(readText('package-lock.json')) as {
       packages: Record<string, { hasInstallScript?: boolean; os?: string[] }>;
