@@ -133,7 +133,7 @@ export const loadShape = {
   onRefused: z
     .enum(['hold', 'publish'])
     .default('hold')
-    .describe('With refused, skipped or doubtful records: publish nothing, or what there is without them.'),
+    .describe('While records are refused: publish nothing, or what there is without them.'),
 };
 export const loadSchema = z.strictObject(loadShape);
 

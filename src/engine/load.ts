@@ -5,7 +5,7 @@ import { describeError, NotAppliedError, RefusedError, WaybillError } from '../m
 import { showRun } from '../model/ids.ts';
 import type { Load, LoadRow, LoadStep, StepReceipt } from '../model/load.ts';
 import { mask } from '../model/masking.ts';
-import type { Balance } from '../model/states.ts';
+import { type Balance, EMPTY_BALANCE } from '../model/states.ts';
 import type { Window } from '../model/window.ts';
 import { type Loading, type LoadJob, NO_FACTS, type Published } from '../strategies/strategy.ts';
 import type { LaneJob, Services } from './engine.ts';
@@ -102,7 +102,7 @@ export class LaneLoad {
   async findOut(): Promise<void> {
     const row = await this.latest();
     if (row?.state !== 'publishing') return;
-    const stalled = await this.publish(row.generation, EVERYTHING_IS_THERE);
+    const stalled = await this.publish(row.generation, EMPTY_BALANCE);
     if ((await this.latest())?.state !== 'publishing') return;
     throw new WaybillError('LOAD_FAILED', `lane ${this.lane}: ${stalled ?? 'publishing has no answer'}`);
   }
@@ -197,8 +197,6 @@ export class LaneLoad {
     this.#facts.services.notice({ level, kind, message: mask(message), ids: { lane: this.lane } });
   }
 }
-
-const EVERYTHING_IS_THERE: Balance = { read: 0, delivered: 0, refused: 0, skipped: 0, inDoubt: 0, pending: 0 };
 
 /** What a step that threw has proved, and whether asking again makes sense now. */
 function heard(error: unknown): Failure {

@@ -84,7 +84,7 @@ export interface LoadSettings {
   readonly period?: 'day' | 'week' | 'month' | 'year';
   /** How many earlier loads stay readable; all of them when absent. */
   readonly keep?: number;
-  /** Refused, skipped or doubtful records: publish nothing, or what there is without them. `hold` when absent. */
+  /** While records are refused: publish nothing, or what there is without them. `hold` when absent. */
   readonly onRefused?: 'hold' | 'publish';
 }
 
