@@ -39,14 +39,34 @@ export interface Chunk {
   readonly columns?: readonly string[];
   /** Names and types of the fields in order, where the source knows them; the formats of COPY cannot do without. */
   readonly types?: Columns;
+  /**
+   * Names and types of the columns as the source knows them, where the records are spelled as they come: for making
+   * tables, and for comparing with what a sink has. `types` says the same and how to read the bytes, too.
+   */
+  readonly described?: Columns;
   /** 1-based number of the first record within its source object; for messages. */
   readonly firstRow: number;
   /** Where a record by its place in the chunk stands in its file; for messages, of sources that have files. */
   readonly where?: (place: number) => Whereabouts;
   /** Records that could not be read, in the same stretch of the source. */
   readonly rejects?: readonly Reject[];
-  /** Where the source stands after this chunk. Undefined: a source that has no place to resume from. */
+  /** Where the source stands after this chunk. Undefined: a source that has no place to resume from, or not here. */
   readonly end?: Position;
+  /**
+   * In a pull: the part of the source that ends with this chunk, such as one file of many. What came since the part
+   * before is committed for itself, together with `end`, and the name is kept: see `PullRange.taken`.
+   */
+  readonly closes?: string;
+}
+
+/** A chunk without records: says where the source stands when that is known only after the last record. */
+export function endChunk(end: Position, more: { readonly firstRow: number; readonly closes?: string }): Chunk {
+  return { format: 'ndjson', bytes: new Uint8Array(), spans: new Uint32Array(), count: 0, end, ...more };
+}
+
+/** A chunk without records: says what the columns of a source are that holds none now. */
+export function columnsChunk(described: Columns): Chunk {
+  return { format: 'ndjson', bytes: new Uint8Array(), spans: new Uint32Array(), count: 0, firstRow: 1, described };
 }
 
 /** A record as an object: plain values, integers beyond 2^53 as bigint, bytes as Uint8Array. Null prototype. */

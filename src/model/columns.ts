@@ -62,6 +62,13 @@ export function parseColumnType(text: string): ColumnType | undefined {
   return { kind, precision, scale, ...array };
 }
 
+/** A column as a flow file declares it: `int64`, `decimal(12,2) not null`; undefined when it names no type. */
+export function parseColumn(name: string, text: string): Column | undefined {
+  const bare = text.replace(/\s+not\s+null\s*$/i, '');
+  const type = parseColumnType(bare);
+  return type === undefined ? undefined : { name, type, nullable: bare === text };
+}
+
 /** Whether two columns hold the same values under the same name, so that their bytes may be handed on unchanged. */
 export function sameColumns(a: Columns, b: Columns): boolean {
   return (

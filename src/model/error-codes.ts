@@ -64,10 +64,55 @@ export const ERROR_CODES = {
     'Reading the source failed. Nothing that was not sealed has been sent.',
     'Mend the source and run the same command again.',
   ),
+  SOURCE_AWAY: entry(
+    5,
+    'The source cannot be reached, did not answer in time, or says that it cannot answer now (429, 5xx).',
+    'Nothing was lost and the position has not moved: run the same command again later.',
+  ),
+  SOURCE_MISSING: entry(
+    5,
+    'There is nothing at the address of the source (404), at least not yet.',
+    'Check the path; if it is right, run the same command again when the source is there. The position has not moved.',
+  ),
+  SOURCE_GONE: entry(
+    2,
+    'What the source was read from has been taken away for good (410).',
+    'Ask its owner where it has gone and correct the address, or take the flow out. The position has not moved.',
+  ),
+  SOURCE_DENIED: entry(
+    2,
+    'The source does not let Waybill in (401, 403), or gives out no token.',
+    'Check the credentials under `auth` of the connection, and what they are allowed to read.',
+  ),
+  SOURCE_REDIRECTED: entry(
+    2,
+    'The source refers to an address that the flow does not let it refer to.',
+    'Name the new address in the flow file, or say with `redirects` of the source where it may lead.',
+  ),
   SOURCE_INVALID: entry(2, 'The source cannot be read as it is described.', 'Correct the source in the flow file.'),
+  SNAPSHOT_EMPTY: entry(
+    2,
+    'A snapshot that holds nothing would take back everything that the history holds.',
+    'See that the source is right; if it is, say `history: { allowEmpty: true }`.',
+  ),
+  PULL_IMPOSSIBLE: entry(
+    2,
+    'The source cannot tell what is new.',
+    'Give it what it needs for that, such as a cursor, or use windows of time.',
+  ),
+  SOURCE_TRIMMED: entry(
+    1,
+    'What the source held after the position is gone: it was removed before it was read. The position has not moved.',
+    'The message names what is lost, and how to go on behind it. Keep more in the source, or pull more often.',
+  ),
+  SOURCE_REPLACED: entry(
+    1,
+    'The source was deleted, or made anew under the same name, since it was read. The position has not moved.',
+    'If that was meant to happen, `waybill state FLOW reset` reads what is there now from its beginning.',
+  ),
   RECORD_INVALID: entry(
     3,
-    'The source holds a record that cannot be read, and the flow says to stop at one (`onReject: stop`).',
+    'The source holds a record that cannot be taken in, and the flow says to stop at one (`onReject: stop`).',
     'Correct the record, or set `onReject: skip` to go on without it and have it listed.',
   ),
   JSON_INVALID: entry(
@@ -102,8 +147,9 @@ export const ERROR_CODES = {
   ),
   RECORD_TOO_LARGE: entry(
     3,
-    'A record alone is larger than the sink takes in one batch. It is listed as refused; the others go on.',
-    'Make the record smaller with a mapping.',
+    'A record alone is larger than the sink takes in one batch: it is listed as refused, and the others go on. Or it ' +
+      'is longer than its source may read: it is not taken in.',
+    'Make the record smaller with a mapping; of one that the source refused raise `recordBytesMax` of the source.',
   ),
   NOT_APPLIED: entry(
     5,
@@ -225,6 +271,16 @@ export const ERROR_CODES = {
     5,
     'A load could not be opened or published; readers see what they saw before.',
     'The reason is in the message. Run the same command again: only that step is done once more.',
+  ),
+  SCHEMA_DIFFERS: entry(
+    5,
+    'The columns of the source and those of the sink do not go together as the flow asks for; nothing was sent.',
+    'What differs is in the message. Change the source, the sink, or `schema:` of the flow, then run it again.',
+  ),
+  SCHEMA_FAILED: entry(
+    5,
+    'The columns of a sink could not be read or changed; nothing was sent.',
+    'The reason is in the message. Run the same command again: a change that was made already is not made twice.',
   ),
   RUN_PAUSED: entry(5, 'The run is paused.', 'Run `waybill resume` to let it go on.'),
   VERIFY_DIFFERENCE: entry(7, 'A verification found a difference.', 'Each difference is listed; nothing was changed.'),

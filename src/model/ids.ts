@@ -6,6 +6,8 @@ export type RunId = number & { readonly __brand: 'RunId' };
 export type BatchId = number & { readonly __brand: 'BatchId' };
 
 export const asRunId = (value: number): RunId => value as RunId;
+/** No run: events of it belong to flows, and tell what persons have done to them. */
+export const NO_RUN = asRunId(0);
 export const asBatchId = (value: number): BatchId => value as BatchId;
 
 export const showRun = (id: RunId): string => `r${id}`;

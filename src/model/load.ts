@@ -148,5 +148,10 @@ export interface LoadMove {
   readonly receipt?: StepReceipt;
   readonly reason?: string;
   readonly replaces?: boolean;
+  /**
+   * With `publishing`: not while a load of another window of the flow and lane is being published, whose outcome may be
+   * unknown. What publishing does depends on what the others have brought.
+   */
+  readonly alone?: boolean;
   readonly undone?: readonly Pick<LoadRow, 'run' | 'lane' | 'generation'>[];
 }

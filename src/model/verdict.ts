@@ -51,12 +51,18 @@ export const unknown = (count: number, receipt: Receipt): Verdict => ({
   receipt,
 });
 
+/** How many records have each outcome, by its number; whatever is no outcome is in none of them. */
+export function countOutcomes(outcomes: Uint8Array): Uint32Array {
+  const counts = new Uint32Array(OUTCOME.unknown + 1);
+  // A loop by index: an iterator takes ten times as long, and batches have tens of thousands of records.
+  for (let at = 0; at < outcomes.length; at++) counts[outcomes[at]!]!++;
+  return counts;
+}
+
 /** Counts a verdict and holds it to its shape. A verdict that does not fit what was sent is a fault of the sink. */
 export function tally(verdict: Verdict, sent: number): Tally {
   assert(verdict.outcomes.length === sent, 'verdict.one-outcome-a-record', { sent, got: verdict.outcomes.length });
-  const counts = [0, 0, 0, 0];
-  for (const outcome of verdict.outcomes) counts[outcome] = (counts[outcome] ?? 0) + 1;
-  const [none = 0, appliedCount = 0, refusedCount = 0, unknownCount = 0] = counts;
+  const [none = 0, appliedCount = 0, refusedCount = 0, unknownCount = 0] = countOutcomes(verdict.outcomes);
   assert(none === 0 && appliedCount + refusedCount + unknownCount === sent, 'verdict.accounts-for-all', { sent });
   assert(verdict.refusals.length === refusedCount, 'verdict.one-reason-a-refusal', { refused: refusedCount });
   for (const refusal of verdict.refusals) {

@@ -10,9 +10,17 @@ export interface Window {
   readonly end?: string;
 }
 
-/** How a flow cuts time. */
-export const WINDOW_KINDS = ['all', 'hour', 'day', 'week', 'month', 'year'] as const;
+/** How a flow cuts what it reads: by time, not at all, or by what is new whenever somebody looks. */
+export const WINDOW_KINDS = ['all', 'hour', 'day', 'week', 'month', 'year', 'pull'] as const;
 export type WindowKind = (typeof WINDOW_KINDS)[number];
+
+/** The windows of a flow that reads only what is new: they are counted, and no stretch of time. */
+export const pullWindow = (nth: number): Window => ({ name: `pull-${String(nth).padStart(6, '0')}` });
+export const isPull = (name: string): boolean => pullNumber(name) !== undefined;
+export function pullNumber(name: string): number | undefined {
+  const found = /^pull-(\d{6,15})$/.exec(name)?.[1];
+  return found === undefined ? undefined : Number(found);
+}
 
 export const ALL: Window = { name: 'all' };
 
@@ -23,3 +31,7 @@ export interface Parameter {
   readonly value: string | number | boolean | null;
 }
 export type Parameters = Readonly<Record<string, Parameter>>;
+
+/** Where a window stands among those of its flow: by its start, or by its number. 0 for `all`. */
+export const orderOf = ({ name, start }: Window): number =>
+  start === undefined ? (pullNumber(name) ?? 0) : Date.parse(start);
