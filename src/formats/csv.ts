@@ -4,7 +4,7 @@ import { WaybillError } from '../model/errors.ts';
 import { type CsvType, columnsOfCsv, jsonRow } from './csv-json.ts';
 import { type Dialect, RFC4180, splitRow } from './csv-row.ts';
 import { encodeCsvField } from './encode.ts';
-import type { Framer } from './formats.ts';
+import type { GrowingFramer } from './formats.ts';
 import { type Fault, type FramedLines, kernel } from './kernel.ts';
 import { type FramerOptions, type LineFormat, LineFramer, type Stretch } from './line-framer.ts';
 import { LineWriter } from './line-writer.ts';
@@ -25,7 +25,7 @@ export interface CsvFramerOptions extends FramerOptions {
   readonly types?: Readonly<Record<string, CsvType>>;
 }
 
-export interface CsvFramer extends Framer {
+export interface CsvFramer extends GrowingFramer {
   /** The names of the fields; undefined until the first row has been seen. */
   readonly columns: readonly string[] | undefined;
 }
@@ -42,8 +42,15 @@ export function csvFramer(options: CsvFramerOptions = {}): CsvFramer {
     get columns() {
       return format.columns;
     },
+    get offset() {
+      return framer.offset;
+    },
+    get settled() {
+      return framer.settled;
+    },
     push: (bytes) => framer.push(bytes),
     end: () => framer.end(),
+    whole: () => framer.whole(),
   };
 }
 

@@ -19,3 +19,19 @@ export function digest64(bytes: Uint8Array, seed: Uint8Array): Uint8Array {
 export function digestSpans(bytes: Uint8Array, spans: Uint32Array, seed: Uint8Array): Uint8Array {
   return kernel().hashSpans(bytes, spans, seed);
 }
+
+/** SHA-256 of what comes piece by piece. */
+export class RunningDigest {
+  #hash = createHash('sha256');
+
+  add(bytes: Uint8Array): void {
+    this.#hash.update(bytes);
+  }
+
+  /** 32 bytes; it begins anew afterwards. */
+  finish(): Uint8Array {
+    const digest = this.#hash.digest();
+    this.#hash = createHash('sha256');
+    return digest;
+  }
+}

@@ -51,5 +51,21 @@ export interface Framer {
   push(bytes: Uint8Array): readonly FramedChunk[];
   end(): readonly FramedChunk[];
 }
-/** A chunk whose place in the source its connector still has to fill in. `endOffset`: bytes consumed up to its end. */
-export type FramedChunk = Omit<Chunk, 'end'> & { readonly endOffset: number };
+/** Of formats in whose sources reading goes on in the middle. */
+export interface PlacedFramer extends Framer {
+  /** No chunk that is still to come ends before this byte of the source, however long a record is that is dropped. */
+  readonly settled: number;
+}
+/** Of formats whose records are lines: what is there can be read before the last record is whole. */
+export interface GrowingFramer extends PlacedFramer {
+  /** The records that are whole; what follows the last of them is kept until more comes. */
+  whole(): readonly FramedChunk[];
+  /** Bytes of the source up to where nothing is kept back: no record to come, dropped or not, begins before. */
+  readonly offset: number;
+}
+/**
+ * A chunk whose place in the source its connector still has to fill in. `endOffset`: bytes consumed up to its end.
+ * `startOffset`: where reading can begin to bring this chunk first. It may lie behind the end of the one before, where
+ * nothing but blank lines stands between them. Absent: at the end of the one before, and nowhere else.
+ */
+export type FramedChunk = Omit<Chunk, 'end'> & { readonly endOffset: number; readonly startOffset?: number };

@@ -185,6 +185,7 @@ describe('csv', () => {
     const chunks = feed(csvFramer({ recordBytesMax: 500, minBytes: 64 }), `a,b\n1,"2\n${tail}`, [50, 300, 700, 1200]);
     expect(recordsOf(chunks)).toHaveLength(400);
     expect(places(chunks)).toEqual([[1, 2, 'CSV_INVALID']]);
+    expect(rejectsOf(chunks)[0]?.message).toMatch(/not closed within 500 bytes/);
   });
 
   test('rejects the row that is not UTF-8 by its own row and line', () => {

@@ -1,9 +1,9 @@
 import { isUtf8 } from 'node:buffer';
 import type { Reject } from '../model/chunk.ts';
-import type { FramedChunk, Framer } from './formats.ts';
+import type { FramedChunk, PlacedFramer } from './formats.ts';
 import { documentInvalid, JsonPath } from './json-path.ts';
 import { type Fault, kernel } from './kernel.ts';
-import { type FramerOptions, NOT_UTF8, RECORD_BYTES_MAX, refuseUtf16, TOO_LARGE } from './line-framer.ts';
+import { type FramerOptions, NOT_UTF8, RECORD_BYTES_MAX, refuseUtf16, tooLarge } from './line-framer.ts';
 import { describeLine, TOO_DEEP } from './ndjson.ts';
 
 export interface JsonFramerOptions extends FramerOptions {
@@ -18,7 +18,7 @@ export interface JsonFramerOptions extends FramerOptions {
  *
  * With `startOffset` it goes on behind an element, at the `endOffset` of an earlier chunk.
  */
-export function jsonFramer(options: JsonFramerOptions = {}): Framer {
+export function jsonFramer(options: JsonFramerOptions = {}): PlacedFramer {
   return new JsonFramer(options);
 }
 
@@ -39,6 +39,8 @@ const NONSENSE = 0x01;
 const isLineSpace = (code: number) => code === LF || code === CR || code === TAB;
 
 const CHUNK_BYTES = 256 * 1024;
+/** How far the source may be read behind an element before that is handed over. */
+const BEHIND_BYTES = 4 * CHUNK_BYTES;
 
 interface Element {
   readonly line: number;
@@ -52,9 +54,10 @@ interface Element {
  */
 type Phase = 'seeking' | 'before' | 'element' | 'after' | 'done';
 
-class JsonFramer implements Framer {
+class JsonFramer implements PlacedFramer {
   readonly #path: JsonPath;
   readonly #recordBytesMax: number;
+  readonly #refusal: ReturnType<typeof tooLarge>;
   readonly #minBytes: number;
   readonly #resumed: boolean;
   #phase: Phase;
@@ -78,6 +81,7 @@ class JsonFramer implements Framer {
   constructor(options: JsonFramerOptions) {
     this.#path = new JsonPath(options.path ?? '');
     this.#recordBytesMax = options.recordBytesMax ?? RECORD_BYTES_MAX;
+    this.#refusal = tooLarge(options.recordBytesMax);
     this.#minBytes = Math.min(options.minBytes ?? CHUNK_BYTES, CHUNK_BYTES);
     this.#offset = options.startOffset ?? 0;
     this.#row = options.startRow ?? 1;
@@ -91,8 +95,15 @@ class JsonFramer implements Framer {
     const chunks: FramedChunk[] = [];
     const input = this.#withoutMark(bytes, false);
     if (input !== undefined) this.#scan(input, chunks);
-    if (this.#elements.length > 0 && this.#lineStart() >= this.#minBytes) this.#flush(chunks);
+    const waiting = this.#elements[0];
+    // What stands behind an element that waits may be of any length, and be nothing that is kept.
+    const far = waiting !== undefined && this.#offset - waiting.endOffset >= BEHIND_BYTES;
+    if (waiting !== undefined && (far || this.#lineStart() >= this.#minBytes)) this.#flush(chunks);
     return chunks;
+  }
+
+  get settled(): number {
+    return this.#elements[0]?.endOffset ?? this.#offset;
   }
 
   end(): readonly FramedChunk[] {
@@ -275,7 +286,7 @@ class JsonFramer implements Framer {
       const at = { row: this.#row + i, line };
       const fault = faults.get(i);
       if (fault !== undefined) {
-        rejects.push({ ...at, ...(tooLarge ? TOO_LARGE : describeElement(fault)) });
+        rejects.push({ ...at, ...(tooLarge ? this.#refusal : describeElement(fault)) });
         continue;
       }
       const start = framed.spans[place++]!;

@@ -88,7 +88,7 @@ test('the committed kernel is what its source compiles to', async () => {
     generatedFile: string;
   };
   expect(readFileSync(generatedFile, 'utf8')).toBe(await compileKernel());
-}, 60_000);
+});
 
 const isObjectText = (text: string): boolean => {
   try {

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { Chunk, Reject } from '../model/chunk.ts';
 import { WaybillError } from '../model/errors.ts';
-import type { FramedChunk, Framer } from './formats.ts';
+import type { FramedChunk, GrowingFramer } from './formats.ts';
 import type { Fault, FramedLines } from './kernel.ts';
 
 export interface FramerOptions {
@@ -13,7 +13,7 @@ export interface FramerOptions {
   readonly startLine?: number;
   /** Chunks are held back until this many bytes are there. 64 KiB; less for a source that trickles. */
   readonly minBytes?: number;
-  /** Longer records are rejected instead of kept in memory. 64 MiB. */
+  /** Longer records are rejected instead of kept in memory. 64 MiB, and then nobody is told to raise it. */
   readonly recordBytesMax?: number;
 }
 
@@ -50,10 +50,11 @@ export interface Stretch {
  * Gathers pushed bytes, cuts them into stretches of whole lines of 64 KiB to 1 MiB and lets the format frame them.
  * It may keep a pushed array and hand out parts of it: do not write to one after pushing it.
  */
-export class LineFramer implements Framer {
+export class LineFramer implements GrowingFramer {
   readonly #format: LineFormat;
   readonly #minBytes: number;
   readonly #recordBytesMax: number;
+  readonly #tooLarge: ReturnType<typeof tooLarge>;
   #pieces: Uint8Array[] = [];
   #held = 0;
   #wanted: number;
@@ -61,8 +62,8 @@ export class LineFramer implements Framer {
   #row: number;
   #line: number;
   #begun: boolean;
-  /** Inside a record that is too long: everything up to the next line end is dropped. */
-  #dropping = false;
+  /** Where a record begins that is too long: everything up to the next line end is dropped. */
+  #dropping: number | undefined;
 
   constructor(format: LineFormat, options: FramerOptions) {
     this.#format = format;
@@ -71,6 +72,7 @@ export class LineFramer implements Framer {
     this.#line = options.startLine ?? 1;
     this.#minBytes = options.minBytes ?? MIN_BYTES;
     this.#recordBytesMax = options.recordBytesMax ?? RECORD_BYTES_MAX;
+    this.#tooLarge = tooLarge(options.recordBytesMax);
     this.#wanted = this.#minBytes;
     this.#begun = this.#offset > 0;
   }
@@ -85,20 +87,38 @@ export class LineFramer implements Framer {
     return this.#drain(true);
   }
 
+  /** The records that are whole, of a source that may grow; what follows the last of them is kept until more comes. */
+  whole(): readonly FramedChunk[] {
+    return this.#drain(false);
+  }
+
+  /** Bytes of the source up to where nothing is kept back any more: no record begins before. */
+  get offset(): number {
+    return this.#dropping ?? this.#offset;
+  }
+
+  get settled(): number {
+    return this.#offset;
+  }
+
   #drain(final: boolean): FramedChunk[] {
     let data = asBuffer(this.#pieces.length === 1 ? this.#pieces[0]! : Buffer.concat(this.#pieces));
     const chunks: FramedChunk[] = [];
     if (!this.#begun) data = this.#begin(data, final) ?? data;
     while (this.#begun && data.length > 0) {
-      const taken = this.#dropping ? this.#drop(data) : this.#take(data, final, chunks);
+      const dropping = this.#dropping !== undefined;
+      const taken = dropping ? this.#drop(data, chunks) : this.#take(data, final, chunks);
       if (taken === 0) break;
       data = data.subarray(taken);
       this.#offset += taken;
     }
+    if (final && this.#dropping !== undefined) this.#dropped(0, chunks);
     this.#pieces = data.length > 0 ? [data] : [];
     this.#held = data.length;
-    // Doubling keeps the work of looking again at one long record in proportion to its length.
-    this.#wanted = Math.max(this.#minBytes, data.length * 2);
+    // Doubling keeps the work of looking again at one long record in proportion to its length. Beyond what a record
+    // may be long nothing needs to be waited for.
+    const room = this.#recordBytesMax + 1 - data.length;
+    this.#wanted = Math.max(this.#minBytes, data.length + (room > 0 ? Math.min(room, data.length) : data.length));
     return chunks;
   }
 
@@ -120,7 +140,7 @@ export class LineFramer implements Framer {
   #take(data: Buffer, final: boolean, chunks: FramedChunk[]): number {
     for (let size = MAX_BYTES; ; size *= 2) {
       const end = cutAt(data, size, final);
-      if (end === 0) return data.length > this.#recordBytesMax ? this.#reject(data.length, chunks) : 0;
+      if (end === 0) return data.length > this.#recordBytesMax ? this.#beginDropping(data.length) : 0;
       const bytes = data.subarray(0, end);
       const framed = this.#format.frame(bytes);
       if (framed.consumed > 0) {
@@ -129,7 +149,7 @@ export class LineFramer implements Framer {
       }
       // Nothing but an open quote. Once no more can come, its line is given up and the next one begins a row.
       const over = end > this.#recordBytesMax || (final && end === data.length);
-      if (over) return this.#rejectOpenQuote(data, chunks);
+      if (over) return this.#rejectOpenQuote(data, final, chunks);
       if (end === data.length || size > data.length) return 0;
     }
   }
@@ -147,6 +167,7 @@ export class LineFramer implements Framer {
         firstRow: this.#row,
         where: (place) => ({ line: stretch.where(place).line }),
         ...(rejects.length === 0 ? {} : { rejects }),
+        startOffset: this.#offset,
         endOffset: this.#offset + framed.consumed,
       });
     }
@@ -170,22 +191,36 @@ export class LineFramer implements Framer {
     if (!isUtf8(bytes))
       stretch = without(stretch, (start, end) => (isUtf8(bytes.subarray(start, end)) ? undefined : NOT_UTF8));
     if (bytes.length > this.#recordBytesMax) {
-      stretch = without(stretch, (start, end) => (end - start > this.#recordBytesMax ? TOO_LARGE : undefined));
+      stretch = without(stretch, (start, end) => (end - start > this.#recordBytesMax ? this.#tooLarge : undefined));
     }
     return this.#format.rewrite === undefined ? stretch : this.#format.rewrite(stretch);
   }
 
-  /** A record longer than allowed whose end is not here yet. */
-  #reject(taken: number, chunks: FramedChunk[]): number {
-    chunks.push(this.#onlyReject(TOO_LARGE, taken));
-    this.#dropping = true;
+  /** A record longer than allowed whose end is not here yet. It is rejected there: nothing may go on in its middle. */
+  #beginDropping(taken: number): number {
+    this.#dropping = this.#offset;
     return taken;
   }
 
-  #rejectOpenQuote(data: Buffer, chunks: FramedChunk[]): number {
+  #drop(data: Buffer, chunks: FramedChunk[]): number {
+    const lineEnd = data.indexOf(LF);
+    if (lineEnd < 0) return data.length;
+    this.#dropped(lineEnd + 1, chunks);
+    return lineEnd + 1;
+  }
+
+  #dropped(taken: number, chunks: FramedChunk[]): void {
+    chunks.push({ ...this.#onlyReject(this.#tooLarge, taken), startOffset: this.#dropping! });
+    this.#dropping = undefined;
+    this.#line++;
+  }
+
+  #rejectOpenQuote(data: Buffer, final: boolean, chunks: FramedChunk[]): number {
     const lineEnd = data.indexOf(LF);
     const taken = lineEnd < 0 ? data.length : lineEnd + 1;
-    chunks.push(this.#onlyReject({ code: 'CSV_INVALID', message: 'a quote is opened and never closed' }, taken));
+    const within = `not closed within ${this.#recordBytesMax} bytes: its line is given up, and what follows is read`;
+    const message = `a quote is opened and ${final ? 'never closed' : within}`;
+    chunks.push(this.#onlyReject({ code: 'CSV_INVALID', message }, taken));
     this.#line++;
     return taken;
   }
@@ -200,22 +235,21 @@ export class LineFramer implements Framer {
       count: 0,
       firstRow,
       rejects: [reject],
+      startOffset: this.#offset,
       endOffset: this.#offset + taken,
     };
-  }
-
-  #drop(data: Buffer): number {
-    const lineEnd = data.indexOf(LF);
-    if (lineEnd < 0) return data.length;
-    this.#dropping = false;
-    this.#line++;
-    return lineEnd + 1;
   }
 }
 
 const NO_HEADER = { bytes: 0, lines: 0 };
 export const NOT_UTF8 = { code: 'TEXT_INVALID', message: 'the record is not UTF-8 text' };
-export const TOO_LARGE = { code: 'RECORD_TOO_LARGE', message: 'the record is longer than the source allows' };
+
+/** `given`: what the source was told to allow, where it can be told. */
+export function tooLarge(given: number | undefined): Pick<Reject, 'message'> & { readonly code: 'RECORD_TOO_LARGE' } {
+  const message = `the record is longer than ${given ?? RECORD_BYTES_MAX} bytes`;
+  const raise = given === undefined ? '' : '; raise `recordBytesMax` of the source if it is meant to be so large';
+  return { code: 'RECORD_TOO_LARGE', message: `${message}${raise}` };
+}
 
 function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -18,6 +18,11 @@ export class LineWriter {
   #at = 0;
   #count = 0;
 
+  /** Bytes that were written. */
+  get size(): number {
+    return this.#at;
+  }
+
   write(line: string): void {
     // One UTF-16 unit takes at most three bytes.
     if (this.#at + line.length * 3 + 1 > this.#bytes.length) this.#growBytes(line);

@@ -1,5 +1,5 @@
 import { DEPTH_MAX } from './encode.ts';
-import type { Framer } from './formats.ts';
+import type { GrowingFramer } from './formats.ts';
 import { type Fault, kernel } from './kernel.ts';
 import { type FramerOptions, type LineFormat, LineFramer } from './line-framer.ts';
 
@@ -7,7 +7,7 @@ import { type FramerOptions, type LineFormat, LineFramer } from './line-framer.t
  * Cuts newline-delimited JSON into chunks. Every line is checked in full: one that is not a JSON object becomes a
  * reject with its row and line, and the rest goes on. Blank lines are skipped and count as lines, not as rows.
  */
-export function ndjsonFramer(options: FramerOptions = {}): Framer {
+export function ndjsonFramer(options: FramerOptions = {}): GrowingFramer {
   return new LineFramer(NDJSON, options);
 }
 

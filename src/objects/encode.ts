@@ -3,7 +3,7 @@ import type { Permit } from '../connectors/connector.ts';
 import { encodeCsvField } from '../formats/encode.ts';
 import { type Framing, LINES, type Payload } from '../model/batch.ts';
 import { type Columns, parseColumnType } from '../model/columns.ts';
-import { WaybillError } from '../model/errors.ts';
+import { RefusedError, WaybillError } from '../model/errors.ts';
 import { parquetOf } from './parquet-batch.ts';
 import type { EncodedBatch } from './place.ts';
 
@@ -24,10 +24,23 @@ export const framingOf = ({ format }: WrittenFormat): Framing =>
 export async function encodedBatch(written: WrittenFormat, permit: Permit): Promise<EncodedBatch> {
   const payload = await permit.payload();
   if (written.format === 'parquet') {
-    return { bytes: await parquetOf(written.columns, permit.batch, payload, `batch ${permit.batch.seq}`), header: 0 };
+    const columns = written.columns.length > 0 ? written.columns : typesOf(payload);
+    return { bytes: await parquetOf(columns, permit.batch, payload, `batch ${permit.batch.seq}`), header: 0 };
   }
   const header = headerOf(written, payload);
   return { bytes: header.length === 0 ? payload.bytes : Buffer.concat([header, payload.bytes]), header: header.length };
+}
+
+/** Parquet without declared columns has those that each batch brings. */
+export const needsTypes = ({ format, columns }: WrittenFormat): boolean => format === 'parquet' && columns.length === 0;
+
+function typesOf({ types }: Payload): Columns {
+  if (types !== undefined && types.length > 0) return types;
+  throw new RefusedError('the batch does not say the types of its columns, and Parquet needs them', {
+    reason: 'types-missing',
+    about: 'request',
+    hint: 'Declare them: `columns` of the sink.',
+  });
 }
 
 /** The line with the names of the columns; nothing where there is to be none. */

@@ -1,4 +1,4 @@
-import { openParquet, type ParquetChunk } from '../formats/parquet/read.ts';
+import { openParquet, type ParquetChunk, type ParquetLimits } from '../formats/parquet/read.ts';
 import { WaybillError } from '../model/errors.ts';
 import type { FoundFile, Shelf } from './shelf.ts';
 
@@ -17,7 +17,7 @@ export interface ParquetFileChunk {
 export async function* parquetFile(
   shelf: Shelf,
   file: FoundFile,
-  from: ParquetPlace | undefined,
+  { from, ...limits }: ParquetLimits & { readonly from: ParquetPlace | undefined },
   signal: AbortSignal,
 ): AsyncGenerator<ParquetFileChunk> {
   if (/\.gz$/i.test(file.name)) {
@@ -28,7 +28,7 @@ export async function* parquetFile(
   }
   const opening = await shelf.open(file, signal);
   try {
-    const { columns: _, ...opened } = await openParquet(opening);
+    const { columns: _, ...opened } = await openParquet(opening, limits);
     if (from !== undefined && from.footer !== opened.footer) {
       throw new WaybillError('SOURCE_FAILED', `${file.name} is another file than the one that was read`, {
         hint: 'Put the file back as it was, or read the window again from the top with `waybill run FLOW --refresh`.',

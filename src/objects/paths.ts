@@ -2,6 +2,28 @@ import { Buffer } from 'node:buffer';
 import { isAbsolute } from 'node:path';
 import { WaybillError } from '../model/errors.ts';
 
+/**
+ * The order of names: that of their bytes in UTF-8, as stores of objects list them. The units of JavaScript's own order
+ * are UTF-16, where what needs two of them would come before some that need one.
+ */
+export function byName(a: string, b: string): number {
+  const length = Math.min(a.length, b.length);
+  for (let at = 0; at < length; at++) {
+    const [one, other] = [a.charCodeAt(at), b.charCodeAt(at)];
+    if (one !== other) return ranked(one) - ranked(other);
+  }
+  return a.length - b.length;
+}
+
+/** Halves of surrogate pairs stand behind all other units. */
+function ranked(unit: number): number {
+  if (unit >= 0xe000) return unit - 0x800;
+  return unit >= 0xd800 ? unit + 0x2000 : unit;
+}
+
+/** Whether a path stands for more than one name. */
+export const isPattern = (path: string): boolean => /[*?]/.test(path);
+
 /** The segments of a path that stays below its root. */
 export function segmentsOf(path: string): readonly string[] {
   const segments = path.split('/').filter((segment) => segment !== '' && segment !== '.');

@@ -2,10 +2,11 @@ import { crc32 } from 'node:zlib';
 import type { ReadRange, Source } from '../connectors/connector.ts';
 import type { FramedChunk } from '../formats/formats.ts';
 import type { Chunk, Reject } from '../model/chunk.ts';
-import { WaybillError } from '../model/errors.ts';
+import { describeError, WaybillError } from '../model/errors.ts';
 import type { Estimate, Position } from '../model/position.ts';
+import { ALL } from '../model/window.ts';
 import { parquetFile } from './parquet-reading.ts';
-import { fillPath } from './paths.ts';
+import { byName, fillPath } from './paths.ts';
 import { emittedFormats, formatOf, framerOf, type RecordFormat, type Start } from './record-format.ts';
 import type { FoundFile, Shelf } from './shelf.ts';
 
@@ -15,6 +16,8 @@ export interface ReadingOptions extends RecordFormat {
   readonly pattern: string;
   /** No file at all: an error, or nothing to read. */
   readonly whenNone: 'fail' | 'empty';
+  /** Nobody goes on in the middle: chunks have no positions, and what they would cost is saved. */
+  readonly unplaced?: true;
 }
 
 export const FILE_POSITION = 'waybill/file-offset';
@@ -29,11 +32,25 @@ export const PARQUET_POSITION = 'waybill/parquet-row';
 export function readingSource(options: ReadingOptions): Source {
   return {
     emits: emittedFormats(options.pattern, options),
-    resumable: true,
+    resumable: options.unplaced !== true,
     read: (range, signal) => new Reading(options, range, signal).chunks(),
     remaining: (range) => remaining(options, range),
   };
 }
+
+/** The records of one file, all of them, in chunks that say nothing of where they end. */
+export async function* fileRecords(
+  options: ReadingOptions,
+  file: FoundFile,
+  signal: AbortSignal,
+): AsyncGenerator<Omit<Chunk, 'end'>> {
+  for await (const { end: _end, ...chunk } of new Reading(options, TOP_OF_ALL, signal).of(file, undefined)) {
+    signal.throwIfAborted();
+    yield chunk;
+  }
+}
+
+const TOP_OF_ALL: ReadRange = { window: ALL, parameters: {} };
 
 class Reading {
   readonly #options: ReadingOptions;
@@ -49,59 +66,71 @@ class Reading {
   async *chunks(): AsyncGenerator<Chunk> {
     const from = placeOf(this.#range.from);
     for (const file of await filesLeft(this.#options, this.#range, this.#signal)) {
-      this.#signal.throwIfAborted();
-      const place = from?.name === file.name ? from : undefined;
-      try {
-        if (formatOf(file.name, this.#options) === 'parquet') yield* this.#parquet(file, place);
-        else yield* this.#file(file, place === undefined ? undefined : new PassedBytes(file, place, this.#options));
-      } catch (error) {
-        throw readError(error, file);
-      }
+      yield* this.of(file, from?.name === file.name ? from : undefined);
+    }
+  }
+
+  async *of(file: FoundFile, place: Place | undefined): AsyncGenerator<Chunk> {
+    this.#signal.throwIfAborted();
+    try {
+      if (formatOf(file.name, this.#options) === 'parquet') yield* this.#parquet(file, place);
+      else yield* this.#file(file, place === undefined ? undefined : new PassedBytes(file, place, this.#options));
+    } catch (error) {
+      throw readError(error, file);
     }
   }
 
   async *#parquet(file: FoundFile, from: Place | undefined): AsyncGenerator<Chunk> {
     const start = from === undefined ? undefined : { rows: from.offset, footer: from.crc };
-    for await (const { chunk, place } of parquetFile(this.#options.shelf, file, start, this.#signal)) {
+    const { shelf, recordBytesMax } = this.#options;
+    for await (const { chunk, place } of parquetFile(shelf, file, { from: start, recordBytesMax }, this.#signal)) {
       const rejects = chunk.rejects === undefined ? {} : { rejects: named(file, chunk.rejects) };
       const done = { offset: place.rows, row: place.rows + 1, crc: place.footer, rows: true };
-      yield { ...chunk, ...rejects, end: positionOf({ name: file.name, ...done }, this.#options.pattern) };
+      yield { ...chunk, ...rejects, ...this.#end({ name: file.name, ...done }) };
     }
   }
 
-  /** The last chunk is held back until the file has ended, so that its position covers what follows the last record. */
+  /**
+   * Each chunk is held back until the next one, or the end of the file, shows what follows its last record and belongs
+   * to it: so its position covers that, too.
+   */
   async *#file(file: FoundFile, passed: PassedBytes | undefined): AsyncGenerator<Chunk> {
-    const done = new DoneBytes(passed?.place);
+    const done = new DoneBytes(passed?.place, this.#options.unplaced === true);
     let framer = passed === undefined ? framerOf(file.name, this.#options, TOP) : undefined;
-    let held: FramedChunk | undefined;
+    let held: Held | undefined;
     for await (const bytes of this.#options.shelf.bytes(file, this.#signal)) {
       this.#signal.throwIfAborted();
       const rest = passed?.take(bytes) ?? bytes;
       if (rest.length === 0) continue;
       done.add(rest);
       framer ??= framerOf(file.name, this.#options, passed!.start());
-      for (const chunk of framer.push(rest)) {
-        if (held !== undefined) yield this.#placed(file, held, done.advance(held.endOffset));
-        held = chunk;
+      for (const framed of framer.push(rest)) {
+        if (held !== undefined) yield this.#placed(file, held.framed, beginOf(framed, done) ?? held.done);
+        held = { framed, done: done.advance(framed.endOffset) };
       }
+      done.advance(framer.settled);
     }
     passed?.start();
-    for (const chunk of framer?.end() ?? []) {
-      if (held !== undefined) yield this.#placed(file, held, done.advance(held.endOffset));
-      held = chunk;
+    for (const framed of framer?.end() ?? []) {
+      if (held !== undefined) yield this.#placed(file, held.framed, beginOf(framed, done) ?? held.done);
+      held = { framed, done: done.advance(framed.endOffset) };
     }
-    if (held !== undefined) yield this.#placed(file, held, done.advance(done.size));
+    if (held !== undefined) yield this.#placed(file, held.framed, done.advance(done.size));
   }
 
-  #placed(file: FoundFile, framed: FramedChunk, done: { readonly offset: number; readonly crc: number }): Chunk {
-    const { endOffset: _, where, ...rest } = framed;
+  #placed(file: FoundFile, framed: FramedChunk, done: Done): Chunk {
+    const { endOffset: _, startOffset: _start, where, ...rest } = framed;
     const chunk = {
       ...rest,
       where: (place: number) => ({ ...where?.(place), file: file.name }),
       ...(framed.rejects === undefined ? {} : { rejects: named(file, framed.rejects) }),
     };
     const row = chunk.firstRow + chunk.count + (chunk.rejects?.length ?? 0);
-    return { ...chunk, end: positionOf({ name: file.name, row, ...done }, this.#options.pattern) };
+    return { ...chunk, ...this.#end({ name: file.name, row, ...done }) };
+  }
+
+  #end(place: Place): Pick<Chunk, 'end'> {
+    return this.#options.unplaced === true ? {} : { end: positionOf(place, this.#options.pattern) };
   }
 }
 
@@ -111,17 +140,41 @@ const named = (file: FoundFile, rejects: readonly Reject[]): readonly Reject[] =
 
 const TOP: Start = { offset: 0, row: 1, line: 1 };
 
-/** What of a file has been handed over, and its checksum. */
+/** Bytes from the beginning of a file, and their checksum. */
+interface Done {
+  readonly offset: number;
+  readonly crc: number;
+}
+
+/** The latest chunk, and what is done at its own end. */
+interface Held {
+  readonly framed: FramedChunk;
+  readonly done: Done;
+}
+
+/** Of a record that was dropped the beginning is behind when its end is there. */
+const beginOf = ({ startOffset }: FramedChunk, done: DoneBytes): Done | undefined =>
+  startOffset === undefined || startOffset < done.offset ? undefined : done.advance(startOffset);
+
+/** What of a file has been handed over, and its checksum; keeps the bytes behind that. */
 class DoneBytes {
   readonly #pieces: Uint8Array[] = [];
   #offset: number;
   #crc: number;
   #size: number;
+  /** Nobody asks for the checksum; a record without end would be kept for it as a whole. */
+  readonly #unasked: boolean;
 
-  constructor(place: Place | undefined) {
+  constructor(place: Place | undefined, unasked: boolean) {
+    this.#unasked = unasked;
     this.#offset = place?.offset ?? 0;
     this.#size = this.#offset;
     this.#crc = place?.crc ?? 0;
+  }
+
+  /** Bytes up to which nothing is kept any more. */
+  get offset(): number {
+    return this.#offset;
   }
 
   /** Bytes of the file that were read. */
@@ -130,12 +183,13 @@ class DoneBytes {
   }
 
   add(bytes: Uint8Array): void {
-    this.#pieces.push(bytes);
+    if (!this.#unasked) this.#pieces.push(bytes);
     this.#size += bytes.length;
   }
 
-  advance(offset: number): { readonly offset: number; readonly crc: number } {
-    while (this.#offset < offset) {
+  /** Up to there, or where it is already. */
+  advance(offset: number): Done {
+    while (!this.#unasked && this.#offset < offset) {
       const piece = this.#pieces.shift()!;
       const part = piece.subarray(0, offset - this.#offset);
       if (part.length < piece.length) this.#pieces.unshift(piece.subarray(part.length));
@@ -217,20 +271,28 @@ async function filesLeft(
   range: ReadRange,
   signal?: AbortSignal,
 ): Promise<readonly FoundFile[]> {
-  const pattern = fillPath(options.pattern, valuesOf(range));
+  const pattern = patternOf(options, range);
   const files = await options.shelf.list(pattern, signal);
-  if (files.length === 0 && options.whenNone === 'fail') {
-    throw new WaybillError('SOURCE_FAILED', `no file ${options.shelf.where} is named by ${pattern}`, {
-      hint: 'Wait until the file is there; or set `whenNone: empty` if none means that there is nothing to read.',
-      ids: { pattern },
-    });
-  }
+  if (files.length === 0) nothingFound(options, pattern);
   const from = placeOf(range.from);
   if (from === undefined) return files;
   if (!files.some(({ name }) => name === from.name))
     throw changed({ name: from.name, path: from.name }, 'is no longer there');
-  return files.filter(({ name }) => name >= from.name);
+  return files.filter(({ name }) => byName(name, from.name) >= 0);
 }
+
+/** Throws where that is an error. */
+export function nothingFound({ shelf, whenNone }: ReadingOptions, pattern: string): void {
+  if (whenNone === 'empty') return;
+  throw new WaybillError('SOURCE_FAILED', `no file ${shelf.where} is named by ${pattern}`, {
+    hint: 'Wait until the file is there; or set `whenNone: empty` if none means that there is nothing to read.',
+    ids: { pattern },
+  });
+}
+
+/** The path or pattern with its values filled in. */
+export const patternOf = (options: ReadingOptions, range: ReadRange): string =>
+  fillPath(options.pattern, valuesOf(range));
 
 function valuesOf({ window, parameters }: ReadRange): Readonly<Record<string, string>> {
   const values = Object.entries(parameters).map(([name, { value }]) => [name, value === null ? '' : String(value)]);
@@ -252,10 +314,16 @@ function changed(file: FoundFile, how: string): WaybillError {
   });
 }
 
-function readError(error: unknown, file: FoundFile): unknown {
+export function readError(error: unknown, file: FoundFile): unknown {
   if (error instanceof DOMException && error.name === 'AbortError') return error;
   if (error instanceof WaybillError && error.ids.path !== undefined) return error;
-  const code = error instanceof WaybillError ? error.code : 'SOURCE_FAILED';
-  const hint = error instanceof WaybillError ? { hint: error.hint } : {};
-  return new WaybillError(code, `reading ${file.name} failed`, { ...hint, cause: error, ids: { path: file.name } });
+  const ids = { path: file.name };
+  if (!(error instanceof WaybillError))
+    return new WaybillError('SOURCE_FAILED', `reading ${file.name} failed: ${describeError(error)}`, {
+      cause: error,
+      ids,
+    });
+  const { code, hint, message } = error;
+  const named = message.includes(file.name) ? message : `${file.name}: ${message}`;
+  return new WaybillError(code, named, { hint, cause: error, ids });
 }

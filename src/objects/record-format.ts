@@ -1,5 +1,5 @@
 import { type CsvFramerOptions, csvFramer } from '../formats/csv.ts';
-import type { Framer } from '../formats/formats.ts';
+import type { GrowingFramer, PlacedFramer } from '../formats/formats.ts';
 import { jsonFramer } from '../formats/json.ts';
 import { ndjsonFramer } from '../formats/ndjson.ts';
 import type { Format } from '../model/chunk.ts';
@@ -19,6 +19,8 @@ export interface RecordFormat {
   readonly types?: CsvFramerOptions['types'] | undefined;
   /** Where in a JSON document the array of records is. */
   readonly recordsAt?: string | undefined;
+  /** A longer record is rejected instead of kept in memory. */
+  readonly recordBytesMax?: number | undefined;
 }
 
 /** Where reading goes on inside a file. */
@@ -39,10 +41,17 @@ const ENDINGS: Readonly<Record<string, FileFormat>> = {
   parquet: 'parquet',
 };
 
-/** `x.csv.gz` holds CSV; `.tsv` has tabs unless told otherwise. */
+/** As the flow file says, else by the ending: `x.csv.gz` holds CSV. Undefined where neither tells. */
+export const knownFormat = (name: string, { format }: Pick<RecordFormat, 'format'>): FileFormat | undefined =>
+  format ?? ENDINGS[name.replace(/\.gz$/i, '').split('.').at(-1)?.toLowerCase() ?? ''];
+
+/** Between the fields of CSV: `.tsv` has tabs unless told otherwise. */
+export const delimiterOf = (name: string, { delimiter }: Pick<RecordFormat, 'delimiter'>): string =>
+  delimiter ?? (/\.tsv(\.gz)?$/i.test(name) ? '\t' : ',');
+
+/** As `knownFormat`. Throws SOURCE_INVALID where nothing tells. */
 export function formatOf(name: string, options: RecordFormat): FileFormat {
-  const ending = name.replace(/\.gz$/i, '').split('.').at(-1)?.toLowerCase() ?? '';
-  const format = options.format ?? ENDINGS[ending];
+  const format = knownFormat(name, options);
   if (format !== undefined) return format;
   throw new WaybillError('SOURCE_INVALID', `nobody says how the records stand in ${name}`, {
     hint: 'Set `format: csv`, `ndjson`, `json` or `parquet`.',
@@ -51,7 +60,7 @@ export function formatOf(name: string, options: RecordFormat): FileFormat {
 
 /** What chunks of such files are in; CSV with types is converted as it is read. */
 export function emittedFormats(pattern: string, options: RecordFormat): readonly Format[] {
-  const known = options.format ?? ENDINGS[pattern.replace(/\.gz$/i, '').split('.').at(-1)?.toLowerCase() ?? ''];
+  const known = knownFormat(pattern, options);
   if (known === undefined) return ['csv', 'ndjson'];
   return known === 'csv' && options.types === undefined ? ['csv'] : ['ndjson'];
 }
@@ -60,16 +69,32 @@ export function framerOf(
   name: string,
   options: RecordFormat,
   start: Start,
-): Framer & { readonly columns?: readonly string[] | undefined } {
-  const from = { startOffset: start.offset, startRow: start.row, startLine: start.line };
-  const format = formatOf(name, options);
-  if (format === 'ndjson') return ndjsonFramer(from);
-  if (format === 'json')
-    return jsonFramer({ ...from, ...(options.recordsAt === undefined ? {} : { path: options.recordsAt }) });
-  const delimiter = options.delimiter ?? (/\.tsv(\.gz)?$/i.test(name) ? '\t' : ',');
+): PlacedFramer & { readonly columns?: readonly string[] | undefined } {
+  if (formatOf(name, options) !== 'json') return lineFramerOf(name, options, start);
+  return jsonFramer({
+    ...startOf(options, start),
+    ...(options.recordsAt === undefined ? {} : { path: options.recordsAt }),
+  });
+}
+
+const startOf = ({ recordBytesMax }: RecordFormat, start: Start) => ({
+  startOffset: start.offset,
+  startRow: start.row,
+  startLine: start.line,
+  ...(recordBytesMax === undefined ? {} : { recordBytesMax }),
+});
+
+/** Of CSV and NDJSON: records that are lines. */
+export function lineFramerOf(
+  name: string,
+  options: RecordFormat,
+  start: Start,
+): GrowingFramer & { readonly columns?: readonly string[] | undefined } {
+  const from = startOf(options, start);
+  if (formatOf(name, options) !== 'csv') return ndjsonFramer(from);
   return csvFramer({
     ...from,
-    delimiter,
+    delimiter: delimiterOf(name, options),
     header: start.columns ?? options.header,
     emptyIsNull: options.emptyIsNull,
     ...(options.quote === undefined ? {} : { quote: options.quote }),

@@ -4,6 +4,23 @@ import type { RandomAccess } from '../formats/parquet/read.ts';
 export interface FoundFile {
   readonly name: string;
   readonly path: string;
+  /** What lay under the name when it was found, where that was asked for. */
+  readonly version?: FileVersion | undefined;
+}
+
+/** What lies under a name at one moment. */
+export interface FileVersion {
+  readonly bytes: number;
+  /** Another one after every change that can be told without reading what is in it. */
+  readonly tag: string;
+  /** When it was written, in nanoseconds since 1970 by the clock of the place. */
+  readonly writtenNs: bigint;
+  /** When anything about it changed, its name and rights included: what nobody can set back, where the place has it. */
+  readonly touchedNs: bigint;
+}
+
+export interface VersionedFile extends FoundFile {
+  readonly version: FileVersion;
 }
 
 /** A place that keeps files under names: a folder, a bucket. Its errors name the path in their ids. */
@@ -17,4 +34,17 @@ export interface Shelf {
   /** The file as it lies there, to be read in any order. */
   open(file: FoundFile, signal: AbortSignal): Promise<RandomAccess & { close(): Promise<void> }>;
   size(file: FoundFile): Promise<number>;
+}
+
+/** A place that also tells one content of a file from the next, so that only what is new may be read. */
+export interface VersionedShelf extends Shelf {
+  /**
+   * A file that was found with its version is read as that version, or reading it fails. Otherwise whoever wants to be
+   * sure looks at the version before and afterwards.
+   */
+  readonly pins: boolean;
+  /** The same with their versions; with `after`, only names that come after it, where that spares the others. */
+  listVersions(pattern: string, after: string | undefined, signal: AbortSignal): Promise<readonly VersionedFile[]>;
+  /** What lies under one name now, with its version; undefined: nothing. */
+  find(name: string, signal: AbortSignal): Promise<VersionedFile | undefined>;
 }

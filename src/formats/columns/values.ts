@@ -64,9 +64,11 @@ function readBoolean(text: string): string {
   switch (text.toLowerCase()) {
     case 'true':
     case 't':
+    case '1':
       return 'true';
     case 'false':
     case 'f':
+    case '0':
       return 'false';
     default:
       throw unfit('is neither true nor false');

@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import { gzipSync } from 'node:zlib';
 import type { DecodedArray, SchemaElement } from 'hyparquet';
 import { ByteWriter, ParquetWriter, parquetWriteBuffer } from 'hyparquet-writer';
 import { describe, expect, it } from 'vitest';
@@ -252,6 +253,21 @@ describe('a Parquet file of Waybill', () => {
         .map(([name, value]) => `"${name}":${value}`)
         .join(',')}}`,
     );
+  });
+  it('is not unpacked where a page holds far more than can be meant, whatever its footer says', async () => {
+    const gzipped = (text: string): Uint8Array => {
+      const columnData = [{ name: 't', data: ['a', text, 'b'], type: 'STRING' as const }];
+      return new Uint8Array(
+        parquetWriteBuffer({ columnData, codec: 'GZIP', compressors: { GZIP: (b) => gzipSync(b) } }),
+      );
+    };
+    const refused = read(gzipped('x'.repeat(100 * 1024 ** 2)));
+    await expect(refused).rejects.toMatchObject({
+      code: 'SOURCE_INVALID',
+      message: expect.stringContaining('unpacks to more than'),
+    });
+    // What is short is left alone, however dense.
+    expect(linesOf(await read(gzipped('x'.repeat(8 * 1024 ** 2))))).toHaveLength(3);
   });
   it('may hold no rows', async () => {
     const opened = await openParquet(access(await new ParquetFile(columnsOf({ a: 'uuid' })).finish()));

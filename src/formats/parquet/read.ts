@@ -5,11 +5,13 @@ import type { Columns } from '../../model/columns.ts';
 import { describeError, WaybillError } from '../../model/errors.ts';
 import { inColumn } from '../columns/unfit.ts';
 import { jsonOf } from '../columns/values.ts';
+import { tooLarge } from '../line-framer.ts';
 import { LineWriter } from '../line-writer.ts';
 import { type Cell, plainOfCell } from './cells.ts';
 import { nestedJson, nestedType } from './nested.ts';
 import { loadReader } from './package.ts';
 import { COLUMNS_ENTRY, expectDistinct, writtenTypes } from './schema.ts';
+import { boundedUnpackers } from './unpack.ts';
 
 /** A file whose parts can be read in any order. */
 export interface RandomAccess {
@@ -32,12 +34,18 @@ export interface OpenParquet {
   chunks(fromRow: number, signal: AbortSignal): AsyncGenerator<ParquetChunk>;
 }
 
+export interface ParquetLimits {
+  /** A row that is longer, as a line of JSON, becomes a reject. No limit of its own when absent. */
+  readonly recordBytesMax?: number | undefined;
+}
+
 const CHUNK_ROWS = 2000;
+const CHUNK_BYTES = 8 * 1024 ** 2;
 /** Of one row group, unpacked: it is read in one piece. */
 const GROUP_BYTES_MAX = 2 * 1024 ** 3;
 
 /** Reads the footer. Throws SOURCE_INVALID for what is no Parquet file, DRIVER_MISSING without the packages. */
-export async function openParquet(file: RandomAccess): Promise<OpenParquet> {
+export async function openParquet(file: RandomAccess, limits: ParquetLimits = {}): Promise<OpenParquet> {
   const { parquetMetadataAsync, parquetSchema } = await loadReader();
   const buffer: AsyncBuffer = { byteLength: file.size, slice: (start, end) => readPart(file, start, end) };
   const metadata = await asParquet(() => parquetMetadataAsync(buffer, { parsers: RAW, geoparquet: false }));
@@ -51,7 +59,8 @@ export async function openParquet(file: RandomAccess): Promise<OpenParquet> {
     rows: Number(metadata.num_rows),
     footer,
     entries,
-    chunks: (fromRow, signal) => new ParquetReading(buffer, metadata, nodes, columns).chunks(fromRow, signal),
+    chunks: (fromRow, signal) =>
+      new ParquetReading(buffer, metadata, { nodes, columns, limits }).chunks(fromRow, signal),
   };
 }
 
@@ -108,18 +117,26 @@ function isMapKey(schema: readonly SchemaElement[], at: number): boolean {
 
 type Values = ArrayLike<unknown>;
 
+interface Shape {
+  readonly nodes: readonly SchemaTree[];
+  readonly columns: Columns;
+  readonly limits: ParquetLimits;
+}
+
 class ParquetReading {
   readonly #file: AsyncBuffer;
   readonly #metadata: FileMetaData;
   readonly #nodes: readonly SchemaTree[];
   readonly #columns: Columns;
   readonly #heads: readonly string[];
+  readonly #recordBytesMax: number;
 
-  constructor(file: AsyncBuffer, metadata: FileMetaData, nodes: readonly SchemaTree[], columns: Columns) {
+  constructor(file: AsyncBuffer, metadata: FileMetaData, { nodes, columns, limits }: Shape) {
     this.#file = file;
     this.#metadata = withoutMeaning(metadata);
     this.#nodes = nodes;
     this.#columns = columns;
+    this.#recordBytesMax = limits.recordBytesMax ?? Number.POSITIVE_INFINITY;
     this.#heads = columns.map(({ name }, nth) => `${nth === 0 ? '{' : ','}${JSON.stringify(name)}:`);
   }
 
@@ -129,10 +146,13 @@ class ParquetReading {
       const end = start + Number(group.num_rows);
       if (end > fromRow) {
         expectRoom(group.total_byte_size);
-        const values = await asParquet(() => this.#group(start, end));
-        for (let row = Math.max(start, fromRow); row < end; row += CHUNK_ROWS) {
+        const packed = sumOf(group.columns.map(({ meta_data }) => meta_data?.total_compressed_size ?? 0n));
+        const values = await asParquet(() => this.#group(start, end, packed));
+        for (let row = Math.max(start, fromRow); row < end; ) {
           signal.throwIfAborted();
-          yield this.#chunk(values, { start, row, end: Math.min(end, row + CHUNK_ROWS) });
+          const chunk = this.#chunk(values, { start, row, end: Math.min(end, row + CHUNK_ROWS) });
+          yield chunk;
+          row = chunk.nextRow;
         }
       }
       start = end;
@@ -140,7 +160,7 @@ class ParquetReading {
   }
 
   /** The columns of the rows from `start` to `end`, which are one row group. */
-  async #group(start: number, end: number): Promise<Values[]> {
+  async #group(start: number, end: number, packedBytes: number): Promise<Values[]> {
     const { parquetRead, compressors } = await loadReader();
     const pieces = new Map<string, { readonly at: number; readonly data: Values }[]>();
     await parquetRead({
@@ -148,7 +168,7 @@ class ParquetReading {
       metadata: this.#metadata,
       rowStart: start,
       rowEnd: end,
-      compressors,
+      compressors: boundedUnpackers(compressors, packedBytes, GROUP_BYTES_MAX),
       parsers: { ...RAW, stringFromBytes: (bytes) => bytes && Buffer.from(bytes).toString('utf8') },
       utf8: false,
       geoparquet: false,
@@ -164,7 +184,8 @@ class ParquetReading {
   #chunk(values: readonly Values[], { start, row, end }: { start: number; row: number; end: number }): ParquetChunk {
     const lines = new LineWriter();
     const rejects: Reject[] = [];
-    for (let at = row; at < end; at++) {
+    let at = row;
+    for (; at < end && lines.size < CHUNK_BYTES; at++) {
       try {
         lines.write(this.#line(values, at - start));
       } catch (error) {
@@ -172,7 +193,7 @@ class ParquetReading {
         rejects.push({ row: at + 1, code: error.code, message: error.message });
       }
     }
-    const shape = { format: 'ndjson' as const, types: this.#columns, firstRow: row + 1, nextRow: end };
+    const shape = { format: 'ndjson' as const, types: this.#columns, firstRow: row + 1, nextRow: at };
     return { ...shape, ...lines.finish(), ...(rejects.length === 0 ? {} : { rejects }) };
   }
 
@@ -180,9 +201,20 @@ class ParquetReading {
     let line = '';
     for (let nth = 0; nth < this.#columns.length; nth++) {
       const value = values[nth]![at];
+      // Seen before it is made a text: there are values that no text could hold.
+      if (value instanceof Uint8Array && value.length > this.#recordBytesMax) throw this.#tooLarge();
       line += this.#heads[nth]! + (value === null || value === undefined ? 'null' : this.#json(nth, value));
     }
-    return line === '' ? '{}' : `${line}}`;
+    const whole = line === '' ? '{}' : `${line}}`;
+    // No text has fewer bytes than units, and none more than three times as many.
+    const asked = whole.length * 3 > this.#recordBytesMax;
+    if (asked && Buffer.byteLength(whole) > this.#recordBytesMax) throw this.#tooLarge();
+    return whole;
+  }
+
+  #tooLarge(): WaybillError {
+    const { code, message } = tooLarge(this.#recordBytesMax);
+    return new WaybillError(code, message);
   }
 
   #json(nth: number, value: unknown): string {
@@ -208,6 +240,8 @@ function joined(
   for (const { at, data } of pieces) for (let nth = 0; nth < data.length; nth++) all[at - start + nth] = data[nth];
   return all;
 }
+
+const sumOf = (sizes: readonly bigint[]): number => Number(sizes.reduce((sum, size) => sum + size, 0n));
 
 function expectRoom(bytes: bigint): void {
   if (bytes <= GROUP_BYTES_MAX) return;
