@@ -55,10 +55,32 @@ it('hands a batch out as the folder does, its columns, format and types included
 });
 
 it('remembers the first ones when many wait, and each of them once', async () => {
-  const staging = freshStaging(folderStaging(folder), 60);
+  const staging = freshStaging(folderStaging(folder), 100);
   const places = await lane(staging, ['first', 'second', 'third', 'fourth']);
   spoil();
   const texts = await Promise.all(places.slice(0, 2).map(async (at) => (await staging.read(at)).bytes));
   expect(texts.map((bytes) => Buffer.from(bytes).toString())).toEqual(['first', 'second']);
   for (const at of places) await expect(staging.read(at)).rejects.toMatchObject({ code: 'STAGING_CORRUPT' });
+});
+
+it('remembers one batch however large it is, and tells when there is room for the next', async () => {
+  const staging = freshStaging(folderStaging(folder), 10);
+  expect(staging.room?.()).toBeUndefined();
+  const [at] = await lane(staging, ['far more than there is room for']);
+  const room = staging.room?.();
+  expect(room).toBeInstanceOf(Promise);
+  expect(staging.room?.()).toBe(room);
+  spoil();
+  await staging.read(at!);
+  await room;
+  expect(staging.room?.()).toBeUndefined();
+});
+
+it('lets nobody wait for room when it is closed', async () => {
+  const staging = freshStaging(folderStaging(folder), 10);
+  await lane(staging, ['far more than there is room for']);
+  const room = staging.room?.();
+  await staging.close?.();
+  await room;
+  expect(staging.room?.()).toBeUndefined();
 });

@@ -9,9 +9,9 @@ import {
   shapeOf,
 } from './staging.ts';
 
-/** Bytes of batches that may wait in memory for being sent; a few batches may whatever their size. */
+/** Bytes of batches that may wait in memory for being sent; one batch may whatever its size. */
 const KEPT_BYTES_MAX = 4 * 1024 * 1024;
-const KEPT_ALWAYS = 2;
+const KEPT_ALWAYS = 1;
 
 /**
  * A staging that remembers what was just written: nearly every batch is sent by the process that has sealed it, moments
@@ -27,6 +27,7 @@ class FreshStaging implements Staging {
   readonly #bytesMax: number;
   readonly #kept = new Map<string, StagedDraft>();
   #bytes = 0;
+  #waiting: { readonly room: Promise<void>; readonly wake: () => void } | undefined;
 
   constructor(staging: Staging, bytesMax: number) {
     this.#staging = staging;
@@ -57,6 +58,18 @@ class FreshStaging implements Staging {
     return { bytes, spans, keys, sourceDigests, payloadDigests, digest: about.digest, ...shapeOf(draft) };
   }
 
+  room(): Promise<void> | undefined {
+    if (!this.#isFull) return undefined;
+    if (this.#waiting === undefined) {
+      let wake = (): void => {};
+      const room = new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+      this.#waiting = { room, wake };
+    }
+    return this.#waiting.room;
+  }
+
   digests(at: StagedAt): Promise<StagedDigests> {
     return this.#staging.digests(at);
   }
@@ -68,7 +81,17 @@ class FreshStaging implements Staging {
   async close(): Promise<void> {
     this.#kept.clear();
     this.#bytes = 0;
+    this.#wake();
     await this.#staging.close?.();
+  }
+
+  get #isFull(): boolean {
+    return this.#bytes >= this.#bytesMax && this.#kept.size >= KEPT_ALWAYS;
+  }
+
+  #wake(): void {
+    this.#waiting?.wake();
+    this.#waiting = undefined;
   }
 
   #keep(at: StagedAt, draft: StagedDraft): void {
@@ -83,6 +106,7 @@ class FreshStaging implements Staging {
     if (draft === undefined) return undefined;
     this.#kept.delete(nameOf(at));
     this.#bytes -= sizeOf(draft);
+    if (!this.#isFull) this.#wake();
     return draft;
   }
 }

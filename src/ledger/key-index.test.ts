@@ -29,7 +29,7 @@ describe('entries of keys', () => {
     fc.assert(
       fc.property(fc.array(fc.nat({ max: 50 }), { maxLength: 300 }), (numbers) => {
         const keys = keysOf(numbers);
-        const pages = toPages(entriesOf(keys, (place) => 100 + Math.floor(place / 7))).map(readPage);
+        const pages = toPages(entriesOf([{ keys, batchOf: (place) => 100 + Math.floor(place / 7) }])).map(readPage);
         numbers.forEach((number, place) => {
           const found = pages.flatMap((page) => pageHolds(page, keyHash(keysOf([number]), 0)));
           expect(found).toContain(100 + Math.floor(place / 7));
@@ -39,9 +39,18 @@ describe('entries of keys', () => {
     );
   });
 
+  it('are the same of several rows of keys as of one after the other', () => {
+    fc.assert(
+      fc.property(fc.array(fc.array(fc.nat({ max: 50 }), { maxLength: 40 }), { maxLength: 6 }), (rows) => {
+        const each = rows.map((numbers, row) => ({ keys: keysOf(numbers), batchOf: () => row + 1 }));
+        expect(entriesOf(each)).toEqual(mergeEntries(each.map((one) => entriesOf([one]))));
+      }),
+    );
+  });
+
   it('are in order within and across pages that are full but for the last', () => {
     const keys = keysOf(Array.from({ length: 3 * ENTRIES_PER_PAGE + 5 }, (_, number) => number));
-    const pages = toPages(entriesOf(keys, () => 1)).map(readPage);
+    const pages = toPages(entriesOf([{ keys, batchOf: () => 1 }])).map(readPage);
     expect(pages.map((page) => page.count)).toEqual([ENTRIES_PER_PAGE, ENTRIES_PER_PAGE, ENTRIES_PER_PAGE, 5]);
     const all = pages.flatMap((page) => [...toEntries(page)]);
     expect(all).toEqual([...new BigUint64Array(all).sort()]);

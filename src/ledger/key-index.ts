@@ -34,14 +34,23 @@ function hashAt(keys: DataView, at: number): number {
   return (hash ^ (hash >>> 15)) >>> 0;
 }
 
-/** Sorted entries for packed keys; `batchOf` names the batch of a record by its place. */
-export function entriesOf(keys: Uint8Array, batchOf: (place: number) => number): Entries {
-  const count = keys.length / KEY_BYTES;
-  const view = viewOf(keys);
-  const words = new Uint32Array(count * 2);
-  for (let place = 0; place < count; place++) {
-    words[place * 2] = batchOf(place);
-    words[place * 2 + 1] = hashAt(view, place * KEY_BYTES);
+/** Packed keys, and the batch of each record by its place in them; asked with rising places. */
+export interface KeyedPlaces {
+  readonly keys: Uint8Array;
+  readonly batchOf: (place: number) => number;
+}
+
+/** Sorted entries for packed keys, of rising batches. */
+export function entriesOf(all: readonly KeyedPlaces[]): Entries {
+  const words = new Uint32Array(all.reduce((sum, { keys }) => sum + keys.length / KEY_BYTES, 0) * 2);
+  let at = 0;
+  for (const { keys, batchOf } of all) {
+    const count = keys.length / KEY_BYTES;
+    const view = viewOf(keys);
+    for (let place = 0; place < count; place++, at += 2) {
+      words[at] = batchOf(place);
+      words[at + 1] = hashAt(view, place * KEY_BYTES);
+    }
   }
   return sortByHash(words);
 }

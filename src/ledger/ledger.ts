@@ -1,12 +1,17 @@
 import type { Batch } from '../model/batch.ts';
+import type { ColumnsEvent, EventRow } from '../model/event.ts';
 import type { DoubtPolicy, Rung } from '../model/guarantee.ts';
 import type { BatchId, RunId } from '../model/ids.ts';
 import type { LoadMove, LoadRow } from '../model/load.ts';
 import type { Position } from '../model/position.ts';
 import type { Receipt } from '../model/receipt.ts';
+import type { KeptSchema, LeftOut, LeftOutRow } from '../model/schema.ts';
+import type { HistoryChanges, LookRow, PullReader, Slice } from '../model/slice.ts';
 import type { Balance, BatchState, RecordState, RunState } from '../model/states.ts';
 import type { Refusal } from '../model/verdict.ts';
 import type { Window } from '../model/window.ts';
+
+export { EVENT_KINDS, type EventKind, type EventRow } from '../model/event.ts';
 
 /**
  * The ledger: the only truth about runs, batches, attempts and doubts. One method, one transaction, durable when its
@@ -29,10 +34,7 @@ export interface Ledger {
   /** Voids every lease of an owner that is proved gone, at once; recorded as an event of each run. */
   breakLeases(ask: { owner: string; evidence: string }): Promise<{ broken: number }>;
 
-  /** `withdraw`: sealed batches that cannot be sent any more; they become skipped, and this generation reads again. */
-  startGeneration(
-    ask: RunClaim & { kind: GenerationKind; reason: string; withdraw?: readonly BatchId[] },
-  ): Promise<{ generation: number }>;
+  startGeneration(ask: StartGeneration): Promise<{ generation: number }>;
   /** Batches, their members, the records that never got into one, and the position: all or nothing. */
   seal(ask: Seal): Promise<{ batches: readonly BatchId[] }>;
   /** The window was read to its end. What got into no batch in earlier generations is superseded by this one. */
@@ -63,6 +65,8 @@ export interface Ledger {
 
   /** A step of a lane's load: begun before it is asked for, done or proved undone afterwards. */
   moveLoad(ask: RunClaim & LoadMove): Promise<LoadRow>;
+  /** What a lane sends from this generation on: an event of the run, so that later windows can be held against it. */
+  keepSchema(ask: RunClaim & KeptSchema): Promise<void>;
   pause(ask: { run: RunId; lane?: string; who: string; reason: string }): Promise<void>;
   resume(ask: { run: RunId; lane?: string; who: string }): Promise<void>;
   /** Pending records become skipped; what is in doubt stays so. */
@@ -70,7 +74,12 @@ export interface Ledger {
   /** Works out what the run has come to; asserts that it balances; the state stays open while anything is pending. */
   concludeRun(ask: RunClaim): Promise<RunRow>;
   failRun(ask: RunClaim & { code: string; message: string }): Promise<RunRow>;
-  /** Null removes it. Refused with LEASE_HELD while a run of the flow is claimed. */
+  /** Somebody has looked whether a source has anything new; all that a look in vain leaves behind. */
+  looked(ask: { flow: string; sourceName: string } & Pick<LookRow, 'kind' | 'why'>): Promise<void>;
+  /**
+   * Null removes it. Refused with LEASE_HELD while a run of the flow is claimed, with MOVE_FORBIDDEN while a pull has
+   * begun to read and not come to its end: it goes on from where the source stands. An event of `NO_RUN` tells of it.
+   */
   setPosition(ask: { flow: string; sourceName: string; position: Position | null; who: string }): Promise<void>;
 
   /** One bounded step of building the key index; `done` when there is nothing left. Never needed for correctness. */
@@ -154,6 +163,9 @@ export interface Seal extends RunClaim {
   /** What was read up to the position, in the engine's own words; so that a reading that goes on can be checked. */
   readonly trail?: string;
   readonly counts: readonly LaneCounts[];
+  /** In a pull: what these records are as one; it goes with a position. */
+  readonly slice?: Slice;
+  readonly history?: HistoryChanges;
 }
 /** How many more records of a generation a lane has met since the last seal, and what they were. */
 export interface LaneCounts {
@@ -178,6 +190,8 @@ export interface SealedBatch {
   /** 16 bytes a record. */
   readonly keys: Uint8Array;
   readonly staged: StagedAt;
+  /** Columns that were left out of records of it, and of how many. */
+  readonly leftOut?: LeftOut;
 }
 /** Where frozen bytes lie. `trailer`: spans and digests, after the bytes. */
 export interface StagedAt {
@@ -186,6 +200,15 @@ export interface StagedAt {
   readonly bytes: number;
   readonly trailerBytes: number;
 }
+export interface StartGeneration extends RunClaim {
+  readonly kind: GenerationKind;
+  readonly reason: string;
+  /** Sealed batches that cannot be sent any more; they become skipped, and this generation reads again. */
+  readonly withdraw?: readonly BatchId[];
+  /** The run was cancelled when this start opened it, and is begun again. Else one that is cancelled stays so. */
+  readonly reopens?: boolean;
+}
+
 export interface CloseGeneration extends RunClaim {
   readonly generation: number;
   /** Records of earlier generations whose key this one did not bring. */
@@ -304,8 +327,6 @@ export interface Moved {
   readonly children: readonly BatchRow[];
 }
 
-// ---- rows ---------------------------------------------------------------------------------------------------------
-
 export interface RunRow {
   readonly id: RunId;
   readonly flow: string;
@@ -388,34 +409,6 @@ export interface DoubtRow extends BatchRow {
   /** 0-based places of the records in doubt. */
   readonly doubtful: readonly number[];
 }
-export interface EventRow {
-  readonly seq: number;
-  readonly run: RunId;
-  readonly batch?: BatchId;
-  readonly atMs: number;
-  readonly kind: EventKind;
-  readonly detail: Readonly<Record<string, unknown>>;
-}
-export const EVENT_KINDS = [
-  'run-opened',
-  'generation-started',
-  'sealed',
-  'generation-closed',
-  'generation-abandoned',
-  'intended',
-  'answered',
-  'settled',
-  'retried',
-  'paused',
-  'resumed',
-  'cancelled',
-  'concluded',
-  'failed',
-  'lease-broken',
-  'position-set',
-  'load-moved',
-] as const;
-export type EventKind = (typeof EVENT_KINDS)[number];
 
 export interface RecordRow {
   readonly run: RunId;
@@ -446,15 +439,13 @@ export interface Trace {
   }[];
 }
 
-// ---- questions ----------------------------------------------------------------------------------------------------
-
 /** `after` is the last id of the page before; pages come in rising order. */
 export interface Page {
   readonly after?: number;
   readonly limit?: number;
 }
 
-export interface LedgerReader {
+export interface LedgerReader extends PullReader {
   runs(
     filter: { flow?: string; window?: string; state?: RunState; newestFirst?: boolean } & Page,
   ): Promise<readonly RunRow[]>;
@@ -490,7 +481,12 @@ export interface LedgerReader {
   ): Promise<readonly { readonly batch: BatchId; readonly keys: Uint8Array }[]>;
   /** In the order in which they began. */
   loads(filter: { flow: string; lane?: string }): Promise<readonly LoadRow[]>;
+  /** In the order in which they happened. Those of `NO_RUN` tell what was done to flows, which may never have run. */
   events(filter: { run?: RunId; after?: number; limit?: number }): Promise<readonly EventRow[]>;
+  /** Those of one kind. */
+  eventsOf(filter: { run: RunId; kind: ColumnsEvent } & Page): Promise<readonly EventRow[]>;
+  /** Columns that were left out of records which are in batches, by lane and column. */
+  leftOut(run: RunId): Promise<readonly LeftOutRow[]>;
   emitted(emitter: string): Promise<number>;
   positions(
     flow: string,

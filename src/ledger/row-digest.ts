@@ -51,21 +51,21 @@ export class RowDigest {
   }
 
   #bytes(bytes: Uint8Array): void {
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#mix(bytes.byteLength ^ 0x626c6f62);
-    let at = 0;
+    const words = wordsOf(bytes);
+    const count = words.length;
     // As in `#mix`, with the state in variables: packed keys are megabytes.
     let a = this.#a;
     let b = this.#b;
-    for (; at + 4 <= bytes.byteLength; at += 4) {
-      a = Math.imul(a ^ view.getInt32(at, true), 0x9e3779b1);
+    for (let at = 0; at < count; at++) {
+      a = Math.imul(a ^ (words[at] as number), 0x9e3779b1);
       a ^= a >>> 15;
       b = Math.imul(((b << 13) | (b >>> 19)) ^ a, 0x85ebca6b);
       a = Math.imul(a, 0xc2b2ae35) ^ (a >>> 13);
     }
     this.#a = a;
     this.#b = b;
-    for (; at < bytes.byteLength; at++) this.#mix(bytes[at] as number);
+    for (let at = count * 4; at < bytes.byteLength; at++) this.#mix(bytes[at] as number);
   }
 
   #mix(word: number): void {
@@ -75,4 +75,16 @@ export class RowDigest {
     this.#b = Math.imul(((b << 13) | (b >>> 19)) ^ a, 0x85ebca6b);
     this.#a = Math.imul(a, 0xc2b2ae35) ^ (a >>> 13);
   }
+}
+
+const IS_LITTLE_ENDIAN = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
+
+/** The whole words of these bytes, little-endian; where they lie when they lie well, else a copy. */
+function wordsOf(bytes: Uint8Array): Int32Array {
+  const count = bytes.byteLength >>> 2;
+  if (IS_LITTLE_ENDIAN && bytes.byteOffset % 4 === 0) return new Int32Array(bytes.buffer, bytes.byteOffset, count);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const words = new Int32Array(count);
+  for (let at = 0; at < count; at++) words[at] = view.getInt32(at * 4, true);
+  return words;
 }

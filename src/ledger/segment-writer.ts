@@ -51,9 +51,9 @@ export class SegmentWriter implements StagingWriter {
         segment: segment.name,
         offset: segment.size,
         bytes: draft.bytes.length,
-        trailerBytes: block.trailer.length,
+        trailerBytes: block.size,
       };
-      for (const part of [block.header, draft.bytes, block.trailer]) await this.#put(segment, part);
+      for (const part of [block.header, draft.bytes, ...block.trailer]) await this.#put(segment, part);
       return at;
     });
   }

@@ -58,10 +58,11 @@ const SPAN_BYTES = 8;
 /** What the trailer takes for each record. */
 export const TRAILER_BYTES = SPAN_BYTES + KEY_BYTES + 2 * DIGEST_BYTES;
 
-/** Header and trailer of a draft; the payload goes between them as it is. */
-export function batchBlock(draft: StagedDraft): { header: Uint8Array; trailer: Uint8Array } {
+/** Header and parts of the trailer of a draft, none of them copied; the payload goes between them as it is. */
+export function batchBlock(draft: StagedDraft): { header: Uint8Array; trailer: readonly Uint8Array[]; size: number } {
   const records = draft.spans.length / 2;
-  const trailer = packTrailer(draft, records);
+  const trailer = trailerOf(draft, records);
+  const size = records * TRAILER_BYTES;
   const { flow, window, lane, digest } = draft.about;
   const header: SegmentHeader = {
     waybill: 1,
@@ -71,26 +72,24 @@ export function batchBlock(draft: StagedDraft): { header: Uint8Array; trailer: U
     records,
     bytes: draft.bytes.length,
     digest,
-    trailer: trailer.length,
-    crc: crc32(trailer, crc32(draft.bytes)),
-    marks: crc32(trailer.subarray(trailer.length - records * 2 * DIGEST_BYTES)),
+    trailer: size,
+    crc: crcOf(trailer, crc32(draft.bytes)),
+    marks: crcOf(trailer.slice(2)),
     ...shapeOf(draft),
   };
   const text = JSON.stringify(header).slice(0, -1);
-  return { header: Buffer.from(`${text}${SUM}${crc32(text)}}\n`), trailer };
+  return { header: Buffer.from(`${text}${SUM}${crc32(text)}}\n`), trailer, size };
 }
 
-function packTrailer(draft: StagedDraft, records: number): Uint8Array {
-  const parts = [
-    new Uint8Array(draft.spans.buffer, draft.spans.byteOffset, draft.spans.byteLength),
-    draft.keys,
-    draft.sourceDigests,
-    draft.payloadDigests,
-  ];
+const crcOf = (parts: readonly Uint8Array[], before?: number): number =>
+  parts.reduce((sum, part) => crc32(part, sum), before ?? 0);
+
+function trailerOf(draft: StagedDraft, records: number): readonly Uint8Array[] {
   assert(draft.keys.length === records * KEY_BYTES, 'staged.one-key-a-record', { records });
   assert(draft.sourceDigests.length === records * DIGEST_BYTES, 'staged.one-digest-a-record', { records });
   assert(draft.payloadDigests.length === records * DIGEST_BYTES, 'staged.one-digest-a-record', { records });
-  return Buffer.concat(parts);
+  const { buffer, byteOffset, byteLength } = draft.spans;
+  return [new Uint8Array(buffer, byteOffset, byteLength), draft.keys, draft.sourceDigests, draft.payloadDigests];
 }
 
 /** Where the header that begins these bytes ends, its line end included; undefined when it goes on beyond them. */

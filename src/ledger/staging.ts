@@ -16,6 +16,11 @@ export interface Staging {
   read(at: StagedAt): Promise<Staged>;
   /** Reads only the digests: 8 bytes a record, of the source row and of the payload. Throws as `read`. */
   digests(at: StagedAt): Promise<StagedDigests>;
+  /**
+   * Undefined while there is room in memory for more of what is appended; else it resolves when there is. Absent where
+   * nothing is kept there.
+   */
+  room?(): Promise<void> | undefined;
   /** Removes what no sealed batch refers to: `kept` holds every segment that the ledger knows. */
   sweep(run: RunId, kept: ReadonlySet<string>): Promise<number>;
   /** Lets go of what reading holds open; absent where that is nothing. What is read afterwards opens it again. */

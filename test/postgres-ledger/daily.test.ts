@@ -11,7 +11,7 @@ const RUN = ['run', 'roket-daily', '--for', DAY];
 let server: TestPostgres;
 beforeAll(async () => {
   server = await startPostgres();
-}, 60_000);
+});
 afterAll(async () => server.stop());
 
 let job: DailyJob;
@@ -54,7 +54,7 @@ describe('the daily job with its ledger on PostgreSQL', () => {
       else expect([record.state, times <= 1]).toEqual(['in-doubt', true]);
     }
     expect(await read.verify()).toEqual([]);
-  }, 90_000);
+  });
 
   it('answers every command that looks at it or decides about it, and shows the password to nobody', async () => {
     await open({
@@ -93,7 +93,7 @@ describe('the daily job with its ledger on PostgreSQL', () => {
     expect(doctor.stdout).toMatch(/PostgreSQL \d+\S* answers at postgres:\/\/waybill@127\.0\.0\.1/);
     expect(doctor.stdout, 'the test server does not sync').toMatch(/fsync = off/);
     expect(said.join('\n')).not.toContain(server.password);
-  }, 90_000);
+  });
 
   it('begun at the same moment by five processes is done by one, and sent once', async () => {
     await open({ members: members(800), behaviour: { delayMs: 100 }, sink: { inFlight: '1' } });
@@ -104,7 +104,7 @@ describe('the daily job with its ledger on PostgreSQL', () => {
     expect(job.peer.received).toHaveLength(8);
     expect(counts(job.held()).size).toBe(800);
     expect(twice()).toEqual([]);
-  }, 60_000);
+  });
 
   it('is worked on by two processes at different windows, each window delivered once', async () => {
     const days = [...members(900), ...members(900, { first: 10_000, day: '2026-11-18' })];
@@ -118,7 +118,7 @@ describe('the daily job with its ledger on PostgreSQL', () => {
     expect(counts(job.held()).size).toBe(1_800);
     expect(twice()).toEqual([]);
     expect((await job.cli(['verify'])).status).toBe(0);
-  }, 60_000);
+  });
 
   it('goes on by itself when its server was away for a while, and the journal has kept the answers', async () => {
     const proxy = await CutProxy.before(server);
@@ -139,7 +139,7 @@ describe('the daily job with its ledger on PostgreSQL', () => {
     } finally {
       await proxy.close();
     }
-  }, 60_000);
+  });
 
   it('ends with a clear error when its server stays away, and the next start has every answer', async () => {
     const proxy = await CutProxy.before(server);
@@ -171,5 +171,5 @@ describe('the daily job with its ledger on PostgreSQL', () => {
     const text = expectError(ended, 'LEDGER_AWAY', 5);
     expect(text).not.toContain(server.password);
     expect(job.peer.received).toEqual([]);
-  }, 60_000);
+  });
 });

@@ -15,7 +15,7 @@ let proxy: CutProxy;
 beforeAll(async () => {
   server = await startPostgres();
   proxy = await CutProxy.before(server);
-}, 60_000);
+});
 afterAll(async () => {
   await proxy.close();
   await server.stop();
@@ -84,4 +84,4 @@ it('tells what was wrong with a question, and not that its connection broke off 
   expect((await ledger.read.run(book.run)).state, 'what was answered is believed').toBe('open');
   proxy.rollbacks = 0;
   await ledger.close();
-}, 60_000);
+});

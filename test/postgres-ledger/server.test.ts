@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import type { PostgresAddress } from '../../src/ledger/postgres/address.ts';
+import { SCHEMA_VERSION } from '../../src/ledger/postgres/migrations/all.ts';
 import { openPostgresLedger } from '../../src/ledger/postgres/open.ts';
 import { Book, delivered, LEASE_MS, refusedWith, shardClaim } from '../../src/testing/suites/ledger-fixture.ts';
 import { startPostgres, type TestPostgres } from '../postgres.ts';
@@ -9,7 +10,7 @@ import { ledgerPorts, parsed } from './bench.ts';
 let server: TestPostgres;
 beforeAll(async () => {
   server = await startPostgres();
-}, 60_000);
+});
 afterAll(async () => server.stop());
 
 const opened: Ledger[] = [];
@@ -46,7 +47,7 @@ describe('the schema', () => {
     const ledger = await open(address);
     await sql(address, "UPDATE meta SET value = '99' WHERE name = 'version'");
     expect(await refusedWith(open(address)), 'without its digest').toBe('LEDGER_CORRUPT');
-    expect(ledger.identity.schemaVersion).toBe(2);
+    expect(ledger.identity.schemaVersion).toBe(SCHEMA_VERSION);
     const { RowDigest } = await import('../../src/ledger/row-digest.ts');
     const chk = new RowDigest(new Uint8Array(16)).of(100, ['version', '99']);
     await sql(address, `UPDATE meta SET chk = ${chk} WHERE name = 'version'`);
@@ -135,5 +136,5 @@ describe('verbs of several processes at once', () => {
     const events = await read.events({ limit: 10_000 });
     expect(events.filter((event) => event.kind === 'answered')).toHaveLength(120);
     expect(await read.verify()).toEqual([]);
-  }, 30_000);
+  });
 });

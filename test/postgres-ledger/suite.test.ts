@@ -9,7 +9,7 @@ import { ledgerPorts, parsed } from './bench.ts';
 let server: TestPostgres;
 beforeAll(async () => {
   server = await startPostgres();
-}, 60_000);
+});
 afterAll(async () => server.stop());
 
 async function open(): Promise<LedgerBench> {

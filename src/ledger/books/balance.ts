@@ -1,5 +1,7 @@
 import type { RunId } from '../../model/ids.ts';
-import { type Balance, balances, EMPTY_BALANCE } from '../../model/states.ts';
+import { type Balance, type BatchState, balances, EMPTY_BALANCE } from '../../model/states.ts';
+import { SHARD_BATCHES } from '../ledger.ts';
+import { BATCH_STATE, toCode } from './codes.ts';
 import { type Asking, inTurn, query, type Store } from './store.ts';
 import { BATCH, type BatchRecord, decodeBatch } from './tables/batches.ts';
 import { completeGeneration, generationLanes, generationsOf } from './tables/generations.ts';
@@ -9,6 +11,8 @@ import { decodeUnbatched, UNBATCHED } from './tables/members.ts';
 const BATCHES_OF = query(BATCH, 'WHERE lane = ? ORDER BY id');
 const UNBATCHED_OF = query(UNBATCHED, 'WHERE lane = ?');
 
+/** Numbers of batches and their places in the lane, in that order, as their rows say. */
+type Places = (readonly [id: number, seq: number])[];
 type Sums = { -readonly [K in keyof Balance]: number } & { batches: number };
 
 /**
@@ -26,9 +30,12 @@ function* laneProblems(store: Store, run: RunId, lane: LaneRecord): Asking<strin
   const sums: Sums = { ...EMPTY_BALANCE, batches: 0 };
   const perGeneration = new Map<number, { batches: number; sealed: number; unbatched: number }>();
   const complete = yield* completeGeneration(store, run);
-  yield* store.each(BATCHES_OF, [lane.id], (cells) =>
-    addBatch(decodeBatch(store, cells), sums, perGeneration, problems),
-  );
+  const open = new Map<BatchState, Places>(OPEN.map((state) => [state, []]));
+  yield* store.each(BATCHES_OF, [lane.id], (cells) => {
+    const batch = decodeBatch(store, cells);
+    open.get(batch.state)?.push([batch.id, batch.seq]);
+    addBatch(batch, sums, perGeneration, problems);
+  });
   yield* store.each(UNBATCHED_OF, [lane.id], (cells) => {
     const { state, generation } = decodeUnbatched(store, cells);
     generationOf(perGeneration, generation).unbatched++;
@@ -38,6 +45,7 @@ function* laneProblems(store: Store, run: RunId, lane: LaneRecord): Asking<strin
   });
   const tally = yield* readTally(store, lane.id);
   problems.push(...compareTotals(name, tally, sums));
+  problems.push(...(yield* compareOpen(store, lane, open)));
   problems.push(...(yield* compareGenerations(store, run, lane, perGeneration)));
   return problems;
 }
@@ -80,6 +88,34 @@ function compareTotals(name: string, tally: Tally, sums: Sums): string[] {
   for (const key of ['batches', ...Object.keys(balanceOf(tally))] as (keyof Sums)[]) {
     if (tally[key] !== sums[key])
       problems.push(`${name}: ${key} is ${tally[key]} in the totals, ${sums[key]} by its batches`);
+  }
+  return problems;
+}
+
+/** Those that are to be sent or settled. */
+const OPEN: readonly BatchState[] = ['sealed', 'sending', 'in-doubt'];
+// As shards are claimed: an entry of the index that is damaged may come up in one way of asking and not in another.
+const FIRST_OPEN = 'SELECT min(seq) FROM batch WHERE state = ? AND lane = ? AND seq > ? AND state <> 4';
+const OPEN_IN =
+  'SELECT id, seq FROM batch WHERE state = ? AND lane = ? AND seq BETWEEN ? AND ? AND state <> 4 ORDER BY seq';
+
+/** What the index of open batches loses sight of would never be sent, and the run would wait for it for ever. */
+function* compareOpen(store: Store, { id, name, run }: LaneRecord, open: Map<BatchState, Places>): Asking<string[]> {
+  const problems: string[] = [];
+  for (const [state, there] of open) {
+    const code = toCode(BATCH_STATE, state);
+    for (let from = 0; from < there.length; ) {
+      const before = Math.floor((there[from]![1] - 1) / SHARD_BATCHES) * SHARD_BATCHES;
+      const end = there.findIndex(([, seq], nth) => nth > from && seq > before + SHARD_BATCHES);
+      const shard = there.slice(from, end === -1 ? there.length : end);
+      const first = yield* store.scalar(FIRST_OPEN, code, id, before);
+      const found = yield* store.plain(OPEN_IN, code, id, before + 1, before + SHARD_BATCHES);
+      if (first !== shard[0]![1] || found.join() !== shard.join())
+        problems.push(
+          `lane ${name} of run r${run}: of ${there.length} batches that are ${state}, not all are found so`,
+        );
+      from += shard.length;
+    }
   }
   return problems;
 }

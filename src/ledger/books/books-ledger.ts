@@ -51,12 +51,14 @@ export class BooksLedger implements Ledger {
   readonly settle: Asked<'settle'> = (ask) => this.#write('settle', { ...ask, decision: ownDecision(ask.decision) });
   readonly retry: Asked<'retry'> = (ask) => this.#write('retry', { ...ask, children: ask.children.map(ownChild) });
   readonly moveLoad: Asked<'moveLoad'> = (ask) => this.#write('moveLoad', ask);
+  readonly keepSchema: Asked<'keepSchema'> = (ask) => this.#write('keepSchema', ask);
   readonly pause: Asked<'pause'> = (ask) => this.#write('pause', ask);
   readonly resume: Asked<'resume'> = (ask) => this.#write('resume', ask);
   readonly cancel: Asked<'cancel'> = (ask) => this.#write('cancel', ask);
   readonly concludeRun: Asked<'concludeRun'> = (ask) => this.#write('concludeRun', ask);
   readonly failRun: Asked<'failRun'> = (ask) => this.#write('failRun', ask);
   readonly setPosition: Asked<'setPosition'> = (ask) => this.#write('setPosition', ask);
+  readonly looked: Asked<'looked'> = (ask) => this.#write('looked', ask);
   readonly indexKeys: Asked<'indexKeys'> = (ask) => this.#write('indexKeys', ask);
   readonly emitted: Asked<'emitted'> = (ask) => this.#write('emitted', ask);
 

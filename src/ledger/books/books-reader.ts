@@ -3,7 +3,20 @@ import { attempts, batch, batches, children, doubts } from './queries/batches.ts
 import { findKeys, laneKeys, trace } from './queries/keys.ts';
 import type { Reading } from './queries/reading.ts';
 import { records } from './queries/records.ts';
-import { balance, emittedUpTo, events, generations, lanes, loads, positions, run, runs } from './queries/runs.ts';
+import {
+  balance,
+  emittedUpTo,
+  events,
+  eventsOf,
+  generations,
+  lanes,
+  leftOut,
+  loads,
+  positions,
+  run,
+  runs,
+} from './queries/runs.ts';
+import { columns, findLastSlice, history, historyAfter, looks, parts, slices } from './queries/slices.ts';
 import { verify } from './queries/verify.ts';
 import type { Asking } from './store.ts';
 
@@ -36,7 +49,16 @@ export class BooksReader implements LedgerReader {
   readonly laneKeys: Asked<'laneKeys'> = (ask) => this.#answer('laneKeys', (r) => laneKeys(r, ask));
   readonly loads: Asked<'loads'> = (filter) => this.#answer('loads', (r) => loads(r, filter));
   readonly events: Asked<'events'> = (filter) => this.#answer('events', (r) => events(r, filter));
+  readonly eventsOf: Asked<'eventsOf'> = (filter) => this.#answer('eventsOf', (r) => eventsOf(r, filter));
+  readonly leftOut: Asked<'leftOut'> = (id) => this.#answer('leftOut', (r) => leftOut(r, id));
   readonly emitted: Asked<'emitted'> = (emitter) => this.#answer('emitted', (r) => emittedUpTo(r, emitter));
   readonly positions: Asked<'positions'> = (flow) => this.#answer('positions', (r) => positions(r, flow));
+  readonly slices: Asked<'slices'> = (filter) => this.#answer('slices', (r) => slices(r, filter));
+  readonly lastSlice: Asked<'lastSlice'> = (flow) => this.#answer('lastSlice', (r) => findLastSlice(r.store, flow));
+  readonly columns: Asked<'columns'> = (flow) => this.#answer('columns', (r) => columns(r, flow));
+  readonly parts: Asked<'parts'> = (filter) => this.#answer('parts', (r) => parts(r, filter));
+  readonly history: Asked<'history'> = (ask) => this.#answer('history', (r) => history(r, ask));
+  readonly historyAfter: Asked<'historyAfter'> = (ask) => this.#answer('historyAfter', (r) => historyAfter(r, ask));
+  readonly looks: Asked<'looks'> = (flow) => this.#answer('looks', (r) => looks(r, flow));
   readonly verify: Asked<'verify'> = (id) => this.#answer('verify', (r) => verify(r, id));
 }

@@ -1,4 +1,5 @@
 import { LOAD_STATES } from '../../model/load.ts';
+import type { LookRow } from '../../model/slice.ts';
 import { BATCH_STATES, RECORD_STATES, RUN_STATES } from '../../model/states.ts';
 import { type Answer, EVENT_KINDS, type GenerationKind, type GenerationRow, type Possibly } from '../ledger.ts';
 import type { Cell } from '../row-digest.ts';
@@ -32,6 +33,7 @@ export const ANSWER_KIND: Code<Answer['kind']> = {
   name: 'answer',
   words: ['verdict', 'not-applied', 'refused', 'lost'],
 };
+export const LOOK_KIND: Code<LookRow['kind']> = { name: 'look', words: ['new', 'unchanged', 'uncacheable'] };
 export const POSSIBLY: Code<Possibly> = { name: 'possibly', words: ['twice', 'lost', 'there'] };
 
 export const toCode = <W extends string>(code: Code<W>, word: W): number => code.words.indexOf(word) + FIRST;

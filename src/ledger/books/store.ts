@@ -53,6 +53,21 @@ export function query(of: Table, rest: string): Query {
   return { table: of, sql: `SELECT ${columns} FROM ${of.name} ${rest}` };
 }
 
+const SEEN = 'SELECT count(*), CAST(coalesce(sum(id), 0) AS BIGINT)';
+
+/** Counts the rows of a table of ids in which these columns have the values that are asked for, and adds up the ids. */
+export const through = (of: Table, ...columns: string[]): string =>
+  `${SEEN} FROM ${of.name} WHERE ${columns.map((column) => `"${column}" = ?`).join(' AND ')}`;
+
+/**
+ * The same, answered by walking through the rows: no index knows of the columns like this, and none of the digest. An
+ * index has no digest of its own, so what it has lost sight of is found here alone.
+ */
+export function past(of: Table, ...columns: string[]): string {
+  const where = columns.map((column) => `coalesce("${column}", "${column}") = ?`);
+  return `${SEEN} FROM ${of.name} WHERE ${where.join(' AND ')} AND chk = chk`;
+}
+
 export type Param = number | string | Uint8Array | null;
 
 /** A statement that a rule of the ledger waits for; `?` stands for each parameter. */
@@ -102,8 +117,8 @@ export interface Store {
   fits(of: Table, row: readonly Cell[]): boolean;
   /** A digest of something that is no row. */
   print(cells: readonly Cell[]): number;
-  /** What the database itself finds wrong with its files, one line each. */
-  damage(): Asking<string[]>;
+  /** What the database itself finds wrong with its files, or with one table and its indexes, one line each. */
+  damage(of?: Table): Asking<string[]>;
   /** The database could not read what lies in it: a finding, and no fault of ours. */
   isDamage(error: unknown): boolean;
 }

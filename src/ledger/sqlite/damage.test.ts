@@ -71,6 +71,9 @@ async function fill(ledger: Ledger): Promise<void> {
   // The generation may be closed by now; then there is one batch less.
   await book.seal([1]).catch(() => undefined);
   await ledger.emitted({ emitter: 'log', seq: 4 });
+  const elsewhere = { flow: 'rates', sourceName: 'rates', who: 'ann' };
+  for (const value of ['1', '2'])
+    await ledger.setPosition({ ...elsewhere, position: { sourceName: 'rates', kind: 'row', value } });
   const archive = shardClaim((await book.claimShard({ lane: 'archive' }))!);
   for (const { id } of await ledger.read.batches({ run: book.run, lane: 'archive' }))
     await book.deliver(id, delivered(10), archive);
@@ -188,7 +191,7 @@ describe('a ledger that was changed behind its back', () => {
       const path = copyWith('cut.db', (bytes) => bytes.subarray(0, bytes.length - cut));
       expect(await judge(path, `${cut} bytes cut off`)).not.toBe('same');
     }
-  }, 60_000);
+  });
 
   it.each([
     ['a batch delivered that was not', 'UPDATE batch SET state = 4, delivered = records, in_doubt = 0 WHERE state = 7'],
@@ -197,6 +200,10 @@ describe('a ledger that was changed behind its back', () => {
     ['an exception gone', 'DELETE FROM exception WHERE idx = 1'],
     ['the last event gone', 'DELETE FROM event WHERE seq = (SELECT max(seq) FROM event)'],
     ['an event changed', 'UPDATE event SET at = at + 1 WHERE seq = 5'],
+    ['another person who has set a position', "UPDATE event SET detail = replace(detail, 'ann', 'bob') WHERE run = 0"],
+    ['what a person did first gone', 'DELETE FROM event WHERE seq = (SELECT min(seq) FROM event WHERE run = 0)'],
+    ['what a person did last gone', 'DELETE FROM event WHERE seq = (SELECT max(seq) FROM event WHERE run = 0)'],
+    ['the chain of what persons did gone', 'DELETE FROM chain WHERE run = 0'],
     ['a position moved', "UPDATE position SET value = '499'"],
     ['keys of another record', 'UPDATE members SET keys = (SELECT keys FROM members WHERE id = 2) WHERE id = 3'],
     ['an unbatched record gone', 'DELETE FROM unbatched WHERE id = 1'],

@@ -36,12 +36,17 @@ async function sealMany(ledger: Ledger, book: Book, from: number, batches: numbe
   await ledger.seal({ ...seal, rows: from + batches * records });
 }
 
+const LAST_KEY = 1_629_999;
+
 it('finds the same before, between any two steps of indexing, and when keys have come since', async () => {
   const ledger = await open('steps.db');
   const book = await Book.open(ledger);
   await book.start();
-  // Many seals, so that there are parts to be merged; each more than a step can take on.
-  for (let nth = 0; nth < 9; nth++) await sealMany(ledger, book, 1_000_000 + nth * 70_000, 70, 1_000);
+  // Indexed as they come, so that there are many parts to be merged, and more than one step can take on.
+  for (let nth = 0; nth < 14; nth++) {
+    await sealMany(ledger, book, 1_000_000 + nth * 45_000, 45, 1_000);
+    await ledger.indexKeys({});
+  }
   const ids = await book.seal([3, 4, 2]);
   // One key twice in a batch, and again in a later one.
   const twice = { ...sealedBatch('api', 1, 3), keys: Uint8Array.from([...keyOf(1), ...keyOf(2), ...keyOf(1)]) };
@@ -49,12 +54,12 @@ it('finds the same before, between any two steps of indexing, and when keys have
   await ledger.seal({ ...book.claim, generation: 1, batches: [twice], unbatched: [], counts, rows: 12 });
   await book.deliver(ids[0]!, verdict('arr', [child([1])]));
   await book.close();
-  const keys = Uint8Array.from([...keysOf(1, 10), ...manyKeys(1_000_000, 2), ...manyKeys(1_629_999, 1)]);
+  const keys = Uint8Array.from([...keysOf(1, 10), ...manyKeys(1_000_000, 2), ...manyKeys(LAST_KEY, 1)]);
   const find = async (wanted: Uint8Array) => await ledger.read.findKeys({ run: book.run, lane: 'api', keys: wanted });
   const ask = async () => [
     await find(keys),
     await ledger.read.trace({ key: keyOf(1) }),
-    await ledger.read.trace({ key: manyKeys(1_629_999, 1) }),
+    await ledger.read.trace({ key: manyKeys(LAST_KEY, 1) }),
     await ledger.read.trace({ key: manyKeys(7, 1) }),
   ];
   const before = await ask();
@@ -75,7 +80,7 @@ it('finds the same before, between any two steps of indexing, and when keys have
   expect(await ask()).toEqual(before);
   expect(await ledger.read.trace({ key: manyKeys(5_000_029, 1) })).toHaveLength(1);
   await ledger.close();
-}, 60_000);
+});
 
 it('finds one of a million records in a moment, index or not', async () => {
   const ledger = await open('million.db');
@@ -86,9 +91,11 @@ it('finds one of a million records in a moment, index or not', async () => {
   const slowest = { scanMs: 0, indexMs: 0 };
   const search = async (how: keyof typeof slowest) => {
     for (const number of [0, 123_456, 500_001, 999_999]) {
-      const from = performance.now();
+      // Time of the processor, so that neighbours who keep it busy do not count.
+      const from = process.cpuUsage();
       const found = await ledger.read.trace({ key: manyKeys(number, 1) });
-      slowest[how] = Math.max(slowest[how], performance.now() - from);
+      const { user, system } = process.cpuUsage(from);
+      slowest[how] = Math.max(slowest[how], (user + system) / 1_000);
       const [place] = found.map(({ record }) => (record.batch! - 1) * 100 + record.index!);
       expect([found.length, place]).toEqual([1, number]);
     }
@@ -100,4 +107,4 @@ it('finds one of a million records in a moment, index or not', async () => {
   expect(slowest.indexMs).toBeLessThan(100);
   expect(slowest.scanMs).toBeLessThan(1_000);
   await ledger.close();
-}, 60_000);
+});

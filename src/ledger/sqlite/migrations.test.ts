@@ -31,7 +31,8 @@ async function oldLedger(path: string): Promise<void> {
   await ledger.close();
   const db = new Database(path);
   const meta = new SqliteStore(db, path, UNSEEDED);
-  db.exec('DROP TABLE load');
+  db.exec(`DROP TABLE load; DROP TABLE slice; DROP TABLE look; DROP TABLE history;
+    DROP INDEX event_schema_kept; DROP INDEX event_columns_left_out`);
   const rows = now(
     meta.plain("SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY name"),
   );
@@ -41,13 +42,15 @@ async function oldLedger(path: string): Promise<void> {
 }
 
 describe('a ledger of an older schema', () => {
-  it('is brought up to date when it is opened, with all that is in it', async () => {
+  it('F11: is brought up to date when it is opened, with all that is in it', async () => {
     const path = join(folder, 'old.db');
     await oldLedger(path);
     const ledger = await open(path);
     expect(ledger.identity.schemaVersion).toBe(SCHEMA_VERSION);
     expect(MIGRATIONS).toHaveLength(SCHEMA_VERSION);
     expect(await ledger.read.loads({ flow: 'members' })).toEqual([]);
+    expect(await ledger.read.slices({ flow: 'members' })).toEqual([]);
+    expect(await ledger.read.lastSlice('members')).toBeUndefined();
     expect(await ledger.read.batches({})).toHaveLength(1);
     expect(await ledger.read.verify()).toEqual([]);
     await ledger.close();

@@ -27,7 +27,7 @@ beforeAll(() => {
   const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
   const args = [tsc, '-p', join(root, 'tsconfig.build.json'), '--outDir', built, '--declaration', 'false'];
   execFileSync(process.execPath, [...args, '--sourceMap', 'false'], { cwd: root, stdio: 'pipe' });
-}, 60_000);
+});
 
 afterAll(() => {
   rmSync(built, { recursive: true });

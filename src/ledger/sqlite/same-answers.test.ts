@@ -26,7 +26,7 @@ beforeAll(async () => {
   expect(existsSync(entry), stdout).toBe(true);
   open = ((await import(/* @vite-ignore */ pathToFileURL(entry).href)) as { openSqliteLedger: typeof open })
     .openSqliteLedger;
-}, 60_000);
+});
 afterAll(() => rmSync(folder, { recursive: true }));
 
 /** The same clock and the same ids for each ledger, so that nothing but its thread may make a difference. */

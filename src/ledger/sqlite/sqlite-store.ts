@@ -179,8 +179,8 @@ export class SqliteStore implements Store {
     return this.#digest.of(0, cells);
   }
 
-  *damage(): Asking<string[]> {
-    const lines = (yield* this.plain('PRAGMA integrity_check(100)')).map(([line]) => String(line));
+  *damage(of?: Table): Asking<string[]> {
+    const lines = (yield* this.plain(`PRAGMA integrity_check(${of?.name ?? 100})`)).map(([line]) => String(line));
     return lines.filter((line) => line !== 'ok').map((line) => `file: ${line}`);
   }
 

@@ -1,17 +1,22 @@
+import type { WaybillError } from '../../../model/errors.ts';
+import { COLUMNS_EVENTS, type ColumnsEvent } from '../../../model/event.ts';
 import type { RunId } from '../../../model/ids.ts';
 import type { LoadRow } from '../../../model/load.ts';
+import { type LeftOutRow, leftOutInEvent } from '../../../model/schema.ts';
 import { type Balance, balances, type RunState } from '../../../model/states.ts';
 import type { EventRow, GenerationRow, LaneRow, Page, RunRow } from '../../ledger.ts';
-import { RUN_STATE, toCode } from '../codes.ts';
+import type { Cell } from '../../row-digest.ts';
+import { EVENT_KIND, RUN_STATE, toCode } from '../codes.ts';
 import { corrupt } from '../corrupt.ts';
+import { expectSound } from '../sight.ts';
 import { type Asking, inTurn, query } from '../store.ts';
-import { decodeEvent, EVENT, NO_EVENTS, nextHash, toEventRow } from '../tables/events.ts';
+import { decodeEvent, EVENT, type EventCells, NO_EVENTS, nextHash, toEventRow } from '../tables/events.ts';
 import { generationsOf, toGenerationRow } from '../tables/generations.ts';
 import { balanceOf, lanesOf, readTally, toLaneRow } from '../tables/lanes.ts';
 import { loadsOfFlow, toLoadRow } from '../tables/loads.ts';
 import { positionsOf } from '../tables/positions.ts';
 import { decodeRun, RUN, readRun, toRunRow } from '../tables/runs.ts';
-import { EMITTED } from '../verbs/set-position.ts';
+import { EMITTED, EMITTER } from '../verbs/set-position.ts';
 import { limitOf, type Reading } from './reading.ts';
 
 const MATCHING = 'flow = coalesce(?, flow) AND "window" = coalesce(?, "window") AND state = coalesce(?, state)';
@@ -81,18 +86,60 @@ export function* events(r: Reading, filter: { run?: RunId; after?: number; limit
       heads.get(event.run) ??
       ((yield* r.store.scalar(HASH_BEFORE, event.run, event.seq)) as Buffer | null)?.toString('hex') ??
       NO_EVENTS;
-    if (nextHash(before, event) !== event.hash)
-      throw corrupt(r.store.place, `event ${event.seq} breaks the chain of run r${event.run}`, {
-        table: 'event',
-        row: event.seq,
-      });
+    if (nextHash(before, event) !== event.hash) throw brokenChain(r, event);
     heads.set(event.run, event.hash);
     return toEventRow(r.store, event);
   });
 }
 
+// The number stands in the text, since only then the database sees that its index of these events will do.
+const ofKind = (kind: ColumnsEvent): string => `SELECT ${[...EVENT.columns].map((name) => `event.${name}`).join(', ')},
+  (SELECT before.hash FROM event before WHERE before.run = event.run AND before.seq < event.seq
+    ORDER BY before.seq DESC LIMIT 1)
+  FROM event WHERE event.run = ? AND event.kind = ${toCode(EVENT_KIND, kind)}`;
+const EVENTS_OF_KIND = new Map(
+  COLUMNS_EVENTS.map((kind) => [kind, `${ofKind(kind)} AND event.seq > ? ORDER BY event.seq LIMIT ?`]),
+);
+// Batches of an abandoned reading are gone, and their numbers are never given out again.
+const LEFT_OUT = `${ofKind('columns-left-out')}
+  AND EXISTS (SELECT 1 FROM batch WHERE batch.id = event.batch) ORDER BY event.seq`;
+
+export function* eventsOf(r: Reading, filter: { run: RunId; kind: ColumnsEvent } & Page): Asking<EventRow[]> {
+  const { run, kind, after = 0, limit } = filter;
+  const rows = yield* r.store.plain(EVENTS_OF_KIND.get(kind) as string, run, after, limitOf(limit));
+  return rows.map((cells) => apart(r, cells));
+}
+
+export function* leftOut(r: Reading, run: RunId): Asking<LeftOutRow[]> {
+  const sums = new Map<string, LeftOutRow>();
+  for (const cells of yield* r.store.plain(LEFT_OUT, run)) {
+    const { detail } = apart(r, cells);
+    const lane = String(detail.lane);
+    for (const [column, records] of leftOutInEvent(detail.columns)) {
+      const name = JSON.stringify([lane, column]);
+      sums.set(name, { lane, column, records: records + (sums.get(name)?.records ?? 0) });
+    }
+  }
+  return [...sums.values()];
+}
+
+/** An event without those around it, its last cell the hash of the one before it. */
+function apart(r: Reading, cells: readonly Cell[]): EventRow {
+  const event = decodeEvent(cells);
+  const before = (cells.at(-1) as Buffer | null)?.toString('hex') ?? NO_EVENTS;
+  if (nextHash(before, event) !== event.hash) throw brokenChain(r, event);
+  return toEventRow(r.store, event);
+}
+
+function brokenChain(r: Reading, { seq, run }: EventCells): WaybillError {
+  return corrupt(r.store.place, `event ${seq} breaks the chain of run r${run}`, { table: 'event', row: seq });
+}
+
 export function* emittedUpTo(r: Reading, emitter: string): Asking<number> {
-  return ((yield* r.store.one(EMITTED, emitter))?.[1] as number | undefined) ?? 0;
+  const cells = yield* r.store.one(EMITTED, emitter);
+  // It would say everything again.
+  if (cells === undefined) yield* expectSound(r.store, EMITTER);
+  return (cells?.[1] as number | undefined) ?? 0;
 }
 
 export function* positions(r: Reading, flow: string) {

@@ -10,6 +10,7 @@ import { LOAD } from '../tables/loads.ts';
 import { MEMBERS, SEGMENT, UNBATCHED } from '../tables/members.ts';
 import { POSITION } from '../tables/positions.ts';
 import { RUN } from '../tables/runs.ts';
+import { HISTORY_ROW, LOOK, SLICE } from '../tables/slices.ts';
 import { EMITTER } from '../verbs/set-position.ts';
 import { KEY_LANE, KEY_PAGE, KEY_PART } from './key-pages.ts';
 
@@ -31,6 +32,9 @@ export const TABLES: readonly Table[] = [
   LEASE,
   POSITION,
   LOAD,
+  SLICE,
+  LOOK,
+  HISTORY_ROW,
   EMITTER,
   KEY_LANE,
   KEY_PART,

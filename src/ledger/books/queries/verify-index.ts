@@ -38,7 +38,7 @@ function* sealed(r: Reading, lane: number): Asking<Entries> {
       while (place >= (batches[nth + 1]?.memberAt ?? Number.POSITIVE_INFINITY)) nth++;
       return firstBatch + nth;
     };
-    runs.push(entriesOf(keys, batchOf));
+    runs.push(entriesOf([{ keys, batchOf }]));
   }
   return mergeEntries(runs);
 }

@@ -1,5 +1,5 @@
 import { describeError, WaybillError } from '../../../model/errors.ts';
-import type { RunId } from '../../../model/ids.ts';
+import { NO_RUN, type RunId } from '../../../model/ids.ts';
 import { SHARD_BATCHES } from '../../ledger.ts';
 import { balanceProblems } from '../balance.ts';
 import { type Asking, query, type Store, type Table } from '../store.ts';
@@ -26,6 +26,7 @@ export function* verify(r: Reading, run?: RunId): Asking<string[]> {
     for (const table of TABLES.filter((one) => one.signed))
       yield* tried(r.store, found, checkTable(r.store, table, found));
     yield* tried(r.store, found, checkStrays(r.store, found));
+    yield* tried(r.store, found, checkChain(r.store, NO_RUN));
   }
   const runs = run === undefined ? yield* tried(r.store, found, allRuns(r.store)) : [run];
   for (const id of runs ?? []) yield* verifyRun(r, id, found);
@@ -69,7 +70,10 @@ const STRAYS: readonly (readonly [what: string, sql: string])[] = [
     'exception without its batch',
     'SELECT batch FROM exception WHERE NOT EXISTS (SELECT 1 FROM batch WHERE batch.id = exception.batch)',
   ],
-  ['event without its run', 'SELECT seq FROM event WHERE NOT EXISTS (SELECT 1 FROM run WHERE run.id = event.run)'],
+  [
+    'event without its run',
+    `SELECT seq FROM event WHERE run <> ${NO_RUN} AND NOT EXISTS (SELECT 1 FROM run WHERE run.id = event.run)`,
+  ],
   ['batch without its lane', 'SELECT id FROM batch WHERE NOT EXISTS (SELECT 1 FROM lane WHERE lane.id = batch.lane)'],
   ['lane without its run', 'SELECT id FROM lane WHERE NOT EXISTS (SELECT 1 FROM run WHERE run.id = lane.run)'],
   [

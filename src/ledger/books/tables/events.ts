@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { asBatchId, asRunId, type BatchId, type RunId } from '../../../model/ids.ts';
+import { asBatchId, asRunId, type BatchId, NO_RUN, type RunId } from '../../../model/ids.ts';
 import type { EventKind, EventRow } from '../../ledger.ts';
 import type { Cell } from '../../row-digest.ts';
 import { ANSWER_KIND, BATCH_STATE, type Code, EVENT_KIND, toCode, toWord } from '../codes.ts';
@@ -63,6 +63,9 @@ export const nextHash = (head: string, e: EventCells): string =>
     32,
   );
 
+/** No event carries a digest of its own, so what stands there may be anything; what is no hash fits none. */
+const hashIn = (cell: Cell): string => (cell instanceof Uint8Array ? Buffer.from(cell).toString('hex') : '');
+
 export const decodeEvent = (c: readonly Cell[]): EventCells & { readonly hash: string } => ({
   seq: c[0] as number,
   run: c[1] as number,
@@ -70,7 +73,7 @@ export const decodeEvent = (c: readonly Cell[]): EventCells & { readonly hash: s
   atMs: c[3] as number,
   kind: c[4] as number,
   detail: c[5] as string | null,
-  hash: (c[6] as Buffer).toString('hex'),
+  hash: hashIn(c[6] as Cell),
 });
 
 /**
@@ -93,8 +96,10 @@ const DETAIL: Readonly<Record<EventKind, readonly string[]>> = {
   concluded: ['state', 'balance'],
   failed: ['code', 'message'],
   'lease-broken': ['owner', 'evidence', 'leases'],
-  'position-set': ['source', 'position', 'who'],
+  'position-set': ['source', 'position', 'who', 'flow', 'kind', 'before', 'beforeKind'],
   'load-moved': ['lane', 'generation', 'state', 'tries', 'summary', 'reason', 'undone'],
+  'schema-kept': ['lane', 'generation', 'columns', 'changes'],
+  'columns-left-out': ['lane', 'columns'],
 };
 
 /** Details that are one of a few words, by kind; stored as their numbers, since most events are of these kinds. */
@@ -156,11 +161,10 @@ const HASH_AT = 'SELECT hash FROM event WHERE seq = ? AND run = ?';
 export function* checkChain(store: Store, run: RunId, mark?: ChainMark): Asking<ChainMark> {
   const chain = yield* findChain(store, run);
   // Every run has at least the event of its opening.
-  if (chain === undefined) throw broken(store, run, 0);
+  if (chain === undefined && run !== NO_RUN) throw broken(store, run, 0);
   let { seq, events, hash: head } = mark ?? { seq: 0, events: 0, hash: NO_EVENTS };
   if (mark !== undefined && mark.seq > 0) {
-    const stored = (yield* store.scalar(HASH_AT, mark.seq, run)) as Buffer | null;
-    if (stored?.toString('hex') !== mark.hash) throw broken(store, run, mark.seq);
+    if (hashIn(yield* store.scalar(HASH_AT, mark.seq, run)) !== mark.hash) throw broken(store, run, mark.seq);
   }
   yield* store.each(FROM_MARK, [run, seq], (cells) => {
     const event = decodeEvent(cells);
@@ -169,7 +173,7 @@ export function* checkChain(store: Store, run: RunId, mark?: ChainMark): Asking<
     seq = event.seq;
     events++;
   });
-  if (chain.events !== events || chain.last !== seq || chain.head !== head)
+  if ((chain?.events ?? 0) !== events || (chain?.last ?? 0) !== seq || (chain?.head ?? NO_EVENTS) !== head)
     throw broken(store, run, seq, ', or events after it are missing');
   return { seq, events, hash: head };
 }

@@ -1,6 +1,7 @@
 import { WaybillError } from '../../../model/errors.ts';
 import { asRunId, type RunId, showRun } from '../../../model/ids.ts';
 import type { Cell } from '../../row-digest.ts';
+import { corrupt } from '../corrupt.ts';
 import { type Asking, query, type Store, table } from '../store.ts';
 
 export const LEASE = table('lease', 2, { keys: ['run', 'lane', 'shard'], rest: ['owner', 'fence', 'until'] });
@@ -20,6 +21,7 @@ export interface LeaseRecord {
 }
 
 const ONE = query(LEASE, 'WHERE run = ? AND lane = ? AND shard = ?');
+const RUN_THERE = 'SELECT count(*) FROM run WHERE id = ?';
 const OF_OWNER = query(LEASE, 'WHERE owner = ? AND until > ?');
 
 export function* readLease(store: Store, run: RunId, lane: number, shard: number): Asking<LeaseRecord | undefined> {
@@ -55,8 +57,14 @@ export const saveLease = (store: Store, lease: LeaseRecord): void => store.updat
 export function* claimLease(store: Store, ask: Omit<LeaseRecord, 'fence'>): Asking<LeaseRecord> {
   const held = yield* readLease(store, ask.run, ask.lane, ask.shard);
   const lease = { ...ask, fence: (held?.fence ?? 0) + 1 };
-  if (held === undefined) store.insert(LEASE, encodeLease(lease));
-  else saveLease(store, lease);
+  if (held !== undefined) {
+    saveLease(store, lease);
+    return lease;
+  }
+  store.insert(LEASE, encodeLease(lease));
+  // In a tree that is damaged it may lie where no look-up goes, and the next claim would begin with the same fence.
+  if ((yield* readLease(store, ask.run, ask.lane, ask.shard)) === undefined)
+    throw corrupt(store.place, `the lease of run r${ask.run} was written, and is not found`, { table: 'lease' });
   return lease;
 }
 
@@ -82,6 +90,9 @@ export function* requireLease(
 ): Asking<LeaseRecord> {
   const lease = yield* readLease(store, at.run, at.lane, at.shard);
   if (lease !== undefined && lease.fence === at.fence) return lease;
+  // Every run has had a lease since it was opened, and none is ever removed.
+  if (lease === undefined && at.lane === RUN_LEASE.lane && (yield* store.scalar(RUN_THERE, at.run)) !== 0)
+    throw corrupt(store.place, `the lease of run ${showRun(at.run)} is not found`, { table: 'lease' });
   const what =
     at.lane === RUN_LEASE.lane
       ? `run ${showRun(at.run)}`

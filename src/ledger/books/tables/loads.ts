@@ -3,7 +3,7 @@ import type { Cell } from '../../row-digest.ts';
 import { LOAD_STATE, toCode, toWord } from '../codes.ts';
 import { type Asking, query, type Store, table } from '../store.ts';
 import { readLane } from './lanes.ts';
-import { readRun, toRunRow } from './runs.ts';
+import { readRun, windowOf } from './runs.ts';
 
 export const LOAD = table('load', 19, {
   keys: ['lane', 'generation'],
@@ -26,8 +26,10 @@ export interface LoadRecord {
 const ONE = query(LOAD, 'WHERE lane = ? AND generation = ?');
 const OF_LANE = query(LOAD, 'WHERE lane = ? ORDER BY generation');
 const LANES_OF_FLOW = 'WHERE lane IN (SELECT lane.id FROM lane JOIN run ON run.id = lane.run WHERE run.flow = ?';
-const OF_FLOW = query(LOAD, `${LANES_OF_FLOW}) ORDER BY began_at, lane, generation`);
-const OF_FLOW_AND_LANE = query(LOAD, `${LANES_OF_FLOW} AND lane.name = ?) ORDER BY began_at, lane, generation`);
+/** Of one lane of one run by generation, whatever the clock said: it may have been put back in between. */
+const AS_THEY_BEGAN = 'ORDER BY MAX(began_at) OVER (PARTITION BY lane ORDER BY generation), lane, generation';
+const OF_FLOW = query(LOAD, `${LANES_OF_FLOW}) ${AS_THEY_BEGAN}`);
+const OF_FLOW_AND_LANE = query(LOAD, `${LANES_OF_FLOW} AND lane.name = ?) ${AS_THEY_BEGAN}`);
 
 export function* findLoad(store: Store, lane: number, generation: number): Asking<LoadRecord | undefined> {
   const cells = yield* store.one(ONE, lane, generation);
@@ -74,11 +76,11 @@ const unpackReceipt = (text: string | null): StepReceipt | null =>
 
 export function* toLoadRow(store: Store, load: LoadRecord): Asking<LoadRow> {
   const lane = yield* readLane(store, load.lane);
-  const run = yield* toRunRow(store, yield* readRun(store, lane.run));
+  const run = yield* readRun(store, lane.run);
   return {
     run: run.id,
     flow: run.flow,
-    window: run.window,
+    window: windowOf(run),
     lane: lane.name,
     generation: load.generation,
     state: load.state,

@@ -1,6 +1,7 @@
 import { WaybillError } from '../../../model/errors.ts';
 import { asRunId, type RunId, showRun } from '../../../model/ids.ts';
 import type { RunState } from '../../../model/states.ts';
+import type { Window } from '../../../model/window.ts';
 import type { RunRow } from '../../ledger.ts';
 import type { Cell } from '../../row-digest.ts';
 import { RUN_STATE, toCode, toWord } from '../codes.ts';
@@ -79,17 +80,18 @@ export function decodeRun(store: Store, cells: readonly Cell[]): RunRecord {
 }
 
 /** `nowMs` decides whether the lease still counts; a reader has no clock and shows the lease as it stands. */
+export const windowOf = ({ window, windowStart, windowEnd }: RunRecord): Window => ({
+  name: window,
+  ...(windowStart === null ? {} : { start: windowStart }),
+  ...(windowEnd === null ? {} : { end: windowEnd }),
+});
+
 export function* toRunRow(store: Store, run: RunRecord): Asking<RunRow> {
   const lease = yield* readLease(store, run.id, RUN_LEASE.lane, RUN_LEASE.shard);
-  const { windowStart, windowEnd } = run;
   return {
     id: run.id,
     flow: run.flow,
-    window: {
-      name: run.window,
-      ...(windowStart === null ? {} : { start: windowStart }),
-      ...(windowEnd === null ? {} : { end: windowEnd }),
-    },
+    window: windowOf(run),
     state: run.state,
     paused: run.paused,
     correlationId: run.correlationId,

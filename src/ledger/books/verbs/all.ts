@@ -7,6 +7,7 @@ import { cancel, pause, resume } from './control.ts';
 import { abandonGeneration, closeGeneration, interruptGeneration, startGeneration } from './generation.ts';
 import { indexKeys } from './index-keys.ts';
 import { intend, note } from './intend.ts';
+import { keepSchema } from './keep-schema.ts';
 import { moveLoad } from './load.ts';
 import { openRun } from './open-run.ts';
 import { retry } from './retry.ts';
@@ -14,6 +15,7 @@ import { breakLeases, releaseRun, renewRun } from './run-lease.ts';
 import { seal } from './seal.ts';
 import { emitted, setPosition } from './set-position.ts';
 import { settle } from './settle.ts';
+import { looked } from './slice.ts';
 
 /** Everything that writes. Each may throw before or after its first write, and never commits. */
 export const VERBS = {
@@ -35,12 +37,14 @@ export const VERBS = {
   settle,
   retry,
   moveLoad,
+  keepSchema,
   pause,
   resume,
   cancel,
   concludeRun,
   failRun,
   setPosition,
+  looked,
   emitted,
   indexKeys,
 } as const;

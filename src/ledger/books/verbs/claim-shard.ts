@@ -1,7 +1,8 @@
-import { type RunId, showRun } from '../../../model/ids.ts';
+import { type RunId, showBatch, showRun } from '../../../model/ids.ts';
 import { type BatchState, moveBatch } from '../../../model/states.ts';
 import { type ClaimShard, SHARD_BATCHES, type Shard, type ShardClaim } from '../../ledger.ts';
 import { BATCH_STATE, toCode } from '../codes.ts';
+import { corrupt } from '../corrupt.ts';
 import { doubtRow } from '../doubt.ts';
 import { setRunState } from '../outcome.ts';
 import { type Asking, inTurn, query } from '../store.ts';
@@ -118,6 +119,10 @@ const iso = (atMs: number): string => new Date(atMs).toISOString();
 /** Sent under an older claim and never answered: nobody knows what became of it. */
 function* lose(tx: Transaction, batch: BatchRecord, before: LeaseRecord | undefined, lease: LeaseRecord): Asking<void> {
   const attempt = yield* readAttempt(tx.store, batch.latest);
+  if (attempt.fence > (before?.fence ?? 0))
+    throw corrupt(tx.store.place, `the lease under which ${showBatch(batch.id)} was sent is not found`, {
+      table: 'lease',
+    });
   const holder = before === undefined ? 'nobody known' : showOwner(before.owner);
   const takeover = `${showOwner(lease.owner)} took over ${iso(tx.nowMs)}`;
   yield* loseAttempt(tx, lease.run, batch, `no answer: sent ${iso(attempt.intendedAtMs)} by ${holder}; ${takeover}`);

@@ -1,7 +1,8 @@
 import { assert } from '../../../model/assert.ts';
 import { WaybillError } from '../../../model/errors.ts';
 import { type BatchId, type RunId, showBatch, showRun } from '../../../model/ids.ts';
-import type { CloseGeneration, GenerationKind, RunClaim, SupersededCounts } from '../../ledger.ts';
+import type { CloseGeneration, RunClaim, StartGeneration, SupersededCounts } from '../../ledger.ts';
+import { corrupt } from '../corrupt.ts';
 import { saveOutcome, setRunState, skipBatch } from '../outcome.ts';
 import { type Asking, inTurn, query } from '../store.ts';
 import { BATCH, decodeBatch, readBatch } from '../tables/batches.ts';
@@ -26,12 +27,13 @@ import type { Transaction } from '../transaction.ts';
 import { shardOf } from './claim-shard.ts';
 import { giveUpLoads } from './load.ts';
 
-export function* startGeneration(
-  tx: Transaction,
-  ask: RunClaim & { kind: GenerationKind; reason: string; withdraw?: readonly BatchId[] },
-): Asking<{ generation: number }> {
+export function* startGeneration(tx: Transaction, ask: StartGeneration): Asking<{ generation: number }> {
   yield* requireLease(tx.store, { run: ask.run, ...RUN_LEASE, fence: ask.fence });
   const run = yield* readRun(tx.store, ask.run);
+  if (run.state === 'cancelled' && ask.reopens !== true) {
+    const since = 'was cancelled since this start has opened it; it is begun again by another start only';
+    throw new WaybillError('MOVE_FORBIDDEN', `run ${showRun(run.id)} ${since}`, { ids: { run: showRun(run.id) } });
+  }
   if ((yield* findGeneration(tx.store, run.id, run.generation))?.state === 'open') {
     throw forbidden(run.id, run.generation, 'is still open; close or abandon it before another is started');
   }
@@ -53,6 +55,8 @@ export function* startGeneration(
     trail: null,
   };
   tx.store.insert(GENERATION, encodeGeneration(fresh));
+  if ((yield* findGeneration(tx.store, run.id, generation)) === undefined)
+    throw corrupt(tx.store.place, `generation ${generation} of run r${run.id} was written, and is not found`);
   for (const lane of yield* lanesOf(tx.store, run.id))
     yield* saveGenerationLane(tx.store, yield* generationLane(tx.store, run.id, generation, lane.id));
   const withdrawn = ask.withdraw ?? [];

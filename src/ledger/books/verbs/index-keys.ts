@@ -25,12 +25,14 @@ import { type MembersRecord, membersAfter } from '../tables/members.ts';
 import type { Transaction } from '../transaction.ts';
 
 /**
- * How large one step is: about 64 thousand entries are hashed and sorted, or merged, in some tens of milliseconds.
- * Parts of one level are merged when there are eight of them; when the extraction is over, all small ones are, so that
- * a look-up asks one part, or two after a later extraction that brought little.
+ * How large one step is: so many entries are hashed and sorted, or merged, in some tens of milliseconds. Parts of one
+ * level are merged when there are sixteen of them; when the extraction is over, all small ones are if a look-up would
+ * have to ask more than a few. Merging fewer would cost more than all the look-ups that gain by it.
  */
+const NEW_ENTRIES = 262_144;
 const STEP_ENTRIES = 65_536;
-const FAN_IN = 8;
+const FAN_IN = 16;
+const PARTS_MAX = 8;
 
 const LANE_ROW = query(KEY_LANE, 'WHERE lane = ?');
 const IN_STATE = 'SELECT count(*) FROM generation WHERE run = (SELECT run FROM lane WHERE id = ?) AND state = ?';
@@ -66,7 +68,7 @@ function* stepLane(tx: Transaction, lane: number): Asking<boolean> {
 function* addPart(tx: Transaction, lane: number): Asking<boolean> {
   const rows: MembersRecord[] = [];
   let [upto, bytes] = [yield* indexedUpTo(tx.store, lane), 0];
-  while (bytes < STEP_ENTRIES * 16) {
+  while (bytes < NEW_ENTRIES * 16) {
     const members = yield* membersAfter(tx.store, lane, upto);
     if (members === undefined) break;
     upto = members.id;
@@ -74,10 +76,10 @@ function* addPart(tx: Transaction, lane: number): Asking<boolean> {
     rows.push(members);
   }
   if (rows.length === 0) return false;
-  const runs = yield* inTurn(rows, function* (members) {
-    return entriesOf(members.keys, yield* batchesByPlace(tx, members));
+  const places = yield* inTurn(rows, function* (members) {
+    return { keys: members.keys, batchOf: yield* batchesByPlace(tx, members) };
   });
-  const entries = mergeEntries(runs);
+  const entries = entriesOf(places);
   const part = yield* createPart(tx, lane, 0);
   yield* append(tx, part, entries);
   savePart(tx, part);
@@ -107,11 +109,12 @@ function* toMerge(tx: Transaction, lane: number, parts: readonly KeyPart[]): Ask
   for (const part of parts) levels.set(part.level, [...(levels.get(part.level) ?? []), part]);
   for (const [, same] of [...levels].sort(([a], [b]) => a - b)) if (same.length >= FAN_IN) return same.slice(0, FAN_IN);
   if ((yield* tx.store.scalar(IN_STATE, lane, toCode(GENERATION_STATE, 'open'))) !== 0) return [];
+  if (parts.length <= PARTS_MAX) return [];
   const sorted = [...parts].sort((a, b) => a.entries - b.entries);
   const largest = sorted[sorted.length - 1]?.entries ?? 0;
   const rest = sorted.slice(0, -1).reduce((sum, part) => sum + part.entries, 0);
   // A few late records are no reason to write millions of entries anew.
-  return (rest * FAN_IN >= largest ? sorted : sorted.slice(0, -1)).slice(0, FAN_IN * 2);
+  return (rest * PARTS_MAX >= largest ? sorted : sorted.slice(0, -1)).slice(0, FAN_IN * 2);
 }
 
 function* beginMerge(tx: Transaction, lane: number, chosen: readonly KeyPart[]): Asking<void> {

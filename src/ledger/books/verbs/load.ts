@@ -9,7 +9,7 @@ import { notesOf } from '../tables/exceptions.ts';
 import { findGeneration } from '../tables/generations.ts';
 import { lanesOf, requireLane } from '../tables/lanes.ts';
 import { RUN_LEASE, requireLease, voidLease } from '../tables/leases.ts';
-import { encodeLoad, findLoad, LOAD, type LoadRecord, loadsOf, toLoadRow } from '../tables/loads.ts';
+import { encodeLoad, findLoad, LOAD, type LoadRecord, loadsOf, loadsOfFlow, toLoadRow } from '../tables/loads.ts';
 import { readRun } from '../tables/runs.ts';
 import type { Transaction } from '../transaction.ts';
 import { loseAttempt, shardOf } from './claim-shard.ts';
@@ -19,6 +19,8 @@ export function* moveLoad(tx: Transaction, ask: RunClaim & LoadMove): Asking<Loa
   yield* requireLease(tx.store, { run: ask.run, ...RUN_LEASE, fence: ask.fence });
   const lane = yield* requireLane(tx.store, ask.run, ask.lane);
   const before = yield* findLoad(tx.store, lane.id, ask.generation);
+  if (before?.state === 'open' && ask.to === 'publishing') yield* refuseCancelled(tx, ask);
+  if (before?.state === 'open' && ask.to === 'publishing' && ask.alone === true) yield* refuseBeside(tx, ask);
   const after = before === undefined ? yield* begun(tx, ask, lane.id) : moved(tx, before, ask);
   if (before !== undefined) tx.store.update(LOAD, encodeLoad(after));
   tx.event(ask.run, 'load-moved', {
@@ -35,6 +37,31 @@ export function* moveLoad(tx: Transaction, ask: RunClaim & LoadMove): Asking<Loa
     for (const other of ask.undone ?? []) yield* undo(tx, ask, other);
   }
   return yield* toLoadRow(tx.store, after);
+}
+
+/** What was sealed and not sent is skipped when its run is cancelled, so the load is not what the window brought. */
+function* refuseCancelled(tx: Transaction, { run }: RunClaim): Asking<void> {
+  if ((yield* readRun(tx.store, run)).state !== 'cancelled') return;
+  throw new WaybillError('MOVE_FORBIDDEN', `${showRun(run)} was cancelled, so its load is not published`, {
+    ids: { run: showRun(run) },
+  });
+}
+
+function* refuseBeside(tx: Transaction, { run, lane }: RunClaim & LoadMove): Asking<void> {
+  const { flow } = yield* readRun(tx.store, run);
+  for (const load of yield* loadsOfFlow(tx.store, flow, lane)) {
+    if (load.state !== 'publishing') continue;
+    const other = yield* readRun(tx.store, (yield* tx.facts(load.lane)).run);
+    if (other.id === run) continue;
+    const { window } = yield* toLoadRow(tx.store, load);
+    // A run that was cancelled is gone on with only when it is asked for anew.
+    const call = `waybill run ${flow} --for ${window.name}${other.state === 'cancelled' ? ' --refresh' : ''}`;
+    throw new WaybillError(
+      'MOVE_FORBIDDEN',
+      `${window.name} is being published, or may have been; that has to be found out first: ${call}`,
+      { ids: { run: showRun(other.id), window: window.name } },
+    );
+  }
 }
 
 function* begun(tx: Transaction, ask: RunClaim & LoadMove, lane: number): Asking<LoadRecord> {

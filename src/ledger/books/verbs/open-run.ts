@@ -1,6 +1,10 @@
 import { WaybillError } from '../../../model/errors.ts';
 import { asRunId, showRun } from '../../../model/ids.ts';
+import { isPull } from '../../../model/window.ts';
 import type { LaneRow, LaneSpec, OpenedRun, OpenRun } from '../../ledger.ts';
+import { balanceProblems } from '../balance.ts';
+import { corrupt } from '../corrupt.ts';
+import { expectInSight, expectLanes, expectNoRun, expectPulls, expectRuns } from '../sight.ts';
 import type { Asking } from '../store.ts';
 import { findGeneration, toGenerationRow } from '../tables/generations.ts';
 import {
@@ -25,7 +29,9 @@ export function* openRun(tx: Transaction, ask: OpenRun & { readonly freshId: str
   if (found !== undefined) {
     yield* refuseWhileHeld(tx, found);
     yield* tx.checkChain(found.id);
+    yield* expectWhole(tx, found);
   }
+  if (isPull(ask.window.name)) yield* expectPulls(tx.store, ask.flow);
   const run = found === undefined ? yield* createRun(tx, ask) : goOn(tx, found, ask);
   for (const spec of ask.lanes) yield* openLane(tx, run, spec);
   const lease = yield* claimLease(tx.store, {
@@ -34,6 +40,7 @@ export function* openRun(tx: Transaction, ask: OpenRun & { readonly freshId: str
     owner: ask.owner,
     untilMs: tx.nowMs + ask.leaseMs,
   });
+  yield* expectFound(tx, run);
   tx.event(run.id, 'run-opened', { owner: ask.owner, fence: lease.fence, created: found === undefined });
   if (run.state === 'cancelled') yield* loseForsaken(tx, run.id, ask.owner);
   const generation = yield* findGeneration(tx.store, run.id, run.generation);
@@ -67,7 +74,24 @@ function* refuseWhileHeld(tx: Transaction, run: RunRecord): Asking<void> {
   );
 }
 
+/** A run is gone on with only if all of it is there, adds up, and is found where it is looked for. */
+function* expectWhole(tx: Transaction, run: RunRecord): Asking<void> {
+  yield* expectInSight(tx.store, run);
+  const [problem] = yield* balanceProblems(tx.store, run.id);
+  if (problem !== undefined) throw corrupt(tx.store.place, problem, { run: run.id });
+}
+
+/** What was just written goes where look-ups find it: in a damaged tree it may not. */
+function* expectFound(tx: Transaction, run: RunRecord): Asking<void> {
+  yield* expectRuns(tx.store, run.flow);
+  yield* expectLanes(tx.store, run.id);
+  const found = yield* findRun(tx.store, run.flow, run.window);
+  if (found?.id !== run.id)
+    throw corrupt(tx.store.place, `run r${run.id} was written, and is not found`, { run: run.id });
+}
+
 function* createRun(tx: Transaction, ask: OpenRun & { readonly freshId: string }): Asking<RunRecord> {
+  yield* expectNoRun(tx.store, ask.flow, ask.window.name);
   const run: RunRecord = {
     id: asRunId(yield* tx.next(RUN)),
     flow: ask.flow,

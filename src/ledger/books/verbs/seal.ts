@@ -19,6 +19,7 @@ import { findPosition, putPosition } from '../tables/positions.ts';
 import { readRun } from '../tables/runs.ts';
 import type { Transaction } from '../transaction.ts';
 import { openGeneration } from './generation.ts';
+import { addSlice } from './slice.ts';
 
 /** What a seal carries, with the keys of each lane in one piece: they are stored so, and cross to a worker so. */
 export interface PackedSeal extends Omit<Seal, 'batches'> {
@@ -59,7 +60,8 @@ function packLane(lane: string, batches: readonly { batch: SealedBatch; nth: num
     keys.set(batch.keys, at);
     at += batch.keys.length;
     digests.set(batch.digest, index * DIGEST_SIZE);
-    return { nth, records: batch.records, bytes: batch.bytes, staged: batch.staged };
+    const { records, bytes, staged, leftOut } = batch;
+    return { nth, records, bytes, staged, ...(leftOut === undefined ? {} : { leftOut }) };
   });
   return { lane, keys, digests, batches: packed };
 }
@@ -71,6 +73,8 @@ export function* seal(tx: Transaction, ask: PackedSeal): Asking<{ batches: reado
   for (const one of ask.unbatched) yield* addUnbatched(tx, ask, one);
   for (const counts of ask.counts) yield* addCounts(tx, ask, counts);
   if (ask.position !== undefined) yield* movePosition(tx, generation, { ...ask, position: ask.position });
+  if (ask.slice !== undefined && ask.position !== undefined)
+    yield* addSlice(tx, generation, { slice: ask.slice, position: ask.position, history: ask.history });
   const lanes = ask.lanes.map(({ lane, keys, batches }) => [lane, batches.length, keys.length / KEY_BYTES]);
   const run = yield* readRun(tx.store, ask.run);
   // The reading has not heard yet that nothing is to be sent any more.
@@ -111,6 +115,8 @@ function* sealLane(tx: Transaction, ask: PackedSeal, packed: PackedLane, ids: Ba
       trailerBytes: batch.staged.trailerBytes,
     });
     memberAt += batch.records;
+    const { leftOut: columns = [] } = batch;
+    if (columns.length > 0) tx.event(ask.run, 'columns-left-out', { lane: packed.lane, columns }, id);
   }
   tx.store.insert(MEMBERS, [
     members,
