@@ -1,6 +1,7 @@
 import type { Answer, DoubtRow, Moved } from '../ledger/ledger.ts';
 import { describeError, NotAppliedError, WaybillError } from '../model/errors.ts';
 import { showBatch } from '../model/ids.ts';
+import { countOutcomes } from '../model/verdict.ts';
 import { type Heard, heardUnsent } from './answers.ts';
 import { type Intended, intendBatch, transmit } from './attempt.ts';
 import type { StopSignals } from './engine.ts';
@@ -136,12 +137,20 @@ export class LaneDelivery {
       // A good answer rides into the ledger with its neighbours while the next batch is already leaving. After any
       // other the next one waits until it is clear what follows.
       if (heard.answer.kind === 'verdict' && !this.#lane.ordered) over();
+      this.#letGo(intended, heard);
       await this.#record(work, intended.attempt, heard);
     } catch (error) {
       await this.#unsendable(work, error);
     } finally {
       over();
     }
+  }
+
+  /** The bytes of a batch that is with its sink, all of it: nobody needs them here any more. */
+  #letGo({ payload }: Intended, { answer }: Heard): void {
+    const { sink } = this.#lane.job;
+    if (sink.facts.letsGo !== true || answer.kind !== 'verdict' || answer.refusals.length > 0) return;
+    this.#lane.rooms.giveBack(payload.bytes);
   }
 
   /** There is no attempt: the batch has no bytes, or nobody can say where to, or it is not to be sent any more. */
@@ -363,8 +372,7 @@ export class LaneDelivery {
     if (answer.kind === 'lost') tally.move(work.batch.records, 'inDoubt', 'pending');
     else if (answer.kind === 'refused') tally.move(work.batch.records - again, 'refused', 'pending');
     else if (answer.kind === 'verdict') {
-      const counts = [0, 0, 0, 0];
-      for (const outcome of answer.outcomes) counts[outcome] = counts[outcome]! + 1;
+      const counts = countOutcomes(answer.outcomes);
       tally.move(counts[1]!, 'delivered', 'pending');
       tally.move(counts[2]! - again, 'refused', 'pending');
       tally.move(counts[3]!, 'inDoubt', 'pending');

@@ -1,12 +1,15 @@
-import type { Rate, Sink, Source } from '../connectors/connector.ts';
+import type { PullRange, Rate, Sink, Source } from '../connectors/connector.ts';
 import type { Mapping } from '../formats/formats.ts';
 import type { Journal } from '../ledger/journal.ts';
 import type { Answer, GenerationRow, Ledger, RunRow } from '../ledger/ledger.ts';
 import type { Staging } from '../ledger/staging.ts';
 import type { Limits } from '../model/batch.ts';
 import type { DoubtPolicy, Guarantee } from '../model/guarantee.ts';
+import type { HistorySettings } from '../model/history.ts';
 import type { BatchId } from '../model/ids.ts';
 import type { Ports } from '../model/ports.ts';
+import type { Position } from '../model/position.ts';
+import type { SchemaSettings } from '../model/schema.ts';
 import type { Balance } from '../model/states.ts';
 import type { Parameters, Window } from '../model/window.ts';
 import type { FlowFacts, Strategy } from '../strategies/strategy.ts';
@@ -20,9 +23,19 @@ export interface Job {
   readonly lanes: readonly LaneJob[];
   /** `after-read`: the whole window is sealed before the first send. `while-reading`: batches leave as they fill. */
   readonly deliver: 'after-read' | 'while-reading';
+  /** Present where only what is new is read. */
+  readonly pull?: PullJob;
   readonly correlationId?: string;
   /** Changes when the flow's part of the flow file does. */
   readonly configDigest: string;
+}
+
+/** What is read in a pull: only what is new. */
+export interface PullJob {
+  /** Where the source stands, as far as it can go on from there. */
+  readonly from?: Position;
+  readonly range: PullRange;
+  readonly history?: HistorySettings;
 }
 
 export interface SourceJob {
@@ -45,6 +58,8 @@ export interface LaneJob {
   /** What the strategy may rest on besides the sink; nothing when absent. */
   readonly facts?: FlowFacts;
   readonly mapping?: Mapping;
+  /** Absent: nobody compares columns, and what does not fit the sink is refused by it. */
+  readonly schema?: SchemaSettings;
   /** The sink's, narrowed by the flow file. */
   readonly limits: Limits;
   /**
@@ -120,7 +135,8 @@ export interface StopSignals {
 export interface RunSummary {
   readonly run: RunRow;
   readonly lanes: readonly LaneSummary[];
-  readonly generation: GenerationRow;
+  /** Absent for a run that was cancelled before anything was read. */
+  readonly generation?: GenerationRow;
   /** Nothing was read or sent: everything had been decided before. */
   readonly nothingToDo: boolean;
   readonly interrupted: boolean;
@@ -138,6 +154,8 @@ export interface LaneSummary {
   readonly attempts: number;
   readonly batches: number;
   readonly answers: Readonly<Record<Answer['kind'], number>>;
+  /** Columns that were left out of records in batches of the run, and of how many of them. */
+  readonly leftOut: readonly { readonly column: string; readonly records: number }[];
 }
 
 /** What a start would do now. Making one reads the source and the ledger and sends nothing. */
@@ -176,5 +194,7 @@ export interface PlannedLane {
   readonly unbatched: readonly { readonly row: number; readonly code: string; readonly message: string }[];
   /** What a person should know before the window is loaded. */
   readonly warnings: readonly string[];
+  /** What would be done about the columns of the sink, and what would keep everything from being sent. */
+  readonly schema: readonly string[];
   readonly balance: Balance;
 }

@@ -1,4 +1,3 @@
-import { sha256 } from '../formats/digest.ts';
 import { identify } from '../formats/identify.ts';
 import type {
   GenerationKind,
@@ -9,14 +8,18 @@ import type {
   SealedBatch,
   SupersededCounts,
 } from '../ledger/ledger.ts';
-import type { Staging, StagingWriter } from '../ledger/staging.ts';
+import type { Staging } from '../ledger/staging.ts';
 import { assertNever } from '../model/assert.ts';
 import type { Chunk } from '../model/chunk.ts';
 import { describeError, WaybillError } from '../model/errors.ts';
 import type { Position } from '../model/position.ts';
-import type { Job, LaneJob } from './engine.ts';
-import { type ChunkRows, type Decided, Intake } from './intake.ts';
+import type { BatchRooms } from './batch-rooms.ts';
+import type { Job, LaneJob, Services } from './engine.ts';
+import { type ChunkRows, type Decided, Intake, type Told } from './intake.ts';
 import { LaneMemory, type Picked } from './lane-memory.ts';
+import { ReadingAhead } from './reading-ahead.ts';
+import type { Schemas } from './schemas.ts';
+import { Stager } from './stager.ts';
 import { takenByAll } from './taken-formats.ts';
 import { readTrail, showTrail, TRAIL_START, type Trail, trailAt, trailOf } from './trail.ts';
 
@@ -29,7 +32,7 @@ export interface ExtractionEvents {
   /** Rows read so far by this extraction. */
   read(rows: number): void;
   /** Batches of a lane are durable; deliveries may begin. */
-  sealed(decided: readonly Decided[]): void;
+  sealed(decided: readonly Told[]): void;
   /** Records of earlier readings count no more. */
   superseded(counts: readonly SupersededCounts[]): void;
   /** Records of a lane were taken as unchanged because what was sent of them is lost. */
@@ -49,8 +52,16 @@ export type Reading =
 
 export function decideReading(
   generation: GenerationRow | undefined,
-  ask: { refresh: boolean; resendAll: boolean; resumable: boolean; cancelled: boolean; undone?: boolean },
+  ask: {
+    refresh: boolean;
+    resendAll: boolean;
+    resumable: boolean;
+    cancelled: boolean;
+    undone?: boolean;
+    pull?: boolean;
+  },
 ): Reading {
+  if (ask.pull === true && (generation !== undefined || ask.cancelled)) return decidePull(generation, ask.cancelled);
   const asked = ask.resendAll ? 'resend' : ask.refresh ? 'refresh' : undefined;
   if (ask.cancelled && asked === undefined) {
     return { reads: false, why: 'the run was cancelled; only --refresh or --resend-all begins it again' };
@@ -72,6 +83,15 @@ export function decideReading(
     default:
       return assertNever(generation.state);
   }
+}
+
+/** What a pull has committed stands, and it goes on from there; there is no window to be read again. */
+function decidePull(generation: GenerationRow | undefined, cancelled: boolean): Reading {
+  if (cancelled || generation === undefined)
+    return { reads: false, why: 'the pull was cancelled; the next one goes on from where it had come' };
+  if (generation.state !== 'open') return { reads: false, why: 'what was new has been read; its batches are frozen' };
+  const why = 'an earlier start was interrupted while reading; it goes on';
+  return { reads: true, kind: generation.kind, goesOn: generation, why };
 }
 
 const INTERRUPTED = 'an earlier start was interrupted while reading; the window is read again';
@@ -109,7 +129,10 @@ export class Extraction {
   readonly #claim: RunClaim;
   readonly #generation: number;
   readonly #events: ExtractionEvents;
-  readonly #writers = new Map<string, StagingWriter>();
+  readonly #stager: Stager;
+  readonly #rooms: BatchRooms;
+  readonly #ahead: ReadingAhead;
+  readonly #schemas: Schemas;
   /** Where the source stood after which rows; the oldest are dropped as they are sealed. */
   #positions: Passed[] = [];
   /** What is being written to staging and ledger. */
@@ -122,17 +145,21 @@ export class Extraction {
 
   constructor(
     job: Job,
-    stores: { ledger: Ledger; staging: Staging },
-    at: { claim: RunClaim; generation: number; rows: number },
+    stores: Pick<Services, 'ledger' | 'staging' | 'ports'> & { readonly schemas: Schemas },
+    at: { claim: RunClaim; generation: number; rows: number; rooms: BatchRooms },
     events: ExtractionEvents,
   ) {
     this.#job = job;
     this.#ledger = stores.ledger;
     this.#staging = stores.staging;
+    this.#stager = new Stager(job, stores.staging, at.claim.run);
+    this.#rooms = at.rooms;
+    this.#ahead = new ReadingAhead(stores.staging, stores.ports);
     this.#claim = at.claim;
     this.#generation = at.generation;
     this.#rows = at.rows;
     this.#events = events;
+    this.#schemas = stores.schemas;
   }
 
   /**
@@ -150,19 +177,20 @@ export class Extraction {
         const before = goesOn?.lanes.find((one) => one.lane === lane.name);
         const decided = before?.read ?? 0;
         const trail = this.#trailFrom(before?.trail);
-        const how = { seed: this.#ledger.identity.seed, decided, skip: decided - this.#rows, trail };
+        const { seed } = this.#ledger.identity;
+        const how = { seed, decided, skip: decided - this.#rows, trail, rooms: this.#rooms };
         intakes.push(new Intake(lane, this.#job.source, memory, how));
       }
       if (!(await this.#read(intakes, memories, goesOn?.position, signal))) return false;
       for (const intake of intakes) intake.end();
-      await this.#seal(intakes);
+      await this.#seal(intakes, signal);
       await this.#sealing;
       this.#forget(memories);
       await this.#close(memories, kind);
       return true;
     } finally {
       await Promise.allSettled([this.#sealing]);
-      for (const writer of this.#writers.values()) await writer.close();
+      await this.#stager.close();
     }
   }
 
@@ -194,19 +222,22 @@ export class Extraction {
       read: this.#ledger.read,
       staging: this.#staging,
     });
-    const range = { window, parameters, takes, ...(from === undefined ? {} : { from }) };
+    const range = { window, parameters, takes, letsGo: true, ...(from === undefined ? {} : { from }) };
     for await (const chunk of asSourceErrors(source.read(range, signal), this.#job.source.name)) {
       signal.throwIfAborted();
       const rows = this.#rowsOf(chunk);
       // All of them first: every lane meets again what it had decided, or nothing is taken.
       const passed = intakes.map((intake) => intake.pass(rows));
       if (passed.includes(undefined)) return false;
-      for (const [nth, intake] of intakes.entries()) await intake.take(rows, passed[nth]!);
+      const schemas = this.#schemas.none ? undefined : await this.#schemas.meet(chunk, this.#generation);
+      for (const [nth, intake] of intakes.entries()) {
+        await intake.take(rows, passed[nth]!, schemas?.get(intake.lane.name));
+      }
       this.#rows += rows.order.length;
       this.#passed(chunk, rows);
       this.#events.read(this.#rows);
       this.#forget(memories);
-      if (this.#isWorthSealing(intakes)) await this.#seal(intakes);
+      if (this.#isWorthSealing(intakes)) await this.#seal(intakes, signal);
     }
     signal.throwIfAborted();
     return !intakes.some((intake) => intake.skipping);
@@ -233,8 +264,9 @@ export class Extraction {
   }
 
   /** Begins to write what is decided, one at a time. Reading goes on meanwhile: the source waits for no disk. */
-  async #seal(intakes: readonly Intake[]): Promise<void> {
+  async #seal(intakes: readonly Intake[], signal: AbortSignal): Promise<void> {
     await this.#sealing;
+    if (this.#job.deliver === 'while-reading') await this.#ahead.wait(signal);
     const decided = intakes.map((intake) => intake.drain());
     const behind = Math.min(...intakes.map((intake) => intake.decidedRows));
     const passed = this.#positions.filter((one) => one.rows <= behind).at(-1);
@@ -247,8 +279,8 @@ export class Extraction {
   /** Bytes first, durable; then one transaction for batches, members, the left-out and the position. */
   async #write(decided: readonly Decided[], passed: Passed | undefined): Promise<void> {
     const batches: SealedBatch[] = [];
-    for (const one of decided) batches.push(...(await this.#stage(one)));
-    for (const writer of this.#writers.values()) await writer.sync();
+    for (const one of decided) batches.push(...(await this.#stager.stage(one)));
+    await this.#stager.sync();
     await this.#ledger.seal({
       ...this.#claim,
       generation: this.#generation,
@@ -268,32 +300,6 @@ export class Extraction {
     for (const { batches, counts } of this.#arrived.splice(0)) {
       for (const batch of batches) memories.get(counts.lane)?.sealed(batch.keys);
     }
-  }
-
-  async #stage(decided: Decided): Promise<SealedBatch[]> {
-    const lane = decided.counts.lane;
-    const sealed: SealedBatch[] = [];
-    for (const batch of decided.batches) {
-      const digest = sha256(batch.bytes);
-      const about = {
-        flow: this.#job.flow,
-        window: this.#job.window.name,
-        lane,
-        digest: Buffer.from(digest).toString('hex'),
-      };
-      const staged = await this.#writer(lane).append({ ...batch, about });
-      sealed.push({ lane, records: batch.records, bytes: batch.bytes.length, digest, keys: batch.keys, staged });
-    }
-    return sealed;
-  }
-
-  #writer(lane: string): StagingWriter {
-    let writer = this.#writers.get(lane);
-    if (writer === undefined) {
-      writer = this.#staging.writer(this.#claim.run, lane);
-      this.#writers.set(lane, writer);
-    }
-    return writer;
   }
 
   async #close(memories: ReadonlyMap<string, LaneMemory>, kind: GenerationKind): Promise<void> {
@@ -323,7 +329,8 @@ export function orderOf(chunk: Chunk): Int32Array {
   return order;
 }
 
-async function* asSourceErrors(chunks: AsyncIterable<Chunk>, name: string): AsyncGenerator<Chunk> {
+/** What a source throws that is not ours, as a failure of that source. */
+export async function* asSourceErrors(chunks: AsyncIterable<Chunk>, name: string): AsyncGenerator<Chunk> {
   try {
     yield* chunks;
   } catch (error) {

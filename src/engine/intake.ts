@@ -1,3 +1,4 @@
+import { type Filtered, filterFields, type LeftOut } from '../formats/columns/filter.ts';
 import { convert } from '../formats/convert.ts';
 import { digestSpans } from '../formats/digest.ts';
 import type { Converted } from '../formats/formats.ts';
@@ -6,10 +7,13 @@ import { isCopy } from '../formats/pgcopy/fields.ts';
 import type { LaneCounts, Unbatched } from '../ledger/ledger.ts';
 import type { Framing } from '../model/batch.ts';
 import { type Chunk, type Format, type Identities, KEY_BYTES, type Reject } from '../model/chunk.ts';
+import type { Columns } from '../model/columns.ts';
 import { WaybillError } from '../model/errors.ts';
+import type { BatchRooms } from './batch-rooms.ts';
 import type { LaneJob, SourceJob } from './engine.ts';
 import { surelyFits } from './fit-lane.ts';
 import type { Judgement, LaneMemory } from './lane-memory.ts';
+import type { ChunkSchema } from './lane-schema.ts';
 import { type PackedBatch, type PackedRecords, Packer, type Shape } from './pack.ts';
 import { isSameTrail, showTrail, type Trail, type TrailWords, trailAt } from './trail.ts';
 
@@ -27,9 +31,19 @@ export interface ChunkRows {
 
 /** What has been decided and may be sealed. */
 export interface Decided {
-  readonly batches: readonly PackedBatch[];
+  readonly batches: readonly SealableBatch[];
   readonly unbatched: readonly Unbatched[];
   readonly counts: LaneCounts;
+}
+
+/** The same without the bytes. */
+export interface Told extends Omit<Decided, 'batches'> {
+  readonly batches: readonly Pick<SealableBatch, 'records' | 'leftOut'>[];
+}
+
+/** `leftOut`: of how many of its records a field was left out, by field. */
+export interface SealableBatch extends PackedBatch {
+  readonly leftOut?: ReadonlyMap<string, number>;
 }
 
 interface Tally {
@@ -58,7 +72,10 @@ export class Intake {
   /** The chunk at hand, and how many of its rows have been taken. */
   #words: TrailWords | undefined;
   #taken = 0;
-  #full: PackedBatch[] = [];
+  /** Fields that were left out of the records of the chunk at hand, and of how many of the open batch. */
+  #without: LeftOut | undefined;
+  #leftOut = new Map<string, number>();
+  #full: SealableBatch[] = [];
   #fullBytes = 0;
   #final = emptyTally();
   #sinceOpen = emptyTally();
@@ -69,7 +86,7 @@ export class Intake {
     lane: LaneJob,
     source: SourceJob,
     memory: LaneMemory,
-    how: { seed: Uint8Array; decided: number; skip: number; trail: Trail | undefined },
+    how: { seed: Uint8Array; decided: number; skip: number; trail: Trail | undefined; rooms: BatchRooms },
   ) {
     this.lane = lane;
     this.#source = source;
@@ -78,7 +95,10 @@ export class Intake {
     this.#skip = how.skip;
     this.#trail = how.trail;
     this.#decidedRows = how.decided;
-    this.#packer = new Packer(lane.limits, lane.sink.accepts, { apart: keepsVersionsApart(lane, source) });
+    this.#packer = new Packer(lane.limits, lane.sink.accepts, {
+      apart: keepsVersionsApart(lane, source),
+      rooms: how.rooms,
+    });
   }
 
   get fullBytes(): number {
@@ -108,16 +128,19 @@ export class Intake {
   }
 
   /** Without the first rows, which were decided before. */
-  async take(rows: ChunkRows, from: number): Promise<void> {
+  async take(rows: ChunkRows, from: number, schema: ChunkSchema = {}): Promise<void> {
     this.#words = rows.trail;
     this.#taken = from;
     if (from === rows.order.length) return;
-    const { sink, mapping } = this.lane;
-    const converted = convert(rows.chunk, formatFor(rows.chunk, this.lane), mapping);
-    this.#turnTo(shapeIn(converted, sink.accepts));
+    const { converted, leftOut } = convertedFor(rows.chunk, this.lane, schema);
+    this.#without = leftOut === undefined || leftOut.size === 0 ? undefined : leftOut;
+    this.#turnTo(shapeIn(converted, this.lane.sink.accepts, schema.types));
     if (from === 0 && isWhole(rows, converted) && !this.#packer.anyTooLarge(converted.spans, converted.count)) {
-      return await this.#takeWhole(rows, converted);
-    }
+      await this.#takeWhole(rows, converted);
+    } else await this.#takeEach(rows, from, converted);
+  }
+
+  async #takeEach(rows: ChunkRows, from: number, converted: Converted): Promise<void> {
     const places = placesOf(converted, rows.chunk.count);
     const missing = new Set(rows.identities.missing);
     const nths = [...rows.order.subarray(from)].filter((nth) => nth >= 0 && places[nth]! >= 0 && !missing.has(nth));
@@ -146,7 +169,7 @@ export class Intake {
       keys: identities.keys,
       sourceDigests: identities.digests,
     };
-    const suspects = this.#memory.meet(identities, chunk.count);
+    const suspects = await this.#memory.meet(identities, chunk.count);
     const judge = await this.#memory.judging(identities, suspects);
     let from = 0;
     for (const nth of suspects) {
@@ -168,6 +191,7 @@ export class Intake {
       this.#sinceOpen.read += taken;
       this.#taken += taken;
       this.#memory.rememberMet(records.keys, nth, nth + taken);
+      if (this.#without !== undefined) for (let at = nth; at < nth + taken; at++) this.#countLeftOut(at);
       nth += taken;
     }
   }
@@ -268,13 +292,21 @@ export class Intake {
     if (this.#packer.records === 1) this.#finalise();
     this.#count();
     this.#memory.remember(identities.keys, nth);
+    this.#countLeftOut(nth);
+  }
+
+  /** Of a record that has gone into the open batch. */
+  #countLeftOut(nth: number): void {
+    for (const name of this.#without?.get(nth) ?? []) this.#leftOut.set(name, (this.#leftOut.get(name) ?? 0) + 1);
   }
 
   #reject(row: number, reject: Reject): void {
     const message = reject.line === undefined ? reject.message : `line ${reject.line}: ${reject.message}`;
     if (this.#source.onReject === 'stop') {
       const place = reject.line === undefined ? `row ${reject.row}` : `line ${reject.line}`;
-      throw new WaybillError('RECORD_INVALID', `${place} of ${this.#source.name} cannot be read: ${reject.message}`);
+      throw new WaybillError('RECORD_INVALID', `${place} of ${this.#source.name} is not taken in: ${reject.message}`, {
+        ids: { source: this.#source.name, reason: reject.code },
+      });
     }
     this.#leaveOut({ row, state: 'refused', code: reject.code, message });
   }
@@ -315,7 +347,9 @@ export class Intake {
 
   #keep(closed: PackedBatch | undefined): void {
     if (closed === undefined) return;
-    this.#full.push(closed);
+    const leftOut = this.#leftOut;
+    this.#full.push(leftOut.size === 0 ? closed : { ...closed, leftOut });
+    if (leftOut.size > 0) this.#leftOut = new Map();
     this.#fullBytes += closed.bytes.length;
   }
 
@@ -335,7 +369,7 @@ export class Intake {
 }
 
 /** Where order matters only to versions of one record. What has no key is the same wherever its digest is. */
-const keepsVersionsApart = (lane: LaneJob, source: SourceJob): boolean =>
+export const keepsVersionsApart = (lane: LaneJob, source: SourceJob): boolean =>
   source.key !== null && surelyFits(lane).ordered === 'repeats';
 
 /** A copy: the chunk's keys are not kept for the sake of one record. */
@@ -345,6 +379,17 @@ const keyOf = ({ identities }: ChunkRows, nth: number): Uint8Array =>
 const length = (converted: Converted, place: number): number =>
   converted.spans[place * 2 + 1]! - converted.spans[place * 2]!;
 
+/** As the sink takes it, without what the schema of the lane leaves out. */
+function convertedFor(
+  chunk: Chunk,
+  lane: LaneJob,
+  { rule }: ChunkSchema,
+): Partial<Filtered> & Pick<Filtered, 'converted'> {
+  if (rule === undefined) return { converted: convert(chunk, formatFor(chunk, lane), lane.mapping) };
+  // Fields can be left out of records that carry their names.
+  return filterFields(convert(chunk, 'ndjson', lane.mapping), rule);
+}
+
 /** What the sink takes as it is stays as it is, unless a mapping has to look into it. */
 function formatFor(chunk: Chunk, { sink, mapping }: LaneJob): Format {
   const asItIs = mapping === undefined && sink.accepts.some(({ format }) => format === chunk.format);
@@ -352,11 +397,16 @@ function formatFor(chunk: Chunk, { sink, mapping }: LaneJob): Format {
 }
 
 /** What has to be known to read the bytes of a batch. The first format that the sink accepts goes without saying. */
-function shapeIn({ format, columns, types }: Converted, accepts: readonly Framing[]): Shape {
+function shapeIn(
+  { format, columns, types }: Converted,
+  accepts: readonly Framing[],
+  needed: Columns | undefined,
+): Shape {
   return {
     ...(columns === undefined ? {} : { columns }),
     ...(format === accepts[0]!.format ? {} : { format }),
     ...(types !== undefined && isCopy(format) ? { types } : {}),
+    ...(needed === undefined || isCopy(format) ? {} : { types: needed }),
   };
 }
 

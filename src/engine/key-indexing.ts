@@ -2,7 +2,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { RunId } from '../model/ids.ts';
 
 /** Sealing this many records more is worth a step: fewer would make parts that are too small. */
-const WORTH_A_STEP = 65_536;
+const WORTH_A_STEP = 262_144;
 
 /**
  * Builds the ledger's key index beside the work, a bounded step at a time. Nothing depends on how far it has come;

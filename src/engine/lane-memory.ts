@@ -7,6 +7,7 @@ import { everyRow } from '../model/pages.ts';
 import type { RecordState } from '../model/states.ts';
 import { KeyFilter } from './key-filter.ts';
 import { KeyTable } from './key-table.ts';
+import { SerialKeys } from './serial-keys.ts';
 import { UnsealedKeys } from './unsealed-keys.ts';
 
 /**
@@ -63,7 +64,8 @@ export class LaneMemory {
   readonly #staging: Pick<Staging, 'digests'>;
   readonly #compares: boolean;
   readonly #keyed: boolean;
-  readonly #filter = new KeyFilter();
+  /** All keys that were met: exactly as long as they are serial numbers, by a filter as soon as one is not. */
+  #met: SerialKeys | KeyFilter = new SerialKeys();
   /** Keys of this extraction that the ledger does not have yet, and how often. */
   readonly #unsealed = new UnsealedKeys();
   readonly #inChunk = new KeyTable();
@@ -88,14 +90,30 @@ export class LaneMemory {
     this.#keyed = how.keyed;
   }
 
-  /** Fills the filter with the keys that the lane has already. */
+  /** Finds out about the keys that the lane has already. */
   async load(): Promise<void> {
+    if (!this.#keyed && !this.#compares) return;
+    for await (const keys of this.#laneKeys()) {
+      if (this.#met.meet(keys, keys.length / KEY_BYTES) === undefined) return void (await this.#filtered());
+    }
+  }
+
+  /** From now on by a filter, with every key of the lane: those in the ledger and those on their way there. */
+  async #filtered(): Promise<KeyFilter> {
+    const filter = new KeyFilter();
+    addAll(filter, this.#unsealed.keys);
+    for await (const keys of this.#laneKeys()) addAll(filter, keys);
+    this.#met = filter;
+    return filter;
+  }
+
+  async *#laneKeys(): AsyncGenerator<Uint8Array> {
     const at = { run: this.#at.run, lane: this.#at.lane };
     for await (const { keys } of everyRow(
       (page) => this.#reader.laneKeys({ ...at, ...page }),
       (row) => row.batch,
     )) {
-      for (let nth = 0; nth < keys.length / KEY_BYTES; nth++) this.#filter.add(keys, nth);
+      yield keys;
     }
   }
 
@@ -119,17 +137,19 @@ export class LaneMemory {
   }
 
   /**
-   * Takes note of all records of a chunk; answers which of them have to be judged, in order. Nothing like any other
-   * was met before, neither in the lane nor in this extraction nor earlier in the chunk.
+   * Takes note of all records of a chunk, which go into batches unless they are judged otherwise; answers which of them
+   * have to be judged, in order. Nothing like any other was met before, neither in the lane nor in this extraction nor
+   * earlier in the chunk.
    */
-  meet({ keys }: Identities, count: number): readonly number[] {
-    return this.#keyed || this.#compares ? this.#filter.meet(keys, count) : [];
+  async meet({ keys }: Identities, count: number): Promise<readonly number[]> {
+    if (!this.#keyed && !this.#compares) return [];
+    return this.#met.meet(keys, count) ?? (await this.#filtered()).meet(keys, count);
   }
 
   /** A record goes into a batch. */
   remember(keys: Uint8Array, nth: number): void {
     this.rememberMet(keys, nth, nth + 1);
-    this.#filter.add(keys, nth);
+    if (this.#keyed || this.#compares) this.#met.add(keys, nth);
   }
 
   /** Records from `from` up to `to` that `meet` took note of go into batches. */
@@ -242,9 +262,11 @@ export class LaneMemory {
   }
 
   async #hits(identities: Identities, nths: readonly number[]): Promise<Map<number, Hit[]>> {
-    const asked = nths.filter((nth) => this.#filter.perhaps(identities.keys, nth));
     const hits = new Map<number, Hit[]>();
-    if (asked.length === 0 || (!this.#keyed && !this.#compares)) return hits;
+    if (nths.length === 0 || (!this.#keyed && !this.#compares)) return hits;
+    const met = await this.#metFor(identities.keys, nths);
+    const asked = nths.filter((nth) => met.perhaps(identities.keys, nth));
+    if (asked.length === 0) return hits;
     const keys = Buffer.concat(asked.map((nth) => identities.keys.subarray(nth * KEY_BYTES, (nth + 1) * KEY_BYTES)));
     const found = await this.#reader.findKeys({ run: this.#at.run, lane: this.#at.lane, keys });
     for (const { nth: place, ref, state } of found) {
@@ -256,6 +278,13 @@ export class LaneMemory {
       else list.push(hit);
     }
     return hits;
+  }
+
+  /** What these can be looked up in, and added to. */
+  async #metFor(keys: Uint8Array, nths: readonly number[]): Promise<SerialKeys | KeyFilter> {
+    const met = this.#met;
+    if (met instanceof KeyFilter || nths.every((nth) => met.takes(keys, nth))) return met;
+    return await this.#filtered();
   }
 
   /** Asked anew each time: a doubt may be given up while the window is read. */
@@ -297,6 +326,10 @@ export class LaneMemory {
       throw error;
     }
   }
+}
+
+function addAll(filter: KeyFilter, keys: Uint8Array): void {
+  for (let nth = 0; nth < keys.length / KEY_BYTES; nth++) filter.add(keys, nth);
 }
 
 const NO_DIGESTS = new Uint8Array(0);

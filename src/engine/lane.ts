@@ -4,6 +4,7 @@ import { type BatchId, showRun } from '../model/ids.ts';
 import type { Balance } from '../model/states.ts';
 import type { Window } from '../model/window.ts';
 import type { AttemptNotes, LaneContext } from '../strategies/strategy.ts';
+import type { BatchRooms } from './batch-rooms.ts';
 import type { LaneJob, RunSummary, Services, StopSignals } from './engine.ts';
 import type { LaneLoad } from './load.ts';
 import { Pace } from './pace.ts';
@@ -31,6 +32,8 @@ export interface LaneRuntime {
   readonly correlationId: string;
   /** Where its batches are collected, if that is how the lane writes. */
   readonly load: LaneLoad | undefined;
+  /** Where the bytes of a batch go back to when its sink is done with them. */
+  readonly rooms: BatchRooms;
   readonly elsewhere: GoOnElsewhere;
   /** How many intents may be durable beyond the sends under way. */
   readonly intendAhead: number;
@@ -53,6 +56,7 @@ export function laneRuntime(
     | 'tally'
     | 'correlationId'
     | 'load'
+    | 'rooms'
     | 'position'
     | 'elsewhere'
   >,

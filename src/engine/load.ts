@@ -9,6 +9,7 @@ import { type Balance, EMPTY_BALANCE } from '../model/states.ts';
 import type { Window } from '../model/window.ts';
 import { type Loading, type LoadJob, NO_FACTS, type Published } from '../strategies/strategy.ts';
 import type { LaneJob, Services } from './engine.ts';
+import { surelyFits } from './fit-lane.ts';
 import { backoffMs } from './pace.ts';
 
 export interface LoadFacts {
@@ -36,12 +37,15 @@ export class LaneLoad {
   readonly #facts: LoadFacts;
   readonly #loading: Loading;
   readonly #family: string;
+  /** What publishing does depends on the loads of other windows. */
+  readonly #inOrder: boolean;
 
   constructor(facts: LoadFacts) {
     const { lane, claim, services } = facts;
     assert(lane.strategy.load !== undefined, 'load.strategy-collects');
     this.#facts = facts;
     this.#loading = lane.strategy.load;
+    this.#inOrder = surelyFits(lane).windows === 'in-order';
     const name = `${services.ledger.identity.id}/${showRun(claim.run)}/${lane.name}`;
     this.#family = `wb_${sha256Hex(name).slice(0, 20)}_`;
   }
@@ -168,11 +172,14 @@ export class LaneLoad {
   ): Promise<Failure | undefined> {
     const { ledger } = this.#facts.services;
     const at = { ...this.#facts.claim, lane: this.lane, generation };
-    // Asked before the intent: what the strategy says of other windows must not see this one as under way.
-    const job = await this.#job(generation);
-    await ledger.moveLoad({ ...at, to: begins });
+    const before = await this.#job(generation);
+    const begun = { ...at, to: begins, alone: this.#inOrder };
+    const forbidden = await ledger.moveLoad(begun).then(() => undefined, whyForbidden);
+    if (forbidden !== undefined && begins === 'publishing') return forbidden;
+    if (forbidden !== undefined) throw forbidden.error;
     try {
-      const receipt = masked(await step(job));
+      // Read again behind the intent: from here on no other window is published, so what is known of them holds.
+      const receipt = masked(await step(await this.#job(generation)));
       if (begins === 'opening') {
         await ledger.moveLoad({ ...at, to: 'open', receipt });
         return undefined;
@@ -185,7 +192,7 @@ export class LaneLoad {
       }
       return undefined;
     } catch (error) {
-      const failure = heard(error);
+      const failure = heard(error, isUnanswered(before));
       const reason = mask(describeError(error));
       // Without proof the step stays begun, so that whoever comes next asks again.
       if (failure.proved && begins === 'publishing') await ledger.moveLoad({ ...at, to: 'open', reason });
@@ -198,13 +205,29 @@ export class LaneLoad {
   }
 }
 
-/** What a step that threw has proved, and whether asking again makes sense now. */
-function heard(error: unknown): Failure {
-  if (error instanceof NotAppliedError) return { proved: true, again: true, error };
+/** The same step was asked for before, and nobody has heard what became of that. */
+const isUnanswered = ({ loads, step: { load } }: LoadJob): boolean =>
+  loads.some(
+    ({ window, generation, state }) =>
+      window.name === load.window.name && generation === load.generation && state === 'publishing',
+  );
+
+/**
+ * What a step that threw has proved, and whether asking again makes sense now. That this request has done nothing says
+ * nothing of an earlier one without an answer; that the sink refuses the load does, since it has looked for it first.
+ */
+function heard(error: unknown, unanswered: boolean): Failure {
+  if (error instanceof NotAppliedError) return { proved: !unanswered, again: true, error };
   if (error instanceof RefusedError) return { proved: true, again: false, error };
-  if (error instanceof WaybillError && SAID_BEFORE.has(error.code)) return { proved: true, again: false, error };
+  if (error instanceof WaybillError && SAID_BEFORE.has(error.code)) return { proved: !unanswered, again: false, error };
   if (error instanceof WaybillError && FROM_THE_LEDGER.test(error.code)) throw error;
   return { proved: false, again: true, error };
+}
+
+/** The run was cancelled meanwhile: nothing has been asked for. */
+function whyForbidden(error: unknown): Failure {
+  if (error instanceof WaybillError && error.code === 'MOVE_FORBIDDEN') return { proved: true, again: false, error };
+  throw error;
 }
 
 /** By a strategy, about what it was asked, before it has touched anything. */

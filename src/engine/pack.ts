@@ -2,6 +2,7 @@ import { shapeOf } from '../ledger/staging.ts';
 import { type Framing, framingOf, type Limits, type Payload } from '../model/batch.ts';
 import { DIGEST_BYTES, KEY_BYTES } from '../model/chunk.ts';
 import { sameColumns } from '../model/columns.ts';
+import { BatchRooms, ROOM_BYTES_MIN } from './batch-rooms.ts';
 import { KeyTable } from './key-table.ts';
 
 /** How the records of a batch are encoded; all of them alike. */
@@ -55,20 +56,25 @@ export class Packer {
   readonly #apart: KeyTable | undefined;
   #shape: Shape = {};
   #frame: Frame;
-  #bytes = new Growing(FIRST_BYTES);
-  #keys = new Growing(FIRST_BYTES / 8);
-  #source = new Growing(FIRST_BYTES / 16);
-  #payload = new Growing(FIRST_BYTES / 16);
+  readonly #bytes: Growing;
+  readonly #keys: Growing;
+  readonly #source: Growing;
+  readonly #payload: Growing;
   #spans = new Uint32Array(FIRST_BYTES / 64);
   #records = 0;
 
   /**
    * `apart`: a batch is closed when a key comes again. A sink may refuse the one version of a record for now and take
    * the other; only where they are in batches of their own does the one that is sent again come before the other.
+   * `rooms`: where the bytes of large batches are put.
    */
-  constructor(limits: Limits, accepts: readonly Framing[], how: { apart: boolean } = { apart: false }) {
+  constructor(limits: Limits, accepts: readonly Framing[], how: { apart?: boolean; rooms?: BatchRooms } = {}) {
     this.#limits = limits;
-    this.#apart = how.apart ? new KeyTable() : undefined;
+    this.#apart = how.apart === true ? new KeyTable() : undefined;
+    this.#bytes = new Growing(FIRST_BYTES, how.rooms);
+    this.#keys = new Growing(FIRST_BYTES / 8);
+    this.#source = new Growing(FIRST_BYTES / 16);
+    this.#payload = new Growing(FIRST_BYTES / 16);
     this.#accepts = accepts;
     this.#frame = frameOf({}, accepts);
   }
@@ -216,11 +222,13 @@ function isSameShape(one: Shape, other: Shape): boolean {
 
 /** Bytes that grow at their end and are taken in one piece, as long as they are. */
 class Growing {
+  readonly #rooms: BatchRooms;
   #bytes: Buffer;
   #length = 0;
 
-  constructor(size: number) {
-    this.#bytes = Buffer.allocUnsafeSlow(size);
+  constructor(size: number, rooms = new BatchRooms()) {
+    this.#rooms = rooms;
+    this.#bytes = rooms.take(size);
   }
 
   get length(): number {
@@ -231,7 +239,7 @@ class Growing {
     if (end === start) return;
     const needed = this.#length + end - start;
     if (needed > this.#bytes.length) {
-      const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.#bytes.length * 2));
+      const larger = this.#rooms.take(Math.max(needed, this.#bytes.length * 2));
       larger.set(this.#bytes.subarray(0, this.#length));
       this.#bytes = larger;
     }
@@ -243,14 +251,12 @@ class Growing {
   take(): Uint8Array {
     const taken = this.#bytes.subarray(0, this.#length);
     this.#length = 0;
-    if (taken.length < HANDED_OVER_BYTES || taken.length * 2 < this.#bytes.length) return copyOf(taken);
+    if (taken.length < ROOM_BYTES_MIN || taken.length * 2 < this.#bytes.length) return copyOf(taken);
     // The next batch is likely to be as long.
-    this.#bytes = Buffer.allocUnsafeSlow(taken.length + (taken.length >>> 4));
+    this.#bytes = this.#rooms.take(taken.length + (taken.length >>> 4));
     return taken;
   }
 }
-
-const HANDED_OVER_BYTES = 256 * 1024;
 
 function copyOf(bytes: Uint8Array): Uint8Array {
   const copy = Buffer.allocUnsafeSlow(bytes.length);

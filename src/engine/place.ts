@@ -2,7 +2,7 @@ import { WaybillError } from '../model/errors.ts';
 import type { BatchId, RunId } from '../model/ids.ts';
 import { showBatch, showRun } from '../model/ids.ts';
 import type { BatchState } from '../model/states.ts';
-import type { Window } from '../model/window.ts';
+import { isPull, type Window } from '../model/window.ts';
 import type { StopSignals } from './engine.ts';
 import type { GoOnElsewhere, LaneRuntime } from './lane.ts';
 
@@ -55,8 +55,11 @@ export class PlaceInTurn {
     const name = `${message}; ${showRun(id)}`;
     // One that its process has left on its way is made a doubt by the next start of its window, cancelled or not.
     if (run.state === 'cancelled' && state !== 'sending') {
+      const settle = `settle it with waybill settle ${showBatch(batch)}`;
+      // What was new then cannot be read again.
+      if (isPull(run.window.name)) return `${name} was cancelled: ${settle}`;
       const again = `waybill run ${run.flow} --for ${run.window.name} --refresh`;
-      return `${name} was cancelled: settle it with waybill settle ${showBatch(batch)}, or with ${again}`;
+      return `${name} was cancelled: ${settle}, or with ${again}`;
     }
     const lane = (await ledger.read.lanes(id)).find((one) => one.lane === job.name);
     if (run.paused || lane?.paused === true) return `${name} is paused: waybill resume ${showRun(id)}`;

@@ -1,16 +1,20 @@
 import { identify } from '../formats/identify.ts';
 import type { Ledger, RunRow } from '../ledger/ledger.ts';
 import type { Staging } from '../ledger/staging.ts';
+import { describeError, WaybillError } from '../model/errors.ts';
 import type { LoadRow } from '../model/load.ts';
 import { everyRow } from '../model/pages.ts';
 import { EMPTY_BALANCE } from '../model/states.ts';
 import type { Window } from '../model/window.ts';
 import { NO_FACTS } from '../strategies/strategy.ts';
+import { BatchRooms } from './batch-rooms.ts';
 import type { Job, LaneJob, Plan, PlannedLane } from './engine.ts';
-import { decideReading, orderOf } from './extract.ts';
+import { decideReading, orderOf, type Reading } from './extract.ts';
 import { surelyFits } from './fit-lane.ts';
 import { type Decided, Intake } from './intake.ts';
 import { type KeyReader, LaneMemory } from './lane-memory.ts';
+import { asksForSchema, type ChunkSchema, LaneSchema } from './lane-schema.ts';
+import { pullOf } from './pull.ts';
 import { takenByAll } from './taken-formats.ts';
 
 const LEFT_OUT_SHOWN_MAX = 100;
@@ -24,7 +28,7 @@ export interface PlanServices {
 /** Works out what a start would do now. Reads the source if a start would, and the ledger; writes and sends nothing. */
 export async function planJob(
   job: Job,
-  options: { refresh?: boolean },
+  options: { refresh?: boolean; nothingNew?: string },
   services: PlanServices,
   signal: AbortSignal,
 ): Promise<Plan> {
@@ -39,8 +43,10 @@ export async function planJob(
     resendAll: false,
     resumable: job.source.source.resumable,
     cancelled: run?.state === 'cancelled',
+    pull: job.pull !== undefined,
   };
-  const reading = decideReading(generation, ask);
+  const reading: Reading =
+    options.nothingNew === undefined ? decideReading(generation, ask) : { reads: false, why: options.nothingNew };
   const compares = reading.reads && (reading.kind === 'refresh' || reading.kind === 'again');
   const drafts = job.lanes.map((lane) => {
     const how = { run, compares: compares && lane.strategy.load === undefined };
@@ -89,11 +95,11 @@ async function readInto(
   const { window, parameters } = job;
   const known = services.ledger === undefined ? {} : { read: services.ledger.read, staging: services.staging };
   const takes = await takenByAll(job.lanes, services.run?.id, known);
-  for await (const chunk of source.read({ window, parameters, takes }, signal)) {
+  for await (const chunk of source.read({ window, parameters, takes, ...pullOf(job) }, signal)) {
     signal.throwIfAborted();
     const identities = identify(chunk, { key, exclude, seed });
     const order = orderOf(chunk);
-    for (const draft of drafts) await draft.take({ chunk, identities, order, rowsBefore, trail: undefined });
+    for (const draft of drafts) await draft.take({ chunk, identities, order, rowsBefore, trail: undefined }, signal);
     rowsBefore += order.length;
   }
   for (const draft of drafts) draft.end();
@@ -117,6 +123,8 @@ class LaneDraft {
   readonly #intake: Intake;
   readonly #fresh = { batches: 0, records: 0, bytes: 0, largestRecords: 0, largestBytes: 0 };
   readonly #counts = { same: 0, changed: 0, duplicates: 0, read: 0 };
+  readonly #schema: LaneSchema | undefined;
+  readonly #says: string[] = [];
   readonly #leftOut: { row: number; code: string; message: string }[] = [];
 
   constructor(lane: LaneJob, job: Job, services: PlanServices, how: { run: RunRow | undefined; compares: boolean }) {
@@ -124,6 +132,7 @@ class LaneDraft {
     this.#services = services;
     this.#run = how.run;
     this.#compares = how.compares;
+    this.#schema = asksForSchema(lane) ? new LaneSchema(lane, job.flow, services.ledger?.read) : undefined;
     const known = how.run !== undefined && how.compares;
     this.#memory = new LaneMemory(
       { run: how.run?.id ?? (0 as RunRow['id']), lane: lane.name, generation: (how.run?.generation ?? 0) + 1 },
@@ -131,16 +140,35 @@ class LaneDraft {
       { compares: how.compares, keyed: job.source.key !== null },
     );
     const seed = services.ledger?.identity.seed ?? new Uint8Array(16);
-    this.#intake = new Intake(lane, job.source, this.#memory, { seed, decided: 0, skip: 0, trail: undefined });
+    const begin = { seed, decided: 0, skip: 0, trail: undefined, rooms: new BatchRooms() };
+    this.#intake = new Intake(lane, job.source, this.#memory, begin);
   }
 
   async load(): Promise<void> {
     await this.#memory.load();
   }
 
-  async take(rows: Parameters<Intake['take']>[0]): Promise<void> {
-    await this.#intake.take(rows, 0);
+  async take(rows: Parameters<Intake['take']>[0], signal: AbortSignal): Promise<void> {
+    const schema = await this.#met(rows, signal);
+    if (schema === undefined) return;
+    await this.#intake.take(rows, 0, schema);
     this.#count(this.#intake.drain());
+  }
+
+  /** Undefined where nothing of the chunk would be sent. */
+  async #met({ chunk }: Parameters<Intake['take']>[0], signal: AbortSignal): Promise<ChunkSchema | undefined> {
+    if (this.#schema === undefined) return {};
+    try {
+      const { met, fresh } = await this.#schema.meet(chunk, signal);
+      if (fresh) this.#says.push(...met.decision.says);
+      return met;
+    } catch (error) {
+      const message = describeError(error);
+      const about = error instanceof WaybillError && error.code === 'SCHEMA_DIFFERS';
+      const said = about ? message : `the columns of the sink could not be read: ${message}`;
+      if (!this.#says.includes(said)) this.#says.push(said);
+      return about ? undefined : {};
+    }
   }
 
   end(): void {
@@ -173,6 +201,7 @@ class LaneDraft {
       ordered: fit.ordered === 'always',
       fresh: this.#fresh,
       unbatched: this.#leftOut,
+      schema: this.#says,
       ...(await this.#standing()),
       ...(this.#compares ? { compared: { same, changed, vanished, fresh: read - same - changed } } : {}),
     };

@@ -1,15 +1,21 @@
 import type { BatchRow, GenerationRow, RunClaim, SupersededCounts } from '../ledger/ledger.ts';
+import { columnsChunk } from '../model/chunk.ts';
 import { WaybillError } from '../model/errors.ts';
 import { type BatchId, showBatch } from '../model/ids.ts';
 import { mask } from '../model/masking.ts';
 import { everyRow } from '../model/pages.ts';
 import { EMPTY_BALANCE } from '../model/states.ts';
+import type { BatchRooms } from './batch-rooms.ts';
 import type { Job, RunAsk, Services } from './engine.ts';
-import { Extraction, type Reading } from './extract.ts';
-import type { Decided } from './intake.ts';
+import { Extraction, type ExtractionEvents, type Reading } from './extract.ts';
+import { historyColumns } from './history.ts';
+import type { Told } from './intake.ts';
 import type { LaneTally } from './lane.ts';
 import { Payloads } from './payloads.ts';
 import type { ProgressTeller } from './progress.ts';
+import { PullExtraction, pullOf } from './pull.ts';
+import { PeekedSource, type Schemas } from './schemas.ts';
+import { takenByAll } from './taken-formats.ts';
 
 /** The generation that a start reads under. */
 interface ReadUnder {
@@ -22,45 +28,72 @@ export interface WindowFacts {
   readonly job: Job;
   readonly services: Services;
   readonly claim: RunClaim;
+  readonly schemas: Schemas;
   readonly resendAll: RunAsk['resendAll'];
   /** Of what this reading is a part, if of anything. */
   readonly because: string | undefined;
   /** A person asked for this reading. */
   readonly asked: boolean;
+  /** The run was cancelled before, and this reading begins it again. */
+  readonly reopens: boolean;
   readonly tallies: ReadonlyMap<string, LaneTally>;
   readonly progress: ProgressTeller;
+  readonly rooms: BatchRooms;
   /** Aborted when reading has to end for now. */
   readonly stop: AbortSignal;
   /** A generation has begun, or goes on; nothing of it has been read in this start. */
   readonly began: (generation: number) => Promise<void>;
   /** Batches are durable; deliveries may begin. */
-  readonly sealed: (decided: readonly Decided[]) => void;
+  readonly sealed: (decided: readonly Told[]) => void;
 }
 
 /** The reading of a window by one start: under which generation, then the extraction, then what was found different. */
 export class WindowReading {
   readonly #facts: WindowFacts;
+  readonly #source: PeekedSource;
   #under: ReadUnder | undefined;
 
   constructor(facts: WindowFacts) {
     this.#facts = facts;
+    this.#source = new PeekedSource(facts.job.source.source);
   }
 
   /** Before anything is claimed, because what an interrupted extraction left may have to go. */
   async begin(reading: Reading & { reads: true }): Promise<void> {
     this.#under = await this.#generation(reading);
-    await this.#facts.began(this.#under.generation);
+    try {
+      if (!this.#facts.schemas.none) await this.#failing(() => this.#meetFirst(this.#under!));
+      await this.#facts.began(this.#under.generation);
+    } catch (error) {
+      await this.#source.end();
+      throw error;
+    }
   }
 
-  /** Ends when the window is read, or when it was told to stop; rejects, and the run has failed, when it cannot be. */
-  async extract(): Promise<void> {
-    const { services, claim, progress, stop } = this.#facts;
-    progress.expected = await this.#expected();
+  /** A load is collected as its target is, so that has to be there, and right, before the place of the load is made. */
+  async #meetFirst({ generation, goesOn }: ReadUnder): Promise<void> {
+    const { job, services, claim, schemas, stop } = this.#facts;
+    const { window, parameters } = job;
+    if (goesOn !== undefined) await schemas.recall(generation);
+    const { ledger, staging } = services;
+    const history = job.pull?.history;
+    const takes = history === undefined ? await takenByAll(job.lanes, claim.run, { read: ledger.read, staging }) : [];
+    const at = goesOn?.position === undefined ? {} : { from: goesOn.position };
+    const from = job.pull === undefined ? at : pullOf(job);
+    const first = await this.#source.first({ window, parameters, takes, ...from }, stop);
+    if (first === undefined) return;
+    if (history === undefined) return void (await schemas.meet(first, generation));
+    // Rows of history are met before they are made, where the source says its types; else when they are taken in.
+    const known = (await ledger.read.columns(job.flow)) ?? [];
+    const described = historyColumns(history, first, { source: job.source.name, known });
+    if (described !== undefined) await schemas.meet(columnsChunk(described), generation);
+  }
+
+  /** Whatever goes wrong with what is read ends the run for now, unless that is because of having been told to stop. */
+  async #failing(work: () => Promise<void>): Promise<void> {
+    const { services, claim, stop } = this.#facts;
     try {
-      if (!(await this.#extractOnce())) {
-        this.#under = await this.#insteadOfGoingOn();
-        await this.#extractOnce();
-      }
+      await work();
     } catch (error) {
       if (stop.aborted) return;
       const failure =
@@ -68,27 +101,49 @@ export class WindowReading {
       await services.ledger.failRun({ ...claim, code: failure.code, message: mask(failure.message) });
       throw failure;
     }
+  }
+
+  /** Ends when the window is read, or when it was told to stop; rejects, and the run has failed, when it cannot be. */
+  async extract(): Promise<void> {
+    const { progress, schemas, stop } = this.#facts;
+    let over = false;
+    try {
+      progress.expected = await this.#expected();
+      await this.#failing(async () => {
+        if (!(await this.#extractOnce())) {
+          this.#under = await this.#insteadOfGoingOn();
+          await this.#extractOnce();
+        }
+        over = true;
+      });
+    } finally {
+      await this.#source.end();
+    }
+    if (!over && stop.aborted) return;
+    schemas.tell();
     await this.#tellComparison(this.#under!.kind);
   }
 
   /** False when the source is not as it was where an earlier start left it. */
   async #extractOnce(): Promise<boolean> {
-    const { job, services, claim, progress, stop } = this.#facts;
+    const { services, claim, progress, stop, schemas } = this.#facts;
     const { generation, kind, goesOn } = this.#under!;
-    const extraction = new Extraction(
-      job,
-      services,
-      { claim, generation, rows: goesOn?.rows ?? 0 },
-      {
-        read: (rows) => {
-          progress.read = rows;
-        },
-        sealed: this.#facts.sealed,
-        superseded: (counts) => this.#superseded(counts),
-        uncompared: (lane, records) => this.#uncompared(lane, records),
+    const job = { ...this.#facts.job, source: { ...this.#facts.job.source, source: this.#source } };
+    const stores = { ...services, schemas };
+    const at = { claim, generation, rows: goesOn?.rows ?? 0, rooms: this.#facts.rooms };
+    const events: ExtractionEvents = {
+      read: (rows) => {
+        progress.read = rows;
       },
-    );
-    return await extraction.run(kind, goesOn, stop);
+      sealed: this.#facts.sealed,
+      superseded: (counts) => this.#superseded(counts),
+      uncompared: (lane, records) => this.#uncompared(lane, records),
+    };
+    if (job.pull !== undefined) {
+      await new PullExtraction(job, job.pull, stores, at, events).run(goesOn, stop);
+      return true;
+    }
+    return await new Extraction(job, stores, at, events).run(kind, goesOn, stop);
   }
 
   /** What was sealed stays, since it may be on its way already; a reading from the top compares with it. */
@@ -104,7 +159,7 @@ export class WindowReading {
 
   /** The generation to read under. What an interrupted extraction left is gone on with, dropped, or compared with. */
   async #generation(reading: Reading & { reads: true }): Promise<ReadUnder> {
-    const { services, claim, resendAll, because } = this.#facts;
+    const { services, claim, resendAll, because, reopens } = this.#facts;
     if (reading.goesOn !== undefined) {
       return { generation: reading.goesOn.generation, kind: reading.kind, goesOn: reading.goesOn };
     }
@@ -119,7 +174,7 @@ export class WindowReading {
     const why = because === undefined ? reading.why : `${reading.why}; ${because}`;
     const reason = resendAll === undefined ? why : `${resendAll.who}: ${resendAll.reason}`;
     const withdraw = this.#facts.asked ? await this.#lost() : [];
-    const { generation } = await services.ledger.startGeneration({ ...claim, kind, reason, withdraw });
+    const { generation } = await services.ledger.startGeneration({ ...claim, kind, reason, withdraw, reopens });
     await this.#countAnew();
     return { generation, kind };
   }
@@ -190,7 +245,7 @@ export class WindowReading {
     const { source } = this.#facts.job.source;
     if (source.remaining === undefined) return undefined;
     const { window, parameters } = this.#facts.job;
-    return (await source.remaining({ window, parameters }, this.#facts.stop)).records;
+    return (await source.remaining({ window, parameters, ...pullOf(this.#facts.job) }, this.#facts.stop)).records;
   }
 
   async #tellComparison(kind: GenerationRow['kind']): Promise<void> {

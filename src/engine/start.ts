@@ -3,12 +3,13 @@ import { WaybillError } from '../model/errors.ts';
 import { type RunId, showRun } from '../model/ids.ts';
 import { EMPTY_BALANCE } from '../model/states.ts';
 import { awaitedLater } from './awaited-later.ts';
+import { BatchRooms } from './batch-rooms.ts';
 import { LaneDelivery } from './deliver.ts';
 import type { Job, LaneJob, RunAsk, RunSummary, Services, StopSignals } from './engine.ts';
 import { decideReading, type Reading } from './extract.ts';
 import { LaneFeed } from './feed.ts';
 import { keepsOrder, type LaneFit } from './fit-lane.ts';
-import type { Decided } from './intake.ts';
+import type { Told } from './intake.ts';
 import { KeyIndexing } from './key-indexing.ts';
 import { type GoOnElsewhere, type LaneRuntime, LaneTally, laneRuntime } from './lane.ts';
 import type { LeaseKeeper } from './lease.ts';
@@ -16,6 +17,7 @@ import { RunLoads } from './loads.ts';
 import { watchForOrders } from './orders.ts';
 import { ProgressTeller } from './progress.ts';
 import { WindowReading } from './read-window.ts';
+import { Schemas } from './schemas.ts';
 import { summarise } from './summary.ts';
 
 export interface StartFacts {
@@ -39,8 +41,10 @@ export class Start {
   readonly #signals: StopSignals;
   #feeds: LaneFeed[] = [];
   readonly #progress: ProgressTeller;
+  readonly #rooms = new BatchRooms();
   readonly #indexing: KeyIndexing;
   readonly #loads: RunLoads;
+  readonly #schemas: Schemas;
 
   constructor(facts: StartFacts) {
     this.#facts = facts;
@@ -52,14 +56,33 @@ export class Start {
       abort: facts.signals.abort,
     };
     this.#loads = new RunLoads(facts, this.#signals);
+    this.#schemas = new Schemas({
+      flow: facts.job.flow,
+      lanes: facts.job.lanes,
+      claim: { run: facts.opened.run.id, fence: facts.opened.fence },
+      services,
+      stop: this.#signals.stop,
+      abort: AbortSignal.any([this.#signals.abort, facts.lease.lost]),
+      load: (lane, generation) => this.#loads.of(lane)?.of(generation),
+    });
   }
 
   async go(): Promise<RunSummary> {
     try {
       return await this.#go();
+    } catch (error) {
+      if (await this.#wasCancelled(error)) return await this.#summary([], false);
+      throw error;
     } finally {
       await this.#progress.close();
     }
+  }
+
+  /** By a person, since this start has opened it: what could not be done for that is no failure. */
+  async #wasCancelled(error: unknown): Promise<boolean> {
+    if (!(error instanceof WaybillError) || error.code !== 'MOVE_FORBIDDEN') return false;
+    const { run } = this.#facts.opened;
+    return run.state !== 'cancelled' && (await this.#facts.services.ledger.read.run(run.id)).state === 'cancelled';
   }
 
   async #go(): Promise<RunSummary> {
@@ -78,8 +101,14 @@ export class Start {
     const window = reading.reads ? this.#window() : undefined;
     if (reading.reads && reading.goesOn === undefined) await this.#loads.findOut();
     if (window !== undefined && reading.reads) await window.begin(reading);
-    else await this.#loads.open(opened.run.generation);
+    else await this.#goOn(opened.run.generation);
     return await this.#summary(await this.#underOrders(() => this.#all(window)), false);
+  }
+
+  /** Nothing is read, and what was sealed before is sent. */
+  async #goOn(generation: number): Promise<void> {
+    if (generation > 0) await this.#schemas.recall(generation);
+    await this.#loads.open(generation);
   }
 
   /** The first failure is the one that is told: what fails afterwards, on the way out, mostly follows from it. */
@@ -109,6 +138,7 @@ export class Start {
       resumable: job.source.source.resumable,
       cancelled: opened.run.state === 'cancelled',
       undone: await this.#loads.undone(),
+      pull: job.pull !== undefined,
     });
   }
 
@@ -118,11 +148,14 @@ export class Start {
       job,
       services,
       claim: { run: opened.run.id, fence: opened.fence },
+      schemas: this.#schemas,
       resendAll: ask.resendAll,
       because: ask.because,
       asked: ask.resendAll !== undefined || (ask.refresh ?? false),
+      reopens: opened.run.state === 'cancelled',
       tallies: this.#tallies,
       progress: this.#progress,
+      rooms: this.#rooms,
       stop: this.#signals.stop,
       began: (generation) => this.#loads.open(generation),
       sealed: (decided) => this.#sealed(decided),
@@ -154,7 +187,8 @@ export class Start {
     return await delivering;
   }
 
-  #sealed(decided: readonly Decided[]): void {
+  #sealed(decided: readonly Told[]): void {
+    this.#schemas.sealed(decided);
     for (const { batches, unbatched, counts } of decided) {
       const tally = this.#tallies.get(counts.lane)!;
       const records = batches.reduce((sum, batch) => sum + batch.records, 0);
@@ -189,6 +223,7 @@ export class Start {
       tally: this.#tallies.get(lane.name)!,
       correlationId: opened.run.correlationId,
       load: this.#loads.of(lane.name),
+      rooms: this.#rooms,
       position: row?.position,
       elsewhere: (window, only, signals) => this.#facts.elsewhere(lane, window, only, signals),
     });

@@ -1,6 +1,4 @@
 import type { OpenedRun } from '../ledger/ledger.ts';
-import { WaybillError } from '../model/errors.ts';
-import { showRun } from '../model/ids.ts';
 import { EMPTY_BALANCE } from '../model/states.ts';
 import type { LaneDelivery } from './deliver.ts';
 import type { Job, RunSummary, Services } from './engine.ts';
@@ -28,19 +26,19 @@ export async function summarise(facts: SummaryFacts): Promise<RunSummary> {
   const { job, opened, nothingToDo } = facts;
   const { ledger } = facts.services;
   const generation = (await ledger.read.generations(opened.run.id)).at(-1);
-  if (generation === undefined) {
-    throw new WaybillError('RUN_UNKNOWN', `${showRun(opened.run.id)} has read nothing yet, so it has no batches`);
-  }
   // A window that was not read to its end is not complete, however little of it there is.
-  // One that a process left between the last answer and its conclusion still wants it, though nothing is to be done.
-  const concluded = generation.state === 'closed' && (!nothingToDo || opened.run.state === 'open');
+  // One that a process left between the last answer and its conclusion still wants it, though nothing is to be done;
+  // so does one that failed and was read to its end since, and found nothing to send.
+  const { state } = opened.run;
+  const concluded = generation?.state === 'closed' && (!nothingToDo || state === 'open' || state === 'failed');
   if (concluded) await ledger.concludeRun({ run: opened.run.id, fence: opened.fence });
   const run = await ledger.read.run(opened.run.id);
   const balances = await ledger.read.balance(run.id);
   const lanes = await ledger.read.lanes(run.id);
+  const leftOut = await ledger.read.leftOut(run.id);
   return {
     run,
-    generation,
+    ...(generation === undefined ? {} : { generation }),
     nothingToDo,
     interrupted: facts.interrupted,
     paused: run.paused || lanes.some((lane) => lane.paused),
@@ -57,8 +55,9 @@ export async function summarise(facts: SummaryFacts): Promise<RunSummary> {
         guarantee: facts.fits.get(name)!.guarantee,
         balance: balances.get(name) ?? EMPTY_BALANCE,
         attempts: tally.attempts,
-        batches: generation.lanes.find((one) => one.lane === name)?.batches ?? 0,
+        batches: generation?.lanes.find((one) => one.lane === name)?.batches ?? 0,
         answers: tally.answers,
+        leftOut: leftOut.filter(({ lane }) => lane === name).map(({ column, records }) => ({ column, records })),
       };
     }),
     elapsedMs: facts.elapsedMs,

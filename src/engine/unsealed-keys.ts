@@ -16,6 +16,8 @@ export class UnsealedKeys {
   #hashes = new Uint32Array(FIRST_KEYS);
   #from = 0;
   #to = 0;
+  /** Up to here there are hashes: they are made when somebody asks. */
+  #hashed = 0;
   #scans = 0;
   #table: KeyTable | undefined;
 
@@ -23,7 +25,6 @@ export class UnsealedKeys {
   add(keys: Uint8Array, from: number, to: number): void {
     this.#makeRoom(to - from);
     this.#keys.set(keys.subarray(from * KEY_BYTES, to * KEY_BYTES), this.#to * KEY_BYTES);
-    hashKeys(keys, from, to, this.#hashes, this.#to);
     this.#to += to - from;
     for (let nth = from; this.#table !== undefined && nth < to; nth++) this.#table.add(keys, nth);
   }
@@ -42,11 +43,19 @@ export class UnsealedKeys {
     if (this.#from < this.#to) return;
     this.#from = 0;
     this.#to = 0;
+    this.#hashed = 0;
     this.#scans = 0;
     this.#table = undefined;
   }
 
+  /** The keys that are on their way, packed; the caller's for as long as nothing comes or goes. */
+  get keys(): Uint8Array {
+    return this.#keys.subarray(this.#from * KEY_BYTES, this.#to * KEY_BYTES);
+  }
+
   #isThere(keys: Uint8Array, nth: number): boolean {
+    if (this.#hashed < this.#to) hashKeys(this.#keys, this.#hashed, this.#to, this.#hashes, this.#hashed);
+    this.#hashed = this.#to;
     const [hash] = hashKeys(keys, nth, nth + 1, ONE, 0);
     const wanted = keys.subarray(nth * KEY_BYTES, (nth + 1) * KEY_BYTES);
     const hashes = this.#hashes.subarray(0, this.#to);
@@ -68,9 +77,11 @@ export class UnsealedKeys {
     const keys = room > this.#hashes.length ? Buffer.allocUnsafeSlow(room * KEY_BYTES) : this.#keys;
     const hashes = room > this.#hashes.length ? new Uint32Array(room) : this.#hashes;
     keys.set(this.#keys.subarray(this.#from * KEY_BYTES, this.#to * KEY_BYTES));
-    hashes.set(this.#hashes.subarray(this.#from, this.#to));
+    const hashed = Math.max(this.#from, this.#hashed);
+    hashes.set(this.#hashes.subarray(this.#from, hashed));
     this.#keys = keys;
     this.#hashes = hashes;
+    this.#hashed = hashed - this.#from;
     this.#from = 0;
     this.#to = held;
   }

@@ -2,7 +2,7 @@ import { assert } from '../model/assert.ts';
 import type { LoadSettings, Scope } from '../model/load.ts';
 import { daysOf } from '../model/period.ts';
 import type { Window } from '../model/window.ts';
-import { loadingStrategy } from './loading.ts';
+import { loadingStrategy, shownAlone } from './loading.ts';
 
 /** Replaces what the window had brought, or everything, by what it brings now. */
 export const dataOverwrite = loadingStrategy({
@@ -17,6 +17,8 @@ export const dataOverwrite = loadingStrategy({
         '`load: { scope: … }` and give each window a place of its own'
       );
     }
+    const alone = shownAlone(flow);
+    if (alone !== undefined) return alone;
     if (flow.window === 'all' || flow.load.scope !== undefined || sink.facts.placePerWindow === true) return undefined;
     return (
       'every window would replace all that the sink holds; say which rows belong to a window with ' +

@@ -3,7 +3,7 @@ import { assert } from '../model/assert.ts';
 import type { CrashPoint } from '../model/guarantee.ts';
 import type { LoadRow } from '../model/load.ts';
 import { applied, type Verdict } from '../model/verdict.ts';
-import type { Window } from '../model/window.ts';
+import { orderOf, type Window } from '../model/window.ts';
 import { guarantee } from './ladder.ts';
 import type { Fit, FlowFacts, Loading, LoadJob, Strategy } from './strategy.ts';
 
@@ -82,9 +82,13 @@ export const publishedElsewhere = (loads: readonly LoadRow[], window: Window): r
   loads.filter((load) => load.state === 'published' && load.window.name !== window.name);
 
 export const inOrderOfTime = (loads: readonly LoadRow[]): readonly LoadRow[] =>
-  [...loads].sort((a, b) => startMs(a.window) - startMs(b.window));
+  [...loads].sort((a, b) => orderOf(a.window) - orderOf(b.window));
 
 /** By the time that they are meant for. Those of a flow without windows have none. */
-export const isLater = (load: LoadRow, window: Window): boolean => startMs(load.window) > startMs(window);
+export const isLater = (load: LoadRow, window: Window): boolean => orderOf(load.window) > orderOf(window);
 
-const startMs = ({ start }: Window): number => (start === undefined ? 0 : Date.parse(start));
+/** Of what shows one load alone. What a pull brings is only what came after the pull before. */
+export const shownAlone = ({ window }: FlowFacts): string | undefined =>
+  window === 'pull'
+    ? 'a pull brings only what is new, and readers would see nothing else; `merger` and `keyed` keep the rest'
+    : undefined;

@@ -95,7 +95,7 @@ const inPeriod = (loads: readonly LoadRow[], flow: FlowFacts, period: Period): r
   loads.filter((load) => periodFor(flow, load.window).name === period.name);
 
 function kindOf({ load, window }: FlowFacts): LoadSettings['period'] {
-  return load.period ?? (window === 'all' || window === 'hour' ? undefined : window);
+  return load.period ?? (window === 'all' || window === 'pull' || window === 'hour' ? undefined : window);
 }
 
 function periodFor(flow: FlowFacts, window: Window): Period {

@@ -1,5 +1,5 @@
 import { assert } from '../model/assert.ts';
-import { loadingStrategy } from './loading.ts';
+import { loadingStrategy, shownAlone } from './loading.ts';
 
 const ALL_OF_THEM = 1_000_000;
 
@@ -8,10 +8,10 @@ export const proxy = loadingStrategy({
   name: 'proxy',
   summary: 'Writes each load to a new place that is never changed again; one name shows the newest complete load.',
   promise: 'Readers of the name see the newest complete load; earlier ones can still be read and never change.',
-  lacks: (sink) =>
+  lacks: (sink, flow) =>
     sink.can.publish === undefined
       ? 'the sink cannot lead readers to another place in one step: it has no publish'
-      : undefined,
+      : shownAlone(flow),
   // The name shows the load that was published last, and that must be the newest.
   windows: () => 'in-order',
   load: {

@@ -17,6 +17,7 @@ export const statefulMerger = loadingStrategy({
   promise: 'After a window is loaded the sink holds what it held before that window, brought up to date by it.',
   lacks: (sink, flow) => {
     if (flow.window === 'all') return 'the flow has no windows, so there is no earlier state to go back to';
+    if (flow.window === 'pull') return 'a pull is not loaded again, so nothing goes back to before it; use `merger`';
     const { merge, versions, mergeAt } = sink.can;
     if (mergeAt === undefined && (merge === undefined || versions === undefined)) {
       return 'the sink cannot go back to an earlier state: it has neither mergeAt nor merge with versions';

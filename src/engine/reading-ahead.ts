@@ -1,0 +1,41 @@
+import type { Staging } from '../ledger/staging.ts';
+import type { Ports } from '../model/ports.ts';
+
+/** A lane that lets go of nothing for so long does not keep up, or waits for its sink. */
+const PATIENCE_MS = 1_000;
+
+/**
+ * Keeps reading from running ahead of the lanes: a batch that is sent while its bytes are still in memory need not be
+ * read back. Waiting is for speed alone, so it ends when nothing moves, and begins again when something did.
+ */
+export class ReadingAhead {
+  readonly #staging: Pick<Staging, 'room'>;
+  readonly #ports: Pick<Ports, 'sleep'>;
+  #patient = true;
+
+  constructor(staging: Pick<Staging, 'room'>, ports: Pick<Ports, 'sleep'>) {
+    this.#staging = staging;
+    this.#ports = ports;
+  }
+
+  /** Resolves when memory has room for what is sealed next, or is not worth waiting for. */
+  async wait(signal: AbortSignal): Promise<void> {
+    const room = this.#staging.room?.();
+    if (room === undefined) {
+      this.#patient = true;
+      return;
+    }
+    if (!this.#patient || signal.aborted) return;
+    const over = new AbortController();
+    const impatient = this.#ports.sleep(PATIENCE_MS, AbortSignal.any([signal, over.signal])).then(
+      () => {
+        this.#patient = false;
+      },
+      // Rejects only when there is room, or when everything ends.
+      () => undefined,
+    );
+    await Promise.race([room, impatient]);
+    over.abort();
+    await impatient;
+  }
+}
