@@ -1,9 +1,11 @@
 import type { z } from 'zod';
 import type { Batch, Framing, Limits, Payload } from '../model/batch.ts';
 import type { Chunk, Format } from '../model/chunk.ts';
+import type { Columns, ColumnType } from '../model/columns.ts';
 import type { Load, LoadStep, MergeBy, Period, Scope, StepReceipt } from '../model/load.ts';
 import type { Ports } from '../model/ports.ts';
 import type { Estimate, Position } from '../model/position.ts';
+import type { Carrier, SchemaAction, SinkColumns } from '../model/schema.ts';
 import type { Verdict } from '../model/verdict.ts';
 import type { Parameters, Window } from '../model/window.ts';
 
@@ -23,6 +25,18 @@ export interface Connector<Connection = unknown, SourceSettings = unknown, SinkS
   readonly source?: {
     readonly settings: z.ZodType<SourceSettings>;
     open(connection: Connection, settings: SourceSettings, context: OpenContext): Source;
+    /** Where it reads and in which form, for tools that would read there too. Undefined: no place of that kind. */
+    describe?(connection: Connection, settings: SourceSettings): SourceDescription | undefined;
+    /**
+     * What there is to be read, as the place's own catalog tells it: connects, and throws as reading does. `settings`:
+     * of the flow's source, where a flow is asked about; a place without a catalog may look at the head of that.
+     */
+    discover?(
+      connection: Connection,
+      context: OpenContext,
+      signal: AbortSignal,
+      settings?: SourceSettings,
+    ): Promise<readonly Discovered[]>;
   };
   readonly sink?: {
     readonly settings: z.ZodType<SinkSettings>;
@@ -30,6 +44,42 @@ export interface Connector<Connection = unknown, SourceSettings = unknown, SinkS
     /** One for each way of being set up that makes other strategies fit; shown with those that do. */
     readonly samples?: readonly SinkSample[];
   };
+}
+
+/** A place that anybody can read, without what opens it: nothing here is secret. */
+export interface SourceDescription {
+  readonly place:
+    | {
+        readonly kind: 'url';
+        readonly url: string;
+        readonly headers?: readonly { readonly name: string; readonly value: string }[];
+      }
+    /** Relative paths are meant from the folder of the flow file. */
+    | { readonly kind: 'files'; readonly pattern: string };
+  readonly format: 'csv' | 'ndjson' | 'json' | 'parquet';
+  /** `columns` where no row of the file names them. */
+  readonly csv?: {
+    readonly separator: string;
+    readonly quote: string;
+    readonly header: boolean;
+    readonly columns?: Columns;
+  };
+  /** Where the records are in a JSON document: `data.items`. */
+  readonly recordsAt?: string;
+  /** What has to be unpacked first; `entries`: which files of an archive are meant. */
+  readonly packed?: { readonly kind: 'gzip' | 'zip'; readonly entries?: string };
+}
+
+/** A table or a stream that a source can be pointed at. */
+export interface Discovered {
+  /** As `source` of a flow names it. */
+  readonly name: string;
+  /** `type` as the place spells it. */
+  readonly columns: readonly { readonly name: string; readonly type: string; readonly nullable: boolean }[];
+  /** Columns that tell its records apart, in order; none where the place names none. */
+  readonly key: readonly string[];
+  /** Columns that a pull may go on by, as far as their types tell; those that are never null come first. */
+  readonly cursors: readonly string[];
 }
 
 /** Settings as they would stand in a flow file, complete enough to open the sink with. */
@@ -61,8 +111,61 @@ export interface ReadRange {
    * it gives the last of what it emits, which everybody can convert.
    */
   readonly takes?: readonly Format[];
-  /** Read strictly after this. A kind or value that the source does not understand is ignored, with a notice. */
+  /**
+   * The reader lets go of the bytes of a chunk before it asks for the next one, so the source may use the room again.
+   * Without it chunks are the reader's for good.
+   */
+  readonly letsGo?: boolean;
+  /** Read strictly after this; in a pull it is one that `Pulls.refuses` has nothing against. */
   readonly from?: Position;
+  /** Present in a pull: only what is new is read. */
+  readonly pull?: PullRange;
+}
+
+/** What a pull knows beside the position that it goes on from. */
+export interface PullRange {
+  /** Names of the parts that were committed so far (`Chunk.closes`), those of earlier pulls included. */
+  taken(): Promise<ReadonlySet<string>>;
+  /** Parts that a person wants read although they lie before the position; it stays where it is meanwhile. */
+  readonly take?: readonly string[];
+  /** A person wants it read although nobody can tell whether anything is new. */
+  readonly force?: boolean;
+  /**
+   * A folder of this machine for downloads of this source, and of no other; it may not be there yet, and may be lost
+   * at any time. What lies there may be used again for the same settings and the same position, never for others.
+   */
+  readonly downloads: string;
+}
+
+/** What a source found that may be read only where something is new. */
+export type Look = (
+  | { readonly kind: 'new'; readonly estimate?: Estimate }
+  | { readonly kind: 'unchanged'; readonly why: string }
+  /** It was read before and nobody can tell whether it has changed since: read again only when forced. */
+  | { readonly kind: 'uncacheable'; readonly why: string }
+) & { readonly notices?: readonly LookNotice[] };
+
+/** Something that a person may want to know of what was found: `part-skipped`, `clock-went-back`… */
+export interface LookNotice {
+  readonly kind: string;
+  readonly message: string;
+}
+
+/**
+ * Of a source that knows what is new. In a pull `read` brings what there is after `from` as of its beginning, and ends;
+ * the last chunk has an `end` (an empty one will do: `endChunk`), and what stands at no `end` is not committed. Its
+ * `sourceName` is the flow's, whatever the source says. So a
+ * source that can say only at the end whether all of it came, such as a download, gives its position there, and an
+ * error before leaves nothing behind. Where `from` is the last position of what is there it brings nothing.
+ */
+export interface Pulls {
+  /** Why it cannot go on from a position, in words: another's kind, a value that cannot be read. Undefined: it can. */
+  refuses(position: Position): string | undefined;
+  /**
+   * Whether there is anything after `range.from`, at the cost of one request. What it fetched for that may serve the
+   * `read` with the same `from` that follows; without one, `close` lets go of it.
+   */
+  look(range: ReadRange & { readonly pull: PullRange }, signal: AbortSignal): Promise<Look>;
 }
 
 /**
@@ -75,6 +178,8 @@ export interface Source {
   /** True when `read` can go on from the `end` of a chunk. Otherwise an interrupted extraction starts from the top. */
   readonly resumable: boolean;
   read(range: ReadRange, signal: AbortSignal): AsyncIterable<Chunk>;
+  /** Present where it knows what is new, and a flow may pull from it. */
+  readonly pulls?: Pulls;
   /** The same records in the same order, any time later: batches of such a source need no staged copy. */
   reread?(range: { after?: Position; upTo: Position }, signal: AbortSignal): AsyncIterable<Chunk>;
   /** What is left after `range.from`: gives progress a total. Undefined fields are unknown. */
@@ -213,6 +318,8 @@ export interface AbilityFacts {
   tail?(): Promise<string>;
   /** A refused batch is refused as a whole: nothing of it was applied, and it may be taken apart. */
   readonly rejectsAtomically?: boolean;
+  /** Once it has answered with a verdict it reads the bytes of the payload no more: their room is used again. */
+  readonly letsGo?: boolean;
   /** What publishes a load cannot do it in one step: readers may meet the old and the new side by side meanwhile. */
   readonly seenByHalves?: boolean;
   /** `replace` knows no rows, only all that the sink names: a scope by a column is refused. */
@@ -232,6 +339,27 @@ export interface AbilityFacts {
   readonly assumes?: readonly string[];
 }
 
+/** A sink that knows its columns, and lets them be changed. It decides nothing about them: whoever asks has decided. */
+export interface SinkSchema {
+  /** How values of a type are kept in a column that this sink makes. No I/O. */
+  carrier(type: ColumnType): Carrier;
+  /** The columns as they are now; undefined when there is nothing of the sink's name. */
+  read(signal: AbortSignal): Promise<SinkColumns | undefined>;
+  /**
+   * Changes them, or finds that they are so already: asked again after a lost answer and after a crash. What was frozen
+   * before can still be sent afterwards. Throws NotAppliedError or RefusedError with proof that nothing has changed.
+   */
+  change(actions: readonly SchemaAction[], how: SchemaHow): Promise<void>;
+}
+
+export interface SchemaHow {
+  /** Records are collected as this load first: its place follows, if it is there already. */
+  readonly load?: Load | undefined;
+  /** The load makes what is not there when it is published, and `create` only says how. */
+  readonly later: boolean;
+  readonly signal: AbortSignal;
+}
+
 export interface Sink {
   /**
    * Formats it takes, each with the framing in which a batch reaches it byte for byte. Records are converted into the
@@ -241,6 +369,10 @@ export interface Sink {
   readonly limits: Limits;
   readonly can: Partial<Abilities & LoadAbilities>;
   readonly facts: AbilityFacts;
+  /** Absent: whatever comes is taken as it comes, or the sink cannot be asked. */
+  readonly schema?: SinkSchema;
+  /** Records cannot be written without the types of their columns, so each batch has to bring them. */
+  readonly needsTypes?: boolean;
   /** No request takes longer: at this age it is given up and its answer is unknown. */
   readonly requestTimeoutMs: number;
   /** How fast the sink may be called; each field is a budget of its own. */

@@ -1,14 +1,15 @@
-import { resolve } from 'node:path';
+import { join, resolve, sep } from 'node:path';
 import { z } from 'zod';
-import { isCsvType } from '../../formats/csv-json.ts';
 import { parseColumnType } from '../../model/columns.ts';
+import { describeRecords } from '../../objects/description.ts';
+import { needsFlow } from '../../objects/discovery.ts';
 import { columnsOf, writtenFormatOf } from '../../objects/encode.ts';
 import { placeholdersOf } from '../../objects/paths.ts';
-import { FILE_FORMATS } from '../../objects/record-format.ts';
-import type { Connector, Sink } from '../connector.ts';
+import { readSettings, readSettingsAgree } from '../../objects/settings.ts';
+import type { Connector, OpenContext, Sink, SourceDescription } from '../connector.ts';
 import { batchFileSink } from './batch-file-sink.ts';
 import { filesSink } from './sink.ts';
-import { filesSource } from './source.ts';
+import { discoverFiles, type FilesSourceOptions, filesSource } from './source.ts';
 
 const connection = z.strictObject({
   root: z
@@ -25,36 +26,14 @@ const below = z
     (path) => !/^[/\\]|(^|\/)\.\.(\/|$)|[\\\0]/.test(path),
     'a path lies below `root`, without `..`, with slashes',
   );
-const character = z.string().refine((text) => text.length === 1 && text > '\0' && text < '\x7f', 'one ASCII character');
-
-const sourceSettings = z.strictObject({
-  path: below.describe('A file or a pattern: `data/*.csv`, `**/*.ndjson.gz`; may hold `{{ window }}` and parameters.'),
-  format: z.enum(FILE_FORMATS).optional().describe('By the ending of the name when absent.'),
-  delimiter: character.optional().describe('Between the fields of CSV. A comma; a tab for `.tsv`.'),
-  quote: character.optional().describe('Around fields of CSV that hold a delimiter. A double quote.'),
-  header: z
-    .union([z.boolean(), z.array(z.string().min(1)).min(1)])
-    .default(true)
-    .describe('Whether the first row of CSV holds the names; or the names, where no row does.'),
-  emptyIsNull: z
-    .boolean()
-    .default(true)
-    .describe('Nothing between two delimiters is null, and `""` is the empty text.'),
-  types: z
-    .record(
-      z.string(),
-      z.string().refine(isCsvType, 'a type such as `int64`, `decimal(12,2)`, `timestamptz` or `text[]`'),
-    )
-    .optional()
-    .describe('Types of columns of CSV; text when absent. `integer` and `number` are numbers of any size.'),
-  recordsAt: z.string().min(1).optional().describe('Where the array of records is in a JSON document: `data.items`.'),
-  whenNone: z.enum(['fail', 'empty']).default('fail').describe('No file: an error, or nothing to read.'),
-  inflatedBytesMax: z
-    .int()
-    .min(1)
-    .default(64 * 1024 ** 3)
-    .describe('What one `.gz` may hold at most.'),
-});
+const sourceSettings = z
+  .strictObject({
+    path: below.describe(
+      'A file or a pattern: `data/*.csv`, `**/*.ndjson.gz`; may hold `{{ window }}` and parameters.',
+    ),
+    ...readSettings({ one: 'file', settleSeconds: 5 }),
+  })
+  .superRefine(readSettingsAgree);
 
 const SINK_VALUES = ['window', 'flow', 'lane', 'batch'];
 const MANIFEST_VALUES = ['window', 'flow', 'lane'];
@@ -90,7 +69,10 @@ const sinkSettings = z
         z.string().refine((text) => parseColumnType(text) !== undefined, 'a type such as `int64`'),
       )
       .optional()
-      .describe('Names and types of the columns of Parquet: `int64`, `decimal(12,2)`, `timestamptz`, `text[]`.'),
+      .describe(
+        'Names and types of the columns of Parquet: `int64`, `decimal(12,2)`, `timestamptz`, `text[]`. Those of the ' +
+          'source when absent.',
+      ),
     header: z.boolean().default(true).describe('A first line with the names of the fields, in CSV.'),
     recordsPerBatch: z.int().min(1).default(10_000),
     bytesPerBatch: z
@@ -106,8 +88,6 @@ const sinkSettings = z
       wrong('path', 'a path of Parquet files needs {{ batch }}: nothing can be added to one that is there');
     if (settings.manifest !== undefined && !batches)
       wrong('path', 'a path with a manifest needs {{ batch }}: the manifest lists one file for each');
-    if (parquet && Object.keys(settings.columns ?? {}).length === 0)
-      wrong('columns', 'Parquet needs the types of its columns');
     if (!parquet && settings.columns !== undefined) wrong('columns', 'only Parquet has columns with types');
   });
 
@@ -126,15 +106,38 @@ function openSink(root: string, { columns, manifest, ...settings }: SinkSettings
 }
 
 type Connection = z.output<typeof connection>;
+type SourceSettings = z.output<typeof sourceSettings>;
 
-export const files: Connector<Connection, z.output<typeof sourceSettings>, SinkSettings> = {
+const sourceOptions = (
+  { root }: Connection,
+  { path, ...settings }: SourceSettings,
+  { folder, ports }: OpenContext,
+): FilesSourceOptions => ({
+  ...settings,
+  pattern: path,
+  root: resolve(folder, root),
+  clock: { wallMs: () => ports.wallMs() },
+});
+
+/** The pattern with its root before it; none where a run fills something in, or the root itself reads as a pattern. */
+function describeSource({ root }: Connection, { path, ...settings }: SourceSettings): SourceDescription | undefined {
+  const records = describeRecords(path, settings);
+  if (records === undefined || placeholdersOf(path).length > 0 || /[*?[\]{}]/.test(root)) return undefined;
+  return { place: { kind: 'files', pattern: join(root, path).split(sep).join('/') }, ...records };
+}
+
+export const files: Connector<Connection, SourceSettings, SinkSettings> = {
   type: 'files',
   summary: 'CSV, NDJSON, JSON and Parquet files of this machine',
   connection,
   source: {
     settings: sourceSettings,
-    open: ({ root }, { path, ...settings }, { folder }) =>
-      filesSource({ ...settings, pattern: path, root: resolve(folder, root) }),
+    open: (connection, settings, context) => filesSource(sourceOptions(connection, settings, context)),
+    describe: describeSource,
+    discover: async (connection, context, signal, settings) => {
+      if (settings === undefined) throw needsFlow('files');
+      return await discoverFiles(sourceOptions(connection, settings, context), signal);
+    },
   },
   sink: {
     settings: sinkSettings,

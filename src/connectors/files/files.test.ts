@@ -16,7 +16,7 @@ import type { Framing } from '../../model/batch.ts';
 import { NotAppliedError, RefusedError } from '../../model/errors.ts';
 import { ALL } from '../../model/window.ts';
 import { testPermit } from '../../testing/permit.ts';
-import { readAll, textsOf } from '../../testing/suites/source-suite.ts';
+import { readAll, textsOf } from '../../testing/suites/source-reading.ts';
 import type { OpenContext, ReadRange, Source } from '../connector.ts';
 import { files } from './config.ts';
 

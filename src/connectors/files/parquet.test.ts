@@ -9,7 +9,7 @@ import { type Columns, parseColumnType } from '../../model/columns.ts';
 import { NotAppliedError, RefusedError } from '../../model/errors.ts';
 import { ALL } from '../../model/window.ts';
 import { testPermit } from '../../testing/permit.ts';
-import { readAll, textsOf } from '../../testing/suites/source-suite.ts';
+import { readAll, textsOf } from '../../testing/suites/source-reading.ts';
 import type { OpenContext, ReadRange, Sink, Source } from '../connector.ts';
 import { files } from './config.ts';
 
@@ -67,12 +67,12 @@ describe('Parquet files', () => {
       await expect(readAll(source({ path }), range), path).rejects.toMatchObject({ code: 'SOURCE_INVALID' });
     }
   });
-  it('need the types of their columns and a name for each batch', () => {
+  it('need a name for each batch; the types of their columns are declared, or come with the records', () => {
     const problems = (settings: Record<string, unknown>): string[] =>
       (files.sink!.settings.safeParse(settings).error?.issues ?? []).map((issue) => issue.path.join('.'));
     expect(problems({ path: '{{ batch }}.parquet', columns: { id: 'int64' } })).toEqual([]);
     expect(problems({ path: 'a.parquet', columns: { id: 'int64' } })).toEqual(['path']);
-    expect(problems({ path: '{{ batch }}.parquet' })).toEqual(['columns']);
+    expect(problems({ path: '{{ batch }}.parquet' })).toEqual([]);
     expect(problems({ path: '{{ batch }}.parquet', columns: { id: 'integer' } })).toContain('columns.id');
     expect(problems({ path: '{{ batch }}.ndjson' })).toEqual([]);
     expect(problems({ path: 'a.ndjson', manifest: '_manifest.json' })).toEqual(['path']);

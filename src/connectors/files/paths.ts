@@ -2,7 +2,7 @@ import type { Dirent } from 'node:fs';
 import { readdir, realpath } from 'node:fs/promises';
 import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { WaybillError } from '../../model/errors.ts';
-import { matcher, segmentsOf } from '../../objects/paths.ts';
+import { byName, matcher, segmentsOf } from '../../objects/paths.ts';
 import type { FoundFile } from '../../objects/shelf.ts';
 
 /**
@@ -11,10 +11,12 @@ import type { FoundFile } from '../../objects/shelf.ts';
  */
 export async function findFiles(root: string, pattern: string): Promise<readonly FoundFile[]> {
   const segments = segmentsOf(pattern);
-  const names = (await expand(root, '', segments)).sort((a, b) => (a < b ? -1 : 1));
-  const found: FoundFile[] = [];
-  for (const name of new Set(names)) found.push({ name, path: await confined(root, name) });
-  return found;
+  const found = new Map<string, FoundFile>();
+  // Only a link can lead elsewhere: what lies in a real folder needs no look of its own, be there ever so many.
+  for (const { name, path } of await expand(root, { name: '', path: undefined }, segments)) {
+    if (!found.has(name)) found.set(name, { name, path: path ?? (await confined(root, name)) });
+  }
+  return [...found.values()].sort((a, b) => byName(a.name, b.name));
 }
 
 /** The real path of a file, if that lies below the real root: symbolic links may lead around, but not out. */
@@ -29,24 +31,51 @@ export async function confined(root: string, name: string): Promise<string> {
   return resolve(realRoot, way);
 }
 
-async function expand(root: string, base: string, segments: readonly string[]): Promise<string[]> {
+/** What was come upon: `path` is its real one, and undefined where a link has led or may lead. */
+interface Entry {
+  readonly name: string;
+  readonly path: string | undefined;
+}
+
+async function expand(root: string, base: Entry, segments: readonly string[]): Promise<Entry[]> {
   const [segment, ...rest] = segments;
   if (segment === undefined) return [];
-  const entries = await entriesOf(join(root, base));
-  const names: string[] = [];
+  const folder = base.name === '' ? { name: '', path: await realFolder(root) } : base;
+  const entries = await entriesOf(join(root, base.name));
+  const found: Entry[] = [];
   const matches = matcher(segment);
   // `**` also stands for no folder at all.
-  if (segment === '**') names.push(...(await expand(root, base, rest.length === 0 ? ['*'] : rest)));
+  if (segment === '**') add(found, await expand(root, folder, rest.length === 0 ? ['*'] : rest));
   for (const entry of entries) {
-    const name = base === '' ? entry.name : `${base}/${entry.name}`;
-    const folder = entry.isDirectory() || entry.isSymbolicLink();
+    const here = entryIn(folder, entry);
+    const leads = entry.isDirectory() || entry.isSymbolicLink();
     if (segment === '**' && entry.isDirectory() && !entry.name.startsWith('.'))
-      names.push(...(await expand(root, name, segments)));
-    else if (segment !== '**' && rest.length === 0 && !entry.isDirectory() && matches(entry.name)) names.push(name);
-    else if (segment !== '**' && rest.length > 0 && folder && matches(entry.name))
-      names.push(...(await expand(root, name, rest)));
+      add(found, await expand(root, here, segments));
+    else if (segment !== '**' && rest.length === 0 && !entry.isDirectory() && matches(entry.name)) found.push(here);
+    else if (segment !== '**' && rest.length > 0 && leads && matches(entry.name))
+      add(found, await expand(root, here, rest));
   }
-  return names;
+  return found;
+}
+
+/** `push(...)` of a hundred thousand would not fit on the stack. */
+function add(found: Entry[], more: readonly Entry[]): void {
+  for (const one of more) found.push(one);
+}
+
+function entryIn(folder: Entry, entry: Dirent): Entry {
+  const name = folder.name === '' ? entry.name : `${folder.name}/${entry.name}`;
+  const plain = folder.path !== undefined && !entry.isSymbolicLink();
+  return { name, path: plain ? `${folder.path}${sep}${entry.name}` : undefined };
+}
+
+async function realFolder(root: string): Promise<string | undefined> {
+  try {
+    return await realpath(root);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
 }
 
 async function entriesOf(folder: string): Promise<readonly Dirent[]> {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { durationSchema } from './quantities.ts';
+import { durationSchema } from '../../objects/quantities.ts';
 
 /** Secrets stand in a flow file only as references; they are read when they are used, so they can change meanwhile. */
 export const secretSchema = z

@@ -1,14 +1,11 @@
 import { describeError, NotAppliedError, WaybillError } from '../../model/errors.ts';
 import type { OpenContext, Permit } from '../connector.ts';
-import { type AuthHeader, type Authorizer, openAuthorizer } from './auth.ts';
+import { type Access, type KeepAlive, openAccess, openTransport } from './access.ts';
+import type { AuthHeader } from './auth.ts';
 import { contentTypeOf } from './body.ts';
-import { Connections } from './connections.ts';
-import { Deadlines } from './deadlines.ts';
-import { TokenSource } from './oauth.ts';
 import type { Reply } from './reply.ts';
-import { Secrets } from './secrets.ts';
 import type { ConnectionConfig, SinkConfig } from './settings.ts';
-import { Transport } from './transport.ts';
+import type { Transport } from './transport.ts';
 
 /** One call of the API. `path` is below the base URL; the name of the call leaves out its query and its values. */
 export interface Call {
@@ -24,10 +21,8 @@ export interface Call {
 
 /** Knows the API's address, its credentials and its headers; says nothing about what an answer means. */
 export class Caller {
-  readonly secrets: Secrets;
+  readonly #access: Access;
   readonly #transport: Transport;
-  readonly #tokens: TokenSource | undefined;
-  readonly #auth: Authorizer;
   readonly #basePath: string;
   readonly #headers: readonly string[];
   readonly #contentType: string;
@@ -37,34 +32,16 @@ export class Caller {
 
   constructor(connection: ConnectionConfig, sink: SinkConfig, context: OpenContext, replays401: boolean) {
     const base = new URL(connection.url);
-    const timeouts = [sink.requestTimeout, connection.connectTimeout];
-    const deadlines = () => new Deadlines(context.ports, Math.min(...timeouts));
-    const transport = (origin: URL, keepAlive: 'announced' | 'never' | number): Transport => {
-      const shared = deadlines();
-      const ca = connection.tls?.ca;
-      const { folder, ports } = context;
-      const connectTimeoutMs = Math.min(...timeouts);
-      return new Transport(
-        new Connections({ origin, ca, folder, ports, keepAlive, connectTimeoutMs, deadlines: shared }),
-        shared,
-        ports,
-      );
-    };
-    this.secrets = new Secrets(context);
-    this.#transport = transport(new URL(base.origin), keepAliveOf(sink));
+    const keepAlive = keepAliveOf(sink);
+    const requestTimeoutMs = sink.requestTimeout;
+    this.#access = openAccess(connection, context, requestTimeoutMs);
+    this.#transport = openTransport(new URL(base.origin), connection, context, { keepAlive, requestTimeoutMs });
     this.#basePath = base.pathname.replace(/\/+$/, '');
-    this.#timeoutMs = sink.requestTimeout;
+    this.#timeoutMs = requestTimeoutMs;
     this.#replays401 = replays401;
     const { 'content-type': contentType, ...named } = staticHeaders(connection, sink);
     this.#contentType = contentType ?? contentTypeOf(sink.body);
     this.#headers = Object.entries(named).flat();
-    const { auth } = connection;
-    if (auth !== undefined && 'oauth2' in auth) {
-      const tokens = transport(new URL(new URL(auth.oauth2.tokenUrl).origin), 'never');
-      const parts = { secrets: this.secrets, transport: tokens, ports: context.ports, timeoutMs: sink.requestTimeout };
-      this.#tokens = new TokenSource(auth.oauth2, parts);
-    }
-    this.#auth = openAuthorizer(auth, this.secrets, this.#tokens);
   }
 
   /** Throws NotAppliedError when nothing was sent, SINK_FAILED when something was and no complete answer came. */
@@ -72,18 +49,18 @@ export class Caller {
     const header = await this.#authorize(call.name);
     const reply = await this.#send(call, header);
     // Once, and only where a 401 proves that nothing was applied: any other repeat is the engine's, and in the ledger.
-    if (reply.status !== 401 || !this.#replays401 || !this.#auth.renew(header)) return reply;
+    if (reply.status !== 401 || !this.#replays401 || !this.#access.auth.renew(header)) return reply;
     return await this.#send(call, await this.#authorize(call.name));
   }
 
   close(): void {
-    this.#tokens?.close();
+    this.#access.close();
     this.#transport.close();
   }
 
   async #authorize(name: string): Promise<AuthHeader | undefined> {
     try {
-      const header = this.#auth.header();
+      const header = this.#access.auth.header();
       return header instanceof Promise ? await header : header;
     } catch (error) {
       if (error instanceof NotAppliedError) throw error;
@@ -146,7 +123,7 @@ function staticHeaders(connection: ConnectionConfig, sink: SinkConfig): Record<s
  * Where a lost answer settles itself, an idle connection may be used for some seconds on trust. Where it leaves a
  * doubt, only for as long as the API itself has said that it keeps it.
  */
-function keepAliveOf(sink: SinkConfig): 'announced' | 'never' | number {
+function keepAliveOf(sink: SinkConfig): KeepAlive {
   if (sink.keepAlive !== undefined) return sink.keepAlive;
   const settlesItself = sink.idempotencyKey !== undefined || sink.upsert !== undefined;
   return settlesItself ? 4000 : 'announced';

@@ -1,6 +1,9 @@
 import type { Connector, SinkSample } from '../connector.ts';
+import { describeHttpSource } from './description.ts';
 import { type ConnectionConfig, connectionSchema, type SinkConfig, sinkSchema } from './settings.ts';
 import { openHttpSink } from './sink.ts';
+import { openHttpSource } from './source.ts';
+import { type SourceConfig, sourceSchema } from './source-settings.ts';
 
 const sample = (name: string, settings: Readonly<Record<string, unknown>>): SinkSample => ({
   name,
@@ -8,11 +11,16 @@ const sample = (name: string, settings: Readonly<Record<string, unknown>>): Sink
   settings: { receipt: { shape: 'none' }, ...settings },
 });
 
-/** HTTP APIs that take records in requests. What an API can do and how it answers is declared, not programmed. */
-export const http: Connector<ConnectionConfig, never, SinkConfig> = {
+/**
+ * HTTP APIs that take records in requests, and documents and APIs that records are read from. What an API can do and
+ * how it answers is declared, not programmed.
+ */
+export const http: Connector<ConnectionConfig, SourceConfig, SinkConfig> = {
   type: 'http',
-  summary: 'Sends batches of records to an HTTP API, with a declared receipt for each record.',
+  summary:
+    'Reads documents and paged APIs over HTTP; sends batches of records, with a declared receipt for each record.',
   connection: connectionSchema,
+  source: { settings: sourceSchema, open: openHttpSource, describe: describeHttpSource },
   sink: {
     settings: sinkSchema,
     open: openHttpSink,

@@ -1,9 +1,10 @@
+import { lookup } from 'node:dns';
 import { readFile } from 'node:fs/promises';
-import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net';
 import { resolve } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import type { Client } from 'undici';
-import { describeError, NotAppliedError } from '../../model/errors.ts';
+import { describeError, NotAppliedError, WaybillError } from '../../model/errors.ts';
 import type { Ports } from '../../model/ports.ts';
 import type { Deadlines } from './deadlines.ts';
 
@@ -17,7 +18,11 @@ export interface ConnectionsOptions {
   readonly keepAlive: 'announced' | 'never' | number;
   readonly ports: Pick<Ports, 'monotonicMs'>;
   readonly deadlines: Deadlines;
+  readonly guard?: AddressGuard;
 }
+
+/** Why nothing may connect to this address (IPv4 or IPv6, as text), in words; undefined: it may. */
+export type AddressGuard = (address: string) => string | undefined;
 
 /** One connection that carries one request at a time. */
 export interface Connection {
@@ -132,6 +137,7 @@ export class Connections {
 
   async #connect(signal: AbortSignal): Promise<Socket> {
     const { origin, connectTimeoutMs, deadlines } = this.#options;
+    this.#expectAllowed(hostOf(origin));
     const ca = await this.#authorities();
     return await new Promise<Socket>((stand, fail) => {
       const secure = origin.protocol === 'https:';
@@ -158,13 +164,15 @@ export class Connections {
   }
 
   #open(secure: boolean, ca: string | undefined): Socket {
-    const { origin } = this.#options;
-    const host = origin.hostname.replace(/^\[|\]$/g, '');
+    const { origin, guard } = this.#options;
+    const host = hostOf(origin);
     const port = Number(origin.port) || (secure ? 443 : 80);
-    if (!secure) return connectTcp({ host, port, noDelay: true, keepAlive: true });
+    const guarded = guard === undefined ? {} : { lookup: guardedLookup(guard) };
+    if (!secure) return connectTcp({ host, port, noDelay: true, keepAlive: true, ...guarded });
     const socket = connectTls({
       host,
       port,
+      ...guarded,
       rejectUnauthorized: true,
       ALPNProtocols: ['http/1.1'],
       ...(/^[0-9.]+$|:/.test(host) ? {} : { servername: host }),
@@ -176,6 +184,12 @@ export class Connections {
       this.#session = session;
     });
     return socket;
+  }
+
+  /** A host that is spelled as an address is looked up nowhere. */
+  #expectAllowed(host: string): void {
+    const why = isIP(host) === 0 ? undefined : this.#options.guard?.(host);
+    if (why !== undefined) throw notConnected(this.#options.origin, leadsTo(host, why), false);
   }
 
   /** Read by the first connection: opening a sink does no I/O. */
@@ -193,6 +207,28 @@ export class Connections {
 }
 
 function noop(): void {}
+
+const hostOf = (origin: URL): string => origin.hostname.replace(/^\[|\]$/g, '');
+
+const leadsTo = (host: string, why: string): WaybillError =>
+  new WaybillError('SOURCE_REDIRECTED', `${host} leads to ${why}`);
+
+/**
+ * Looks a name up as Node would, and gives back only addresses that may be connected to: what is judged here is what
+ * is connected to, so a name that leads elsewhere the next moment gains nothing.
+ */
+function guardedLookup(guard: AddressGuard): LookupFunction {
+  return (host, options, callback) => {
+    lookup(host, { ...options, all: true }, (error, found) => {
+      if (error !== null) return callback(error, '');
+      const why = found.map(({ address }) => guard(address)).find((reason) => reason !== undefined);
+      if (why !== undefined) return callback(leadsTo(host, why), '');
+      const [first] = found;
+      if (options.all === true || first === undefined) return callback(null, found);
+      callback(null, first.address, first.family);
+    });
+  };
+}
 
 /** The other side has not closed it, as far as can be known here. */
 const isOpen = (socket: Socket): boolean => !socket.destroyed && socket.writable && !socket.readableEnded;

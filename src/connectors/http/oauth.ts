@@ -84,7 +84,7 @@ export class TokenSource {
     } catch (error) {
       throw this.#noToken(describeError(error), error);
     }
-    if (reply.status !== 200) throw this.#noToken(`${host} answered ${reply.status}`);
+    if (reply.status !== 200) throw this.#noToken(`${host} answered ${reply.status}`, undefined, reply.status);
     const json = parseObject(reply.text());
     const value = at(json, 'access_token');
     if (typeof value !== 'string' || value === '') throw this.#noToken(`the answer of ${host} holds no access_token`);
@@ -114,11 +114,12 @@ export class TokenSource {
     return { path: new URL(tokenUrl).pathname, headers, body: Buffer.from(form.toString()) };
   }
 
-  #noToken(why: string, cause?: unknown): NotAppliedError {
+  #noToken(why: string, cause?: unknown, status?: number): NotAppliedError {
     return new NotAppliedError(`no access token, so nothing was sent: ${mask(why)}`, {
       sinkAway: true,
       hint: 'Check the client id, its secret and the token URL under `auth`.',
       ...(cause === undefined ? {} : { cause }),
+      ...(status === undefined ? {} : { ids: { status } }),
     });
   }
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
+import { durationSchema, sizeSchema } from '../../objects/quantities.ts';
 import { authSchema, headerNameSchema, headersSchema, isPlain } from './auth-config.ts';
 import { bodySchema } from './body.ts';
-import { durationSchema, sizeSchema } from './quantities.ts';
 import { conditionSchema, receiptSchema } from './receipt-config.ts';
 
 export const connectionSchema = z.strictObject({

@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { mkdtemp, rename, rm } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import type * as Lance from '@lancedb/lancedb';
 import type * as Arrow from 'apache-arrow';
 import type { Columns } from '../../model/columns.ts';
@@ -59,7 +60,7 @@ async function openPlace({ uri, folder, options }: Place): Promise<Opened> {
       storageOptions: { ...options() },
       readConsistencyInterval: 0,
     });
-    return new Opened(drivers, connection);
+    return new Opened(drivers, connection, remote ? undefined : path);
   } catch (error) {
     throw new NotAppliedError(`cannot open the LanceDB database ${uri}`, { cause: error, sinkAway: true });
   }
@@ -68,10 +69,15 @@ async function openPlace({ uri, folder, options }: Place): Promise<Opened> {
 export class Opened {
   readonly arrow: typeof Arrow;
   readonly connection: Lance.Connection;
+  readonly #lance: Drivers['lance'];
+  readonly #folder: string | undefined;
 
-  constructor({ arrow }: Drivers, connection: Lance.Connection) {
+  /** `folder`: where the tables lie, if that is one. */
+  constructor({ arrow, lance }: Drivers, connection: Lance.Connection, folder?: string) {
     this.arrow = arrow;
     this.connection = connection;
+    this.#lance = lance;
+    this.#folder = folder;
   }
 
   /** Undefined when there is no such table. */
@@ -86,13 +92,50 @@ export class Opened {
 
   /** Somebody else may make it at the same moment: then it is theirs that is used. */
   async make(name: string, fields: readonly Arrow.Field[]): Promise<Lance.Table> {
+    const schema = new this.arrow.Schema([...fields]);
     try {
-      return await this.connection.createEmptyTable(name, new this.arrow.Schema([...fields]), STABLE);
+      if (this.#folder === undefined) return await this.#makeRemote(name, schema);
+      await this.#makeAside(this.#folder, name, schema);
+      return await this.connection.openTable(name);
     } catch (error) {
+      if (error instanceof RefusedError) throw error;
       const there = await this.find(name);
       if (there !== undefined) return there;
       throw new NotAppliedError(`cannot make the table ${name}`, { cause: error, sinkAway: true });
     }
+  }
+
+  /**
+   * LanceDB looks whether there is a table, and then writes: one that somebody else has made in between is overwritten
+   * with its rows. So it is made elsewhere and moved; where there is a folder already, that fails.
+   */
+  async #makeAside(folder: string, name: string, schema: Arrow.Schema): Promise<void> {
+    const aside = await mkdtemp(join(folder, '.making-'));
+    try {
+      const connection = await this.#lance.connect(aside);
+      await connection.createEmptyTable(name, schema, STABLE);
+      connection.close();
+      await rename(join(aside, `${name}.lance`), join(folder, `${name}.lance`));
+    } finally {
+      await rm(aside, { recursive: true, force: true });
+    }
+  }
+
+  /** Nothing can be moved in a bucket: what was overwritten is still there as the version before, and is told. */
+  async #makeRemote(name: string, schema: Arrow.Schema): Promise<Lance.Table> {
+    const made = await this.connection.createEmptyTable(name, schema, STABLE);
+    const version = await made.version();
+    if (version === 1) return made;
+    await made.checkout(version - 1);
+    const rows = await made.countRows();
+    await made.checkoutLatest();
+    if (rows === 0) return made;
+    const lost = `was made by somebody else at the same moment, and LanceDB has overwritten their ${rows} rows`;
+    throw wrongTable(
+      made,
+      lost,
+      `They are version ${version - 1} of the table: restore it, and let nobody write before.`,
+    );
   }
 
   async drop(name: string): Promise<void> {

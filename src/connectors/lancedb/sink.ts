@@ -8,6 +8,7 @@ import { within, writeError } from './driver.ts';
 import { Places } from './place.ts';
 import { Publisher } from './publish.ts';
 import { holdsBatch, rowNames } from './row-names.ts';
+import { LanceSchema, type LiveOptions } from './schema.ts';
 import { Target, type TargetOptions } from './target.ts';
 import { Versions } from './versions.ts';
 
@@ -22,7 +23,9 @@ export interface LanceSinkOptions extends TargetOptions {
  * Writes into one table of LanceDB. With a key, rows are changed in place and the table can be taken back to what it
  * was; without one, rows are added, and each is told from its repeat by the column that Waybill fills.
  */
-export function lancedbSink(options: LanceSinkOptions): Sink {
+export function lancedbSink(given: LanceSinkOptions): Sink {
+  // A copy of its own: what the table is to be made of may be told later.
+  const options: LanceSinkOptions & LiveOptions = { ...given };
   const database = new LanceDatabase(options.place);
   const target = new Target(options, database, new Books(database, options.table));
   const places = new Places(target);
@@ -36,6 +39,7 @@ export function lancedbSink(options: LanceSinkOptions): Sink {
       ...(key === undefined ? addingTo(target) : changing(target, requestTimeoutMs)),
     },
     facts: { rejectsAtomically: true, retention: RETENTION },
+    schema: new LanceSchema(options, target),
     requestTimeoutMs,
     close: () => database.close(),
   };

@@ -4,7 +4,7 @@ import { RefusedError } from '../../model/errors.ts';
 import { tally } from '../../model/verdict.ts';
 import { ALL } from '../../model/window.ts';
 import { testPayload, testPermit } from '../../testing/permit.ts';
-import { readAll, textsOf } from '../../testing/suites/source-suite.ts';
+import { readAll, textsOf } from '../../testing/suites/source-reading.ts';
 import type { OpenContext, ReadRange } from '../connector.ts';
 import { memory } from './config.ts';
 import { memorySink } from './sink.ts';

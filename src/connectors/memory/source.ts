@@ -3,7 +3,7 @@ import { encodeRows } from '../../formats/rows.ts';
 import type { Chunk, DataRecord } from '../../model/chunk.ts';
 import { WaybillError } from '../../model/errors.ts';
 import type { Position } from '../../model/position.ts';
-import type { ReadRange, Source } from '../connector.ts';
+import type { Pulls, ReadRange, Source } from '../connector.ts';
 
 /** Objects, or records that are JSON already. */
 export type MemoryRows = readonly (object | string)[];
@@ -20,6 +20,7 @@ export interface MemorySourceOptions {
 }
 
 export const MEMORY_POSITION = 'waybill/count';
+const COUNT = /^[0-9]{1,15}$/;
 
 /** A source over an array, or over what a function makes of the window and its parameters. */
 export function memorySource(
@@ -53,11 +54,22 @@ export function memorySource(
     emits: ['ndjson'],
     resumable,
     read,
+    ...(resumable ? { pulls: pullsOf(rowsOf) } : {}),
     remaining: async (range) => ({
       records: Math.max(0, rowsOf(range).length - (resumable ? startOf(range.from) : 0)),
     }),
   };
 }
+
+const pullsOf = (rowsOf: (range: ReadRange) => MemoryRows): Pulls => ({
+  refuses: ({ kind, value }) =>
+    kind === MEMORY_POSITION && COUNT.test(value) ? undefined : 'it is no count of records',
+  async look(range) {
+    const [had, has] = [startOf(range.from), rowsOf(range).length];
+    if (has > had) return { kind: 'new', estimate: { records: has - had } };
+    return { kind: 'unchanged', why: `there are ${has} records, as before` };
+  },
+});
 
 /** Objects that cannot be encoded become rejects of the chunk; where texts are among the rows they are an error. */
 function chunkOf(rows: MemoryRows, at: number): Omit<Chunk, 'end'> {
@@ -74,6 +86,6 @@ const positionOf = (sourceName: string, count: number): Position => ({
 });
 
 function startOf(from: Position | undefined): number {
-  if (from?.kind !== MEMORY_POSITION || !/^[0-9]{1,15}$/.test(from.value)) return 0;
+  if (from?.kind !== MEMORY_POSITION || !COUNT.test(from.value)) return 0;
   return Number(from.value);
 }

@@ -1,15 +1,11 @@
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { z } from 'zod';
+import { certificateIn, isLocal } from '../../servers/address.ts';
+import { reference, tlsSettings, userSettings } from '../../servers/settings.ts';
 import type { Connector, OpenContext } from '../connector.ts';
 import type { NatsConnectionOptions } from './connection.ts';
+import type { MessagePart } from './records.ts';
 import { type NatsSinkOptions, natsSink } from './sink.ts';
-
-const reference = (what: string) =>
-  z
-    .string()
-    .regex(/^(env|file):./, `name where the ${what} is, \`env:NAME\` or \`file:PATH\`, not the ${what}`)
-    .optional();
+import { natsSource } from './source.ts';
 
 const connection = z
   .strictObject({
@@ -17,27 +13,62 @@ const connection = z
       .array(z.string().regex(/^[^/@\s]+$/, 'a server is written host:port, without a user and a password'))
       .min(1)
       .describe('`host:port` of servers of one cluster; one that answers is taken.'),
-    user: z.string().min(1).optional(),
-    password: reference('password').describe('Where the password is: `env:NAME` or `file:PATH`.'),
+    ...userSettings,
     token: reference('token').describe('Where a token is, instead of a user and a password.'),
     credentials: reference('text of the credentials').describe(
       'Where the text of a credentials file (`.creds`) is, instead: `file:PATH` or `env:NAME`.',
     ),
-    tls: z
-      .enum(['verify', 'off'])
-      .optional()
-      .describe('`verify` checks the certificate and the name of the server. Off when absent and all are local.'),
-    caFile: z
-      .string()
-      .min(1)
-      .optional()
-      .describe('Certificate of the authority that signed the certificates of the servers.'),
+    ...tlsSettings('all are local'),
   })
   .refine(
     ({ user, token, credentials }) => [user, token, credentials].filter((one) => one !== undefined).length <= 1,
     'give one of `user`, `token` and `credentials`',
   )
   .refine(({ user, password }) => (user === undefined) === (password === undefined), 'give `user` with `password`');
+
+const SUBJECT_FILTER = /^([^\s.*>]+|\*)(\.([^\s.*>]+|\*))*(\.>)?$|^>$/;
+
+const streamName = z.string().regex(/^[^\s.*>/\\]+$/, 'a stream is named without spaces, dots, `*`, `>` and slashes');
+
+const sourceSettings = z
+  .strictObject({
+    stream: streamName.describe('The stream that messages are read from, in the order of their sequences.'),
+    subjects: z
+      .array(
+        z.string().regex(SUBJECT_FILTER, 'a subject is made of tokens between single dots; `*`, and `>` at the end'),
+      )
+      .min(1)
+      .optional()
+      .describe(
+        'Only messages with these subjects. The server looks for one; where there are several, all are fetched.',
+      ),
+    data: z
+      .enum(['json', 'text', 'base64'])
+      .default('json')
+      .describe('`json`: the data is an object, and that is the record. `text`, `base64`: it becomes one field.'),
+    field: z.string().min(1).default('data').describe('The name of that one field.'),
+    columns: z
+      .record(
+        z.string().min(1),
+        z
+          .string()
+          .regex(
+            /^(subject|sequence|time|header:[!-9;-~]+)$/,
+            'a column is `subject`, `sequence`, `time` or `header:NAME`',
+          ),
+      )
+      .default({})
+      .describe('More columns, by name: `subject`, `sequence`, `time` (when it was stored) or `header:NAME`.'),
+    requestTimeoutSeconds: z
+      .int()
+      .min(1)
+      .max(3600)
+      .default(30)
+      .describe('The reading has failed when the server says nothing for so long.'),
+  })
+  .refine(({ data, field, columns }) => data === 'json' || !Object.hasOwn(columns, field), {
+    message: 'a column has the name of the field that holds the data: give `field` another one',
+  });
 
 const sinkSettings = z
   .strictObject({
@@ -67,9 +98,7 @@ const sinkSettings = z
       })
       .optional()
       .describe('Makes the bucket where there is none.'),
-    stream: z
-      .string()
-      .regex(/^[^\s.*>/\\]+$/, 'a stream is named without spaces, dots, `*`, `>` and slashes')
+    stream: streamName
       .optional()
       .describe('The stream that records are published to, instead of a bucket. It has to be there.'),
     subject: z
@@ -109,14 +138,27 @@ const sinkSettings = z
   );
 
 type Connection = z.output<typeof connection>;
+type SourceSettings = z.output<typeof sourceSettings>;
 type SinkSettings = z.output<typeof sinkSettings>;
 
 const LOCAL = { servers: ['localhost:4222'] };
 
-export const nats: Connector<Connection, unknown, SinkSettings> = {
+export const nats: Connector<Connection, SourceSettings, SinkSettings> = {
   type: 'nats',
   summary: 'Key-value buckets and streams of NATS JetStream',
   connection,
+  source: {
+    settings: sourceSettings,
+    open: (given, { stream, subjects = [], data, field, columns, requestTimeoutSeconds }, context) =>
+      natsSource({
+        connection: () => connectionOf(given, context),
+        ports: context.ports,
+        stream,
+        subjects,
+        records: { data, field, columns: columns as Readonly<Record<string, MessagePart>> },
+        requestTimeoutMs: requestTimeoutSeconds * 1000,
+      }),
+  },
   sink: {
     settings: sinkSettings,
     open: (given, settings, context) => {
@@ -157,9 +199,9 @@ function connectionOf(given: Connection, context: OpenContext): NatsConnectionOp
     ...(password === undefined ? {} : { password: secret(password) }),
     ...(token === undefined ? {} : { token: secret(token) }),
     ...(credentials === undefined ? {} : { credentials: secret(credentials) }),
-    tls: tls ?? (servers.every(isLocal) ? 'off' : 'verify'),
-    ...(caFile === undefined ? {} : { ca: () => readFileSync(resolve(context.folder, caFile), 'utf8') }),
+    tls: tls ?? (servers.every(isOnThisMachine) ? 'off' : 'verify'),
+    ...(caFile === undefined ? {} : { ca: certificateIn(caFile, context) }),
   };
 }
 
-const isLocal = (server: string): boolean => /^(localhost|127\.[0-9.]+|\[::1\])(:\d+)?$/.test(server);
+const isOnThisMachine = (server: string): boolean => isLocal(server.replace(/:\d+$/, '').replace(/^\[|\]$/g, ''));

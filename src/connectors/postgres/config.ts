@@ -1,54 +1,37 @@
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { z } from 'zod';
-import { WaybillError } from '../../model/errors.ts';
+import { autoLagSetting, cursorSetting } from '../../cursors/settings.ts';
+import { databaseServerOf, type ServerKind } from '../../servers/address.ts';
+import {
+  hostSettings,
+  tableName,
+  tableSetting,
+  tlsSettings,
+  urlOrDatabase,
+  urlSetting,
+  userSettings,
+} from '../../servers/settings.ts';
 import type { Connector, OpenContext } from '../connector.ts';
 import type { PostgresConnection } from './connection.ts';
+import { discoverTables } from './discovery.ts';
 import { postgresSink } from './sink.ts';
 import { postgresSource } from './source.ts';
 import { SQL_TYPE } from './table.ts';
 
 const connection = z
   .strictObject({
-    url: z
-      .string()
-      .min(1)
-      .meta({ secret: true })
-      .optional()
-      .describe('The whole address, `postgres://user:password@host:port/database`; by reference where it is secret.'),
-    host: z.string().min(1).optional().describe('Name or address of the server, or the folder of its socket.'),
-    port: z.int().min(1).max(65535).optional(),
+    url: urlSetting('`postgres://user:password@host:port/database`'),
+    ...hostSettings('Name or address of the server, or the folder of its socket.'),
     database: z.string().min(1).optional(),
-    user: z.string().min(1).optional(),
-    password: z
-      .string()
-      .regex(/^(env|file):./, 'name where the password is, `env:NAME` or `file:PATH`, not the password')
-      .optional()
-      .describe('Where the password is: `env:NAME` or `file:PATH`.'),
-    tls: z
-      .enum(['verify', 'off'])
-      .optional()
-      .describe('`verify` checks the certificate and the name of the server. Off when absent and the server is local.'),
-    caFile: z
-      .string()
-      .min(1)
-      .optional()
-      .describe('Certificate of the authority that signed the certificate of the server.'),
+    ...userSettings,
+    ...tlsSettings(),
   })
-  .refine(
-    (given) => (given.url === undefined ? given.database !== undefined && given.user !== undefined : !inParts(given)),
-    'give either `url`, or `database` and `user` (and `host`, `port`, `password`)',
-  );
-
-const inParts = (given: Readonly<Record<string, unknown>>): boolean =>
-  ['host', 'port', 'database', 'user', 'password'].some((part) => given[part] !== undefined);
+  .refine(...urlOrDatabase);
 
 const name = z.string().min(1);
-const table = z.union([name, z.array(name).min(1).max(2)]);
 const sourceSettings = z
   .strictObject({
     query: z.string().min(1).optional().describe('A query; parameters are bound by name: `where day = :date`.'),
-    table: table
+    table: tableSetting
       .optional()
       .describe('A whole table instead of a query: `items`, `sales.items`, or a list of both where names hold dots.'),
     mode: z
@@ -61,12 +44,15 @@ const sourceSettings = z
       .default('UTC')
       .describe('In which times with a time zone are written, and read in the query.'),
     count: z.boolean().default(false).describe('Count the records first, so that progress has a total.'),
+    cursor: cursorSetting,
+    lag: autoLagSetting,
   })
+  .refine(({ cursor, lag }) => lag === undefined || cursor !== undefined, '`lag` needs a `cursor`')
   .refine(({ query, table }) => (query === undefined) !== (table === undefined), 'give either `query` or `table`');
 
 const sinkSettings = z
   .strictObject({
-    table: table.describe(
+    table: tableSetting.describe(
       'Where records go: `items`, `sales.items`, or a list of both where names hold dots. Fields go to the columns ' +
         'of their names.',
     ),
@@ -134,12 +120,15 @@ export const postgres: Connector<Connection, SourceSettings, SinkSettings> = {
   connection,
   source: {
     settings: sourceSettings,
-    open: (settings, { query, table, ...options }, context) =>
+    open: (settings, { query, table, cursor, lag, ...options }, context) =>
       postgresSource(connectionOf(settings, context), {
         ...options,
+        ...(cursor === undefined ? {} : { cursor }),
+        ...(lag === undefined ? {} : { lag }),
         ...(query === undefined ? {} : { query }),
         ...(table === undefined ? {} : { table: tableName(table) }),
       }),
+    discover: (settings, context, signal) => discoverTables(connectionOf(settings, context), signal),
   },
   sink: {
     settings: sinkSettings,
@@ -164,65 +153,13 @@ export const postgres: Connector<Connection, SourceSettings, SinkSettings> = {
   },
 };
 
-/** Where to connect to, worked out when it is needed: the address may be a secret, and secrets may change. */
-function connectionOf(given: Connection, context: OpenContext): () => PostgresConnection {
-  const { tls, caFile, password } = given;
-  const ca = caFile === undefined ? {} : { ca: () => readFileSync(resolve(context.folder, caFile), 'utf8') };
-  return () => {
-    const parts = given.url === undefined ? plainParts(given) : partsOfUrl(given.url, context);
-    return {
-      ...(password === undefined ? {} : { password: () => context.secret(password) }),
-      ...parts,
-      tls: tls ?? (isLocal(parts.host) ? 'off' : 'verify'),
-      ...ca,
-    };
-  };
-}
+const SERVER: ServerKind = {
+  type: 'postgres',
+  protocols: ['postgres', 'postgresql'],
+  usualPort: 5432,
+  example: 'postgres://user:password@host:port/database',
+  hostIn: (url) => url.searchParams.get('host'),
+};
 
-type Parts = Pick<PostgresConnection, 'host' | 'port' | 'database' | 'user' | 'password'>;
-
-const LOCALHOST = '127.0.0.1';
-const USUAL_PORT = 5432;
-
-/** The schema has made sure of database and user. */
-const plainParts = ({ host, port, database = '', user = '' }: Connection): Parts => ({
-  host: host ?? LOCALHOST,
-  port: port ?? USUAL_PORT,
-  database,
-  user,
-});
-
-function partsOfUrl(url: string, context: OpenContext): Parts {
-  const text = /^(env|file):/.test(url) ? context.secret(url) : url;
-  let parsed: URL;
-  try {
-    parsed = new URL(text.trim());
-  } catch {
-    // The text is not quoted: it may hold a password.
-    throw badAddress('it is no address');
-  }
-  if (!/^postgres(ql)?:$/.test(parsed.protocol)) throw badAddress('it does not begin with postgres://');
-  const [user, password] = [decodeURIComponent(parsed.username), decodeURIComponent(parsed.password)];
-  const database = decodeURIComponent(parsed.pathname.slice(1));
-  if (user === '' || database === '') throw badAddress('it names no user or no database');
-  return {
-    host: parsed.searchParams.get('host') ?? (parsed.hostname.replace(/^\[|\]$/g, '') || LOCALHOST),
-    port: Number(parsed.port || USUAL_PORT),
-    database,
-    user,
-    ...(password === '' ? {} : { password: () => password }),
-  };
-}
-
-const badAddress = (why: string): WaybillError =>
-  new WaybillError('CONFIG_INVALID', `the url of a postgres connection cannot be used: ${why}`, {
-    hint: 'Write it as postgres://user:password@host:port/database, in the variable or file that the flow file names.',
-  });
-
-const isLocal = (host: string): boolean => host === 'localhost' || host === '::1' || /^(127\.[0-9.]+|\/.*)$/.test(host);
-
-function tableName(table: string | readonly string[]): readonly string[] {
-  if (typeof table !== 'string') return table;
-  const dot = table.indexOf('.');
-  return dot === -1 ? [table] : [table.slice(0, dot), table.slice(dot + 1)];
-}
+const connectionOf = (given: Connection, context: OpenContext) => (): PostgresConnection =>
+  databaseServerOf(given, context, SERVER);

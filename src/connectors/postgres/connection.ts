@@ -1,23 +1,15 @@
 import type * as Pg from 'pg';
 import { WaybillError } from '../../model/errors.ts';
+import type { Server } from '../../servers/address.ts';
+import { LendingSocket } from './lending-socket.ts';
 
-export interface PostgresConnection {
-  readonly host: string;
-  readonly port: number;
-  readonly database: string;
-  readonly user: string;
-  /** Resolved at the moment of connecting; undefined for servers that ask for none. */
-  password?(): string;
-  readonly tls: 'off' | 'verify';
-  /** The text of a certificate authority's certificate, where the system does not know it. */
-  ca?(): string;
-}
+export type PostgresConnection = Server;
 
 const CONNECT_MS = 15_000;
 
 /** A connection of its own for one reading. Throws DRIVER_MISSING, SOURCE_FAILED; no message holds the password. */
 export async function connect(connection: PostgresConnection): Promise<Pg.Client> {
-  const client = await newClient(connection);
+  const client = await newClient(connection, { readsMuch: true });
   try {
     await client.connect();
     return client;
@@ -37,7 +29,10 @@ export function showPlace({ host, port, database, user }: PostgresConnection, er
 }
 
 /** A client that is not connected yet. Throws DRIVER_MISSING, and what reading the password or certificate throws. */
-export async function newClient(connection: PostgresConnection): Promise<Pg.Client> {
+export async function newClient(
+  connection: PostgresConnection,
+  how: { readonly readsMuch: boolean } = { readsMuch: false },
+): Promise<Pg.Client> {
   const { default: pg } = await loadDriver();
   const { host, port, database, user } = connection;
   const client = new pg.Client({
@@ -50,6 +45,8 @@ export async function newClient(connection: PostgresConnection): Promise<Pg.Clie
     application_name: 'waybill',
     connectionTimeoutMillis: CONNECT_MS,
     keepAlive: true,
+    // What is encrypted is read by the layer below.
+    ...(how.readsMuch && connection.tls === 'off' ? { stream: () => new LendingSocket() } : {}),
   });
   // A connection that breaks also fails the query that is under way, which tells whoever waits for it. Without a
   // listener Node would end the process instead.

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { JsonCollector } from './copy-collectors.ts';
+import type { Chunk } from '../../model/chunk.ts';
+import type { Columns } from '../../model/columns.ts';
+import { JsonCollector, RowCollector } from './copy-collectors.ts';
 
 /** A binary COPY of one column, as the server writes it. `extension`: bytes of a header that nobody has to know. */
 function copyOf(rows: readonly string[], extension: number): Buffer {
@@ -36,5 +38,48 @@ describe('a binary COPY of one column', () => {
 
   it('that does not begin as one is refused', () => {
     expect(() => read([Buffer.from('this is something else altogether')])).toThrow(/no binary COPY/);
+  });
+});
+
+describe('rows of a binary COPY', () => {
+  const columns: Columns = [{ name: 'text', type: { kind: 'text' }, nullable: true }];
+  const rows = Array.from({ length: 9_000 }, (_, nth) => `${nth} `.repeat(1 + (nth % 97)));
+  // One that is longer than a block.
+  rows.splice(4_000, 0, 'long '.repeat(90_000));
+
+  it.each([true, false])('are whole and in order, whether blocks are used again or not (%s)', (reuses) => {
+    const whole = copyOf(rows, 0);
+    const collector = new RowCollector(columns, { reuses });
+    const read: string[] = [];
+    const blocks = new Set<ArrayBufferLike>();
+    const take = (chunks: readonly Chunk[]): void => {
+      for (const chunk of chunks) {
+        blocks.add(chunk.bytes.buffer);
+        const bytes = Buffer.from(chunk.bytes);
+        for (let nth = 0; nth < chunk.count; nth++) {
+          read.push(bytes.toString('utf8', chunk.spans[nth * 2]! + 6, chunk.spans[nth * 2 + 1]));
+        }
+        collector.done(chunk);
+      }
+    };
+    for (let at = 0; at < whole.length; at += 10_007) take(collector.add(whole.subarray(at, at + 10_007)));
+    take(collector.end());
+    expect(read).toEqual(rows);
+    if (reuses) expect(blocks.size).toBeLessThan(5);
+    else expect(blocks.size).toBeGreaterThan(5);
+  });
+
+  it('stand in blocks of their own as long as somebody holds them', () => {
+    const whole = copyOf(rows, 0);
+    const collector = new RowCollector(columns, { reuses: true });
+    const chunks: Chunk[] = [];
+    for (let at = 0; at < whole.length; at += 10_007) chunks.push(...collector.add(whole.subarray(at, at + 10_007)));
+    chunks.push(...collector.end());
+    const read = chunks.flatMap(({ bytes, spans, count }) =>
+      Array.from({ length: count }, (_, nth) =>
+        Buffer.from(bytes).toString('utf8', spans[nth * 2]! + 6, spans[nth * 2 + 1]),
+      ),
+    );
+    expect(read).toEqual(rows);
   });
 });

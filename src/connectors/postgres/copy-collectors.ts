@@ -8,18 +8,25 @@ import type { CopyCollector } from './copy-out.ts';
 import { LinePacker } from './line-packer.ts';
 
 const BLOCK_BYTES = 256 * 1024;
+/** Blocks that wait for being used again; longer ones, made for a long row, do not. */
+const FREE_MAX = 8;
 
 /**
  * Rows as they travel. The bytes are put one after the other until a block is full, and then framed at once: nothing is
- * parsed for any row.
+ * parsed for any row. `reuses`: a block is used again when all chunks of it are done with.
  */
 export class RowCollector implements CopyCollector {
   readonly #framer: CopyRowFramer;
-  #block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+  readonly #reuses: boolean;
+  readonly #free: Buffer[] = [];
+  /** The block of each chunk that is the last one of its block. */
+  readonly #blockOfLast = new WeakMap<Uint8Array, Buffer>();
+  #block: Buffer = Buffer.allocUnsafeSlow(BLOCK_BYTES);
   #size = 0;
 
-  constructor(columns: Columns) {
+  constructor(columns: Columns, how: { readonly reuses: boolean } = { reuses: false }) {
     this.#framer = copyFramer(columns);
+    this.#reuses = how.reuses;
   }
 
   add(bytes: Buffer): readonly Chunk[] {
@@ -41,10 +48,29 @@ export class RowCollector implements CopyCollector {
   #flushed(more: number): readonly Chunk[] {
     const chunks = this.#framer.push(this.#block.subarray(0, this.#size));
     const rest = this.#framer.takeRest();
-    this.#block = Buffer.allocUnsafeSlow(Math.max(BLOCK_BYTES, rest.length * 2 + more));
+    const used = this.#block;
+    this.#block = this.#blockOf(rest.length * 2 + more);
     this.#block.set(rest);
     this.#size = rest.length;
+    // Chunks are done with in their order.
+    const last = chunks.at(-1);
+    if (last === undefined) this.#release(used);
+    else this.#blockOfLast.set(last.bytes, used);
     return placed(chunks);
+  }
+
+  done({ bytes }: Chunk): void {
+    const block = this.#blockOfLast.get(bytes);
+    if (block !== undefined) this.#release(block);
+  }
+
+  #blockOf(size: number): Buffer {
+    const free = size <= BLOCK_BYTES ? this.#free.pop() : undefined;
+    return free ?? Buffer.allocUnsafeSlow(Math.max(BLOCK_BYTES, size));
+  }
+
+  #release(block: Buffer): void {
+    if (this.#reuses && block.length === BLOCK_BYTES && this.#free.length < FREE_MAX) this.#free.push(block);
   }
 }
 

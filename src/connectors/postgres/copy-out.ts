@@ -17,6 +17,8 @@ export interface CopyCollector {
   add(bytes: Buffer): readonly Chunk[];
   /** Nothing follows. Throws when something is missing. */
   end(): readonly Chunk[];
+  /** Nobody holds this chunk any more. */
+  done?(chunk: Chunk): void;
 }
 
 /**
@@ -45,6 +47,7 @@ export class CopyOut implements Pg.Submittable {
       if (chunk !== undefined) {
         if (this.#ready.length === 1) this.#connection?.stream.resume();
         yield chunk;
+        this.#collector.done?.(chunk);
       } else if (this.#failure !== undefined) {
         throw this.#failure;
       } else if (this.#ended) {

@@ -5,7 +5,7 @@ import { inputText } from './input-text.ts';
 import type { TableColumn } from './table.ts';
 
 const FRAME_BYTES = 64 * 1024;
-const [LINE_FEED, TAB, SPACE, QUOTE, COMMA, BACKSLASH] = [0x0a, 0x09, 0x20, 0x22, 0x2c, 0x5c];
+const [LINE_FEED, TAB, SPACE, QUOTE, COMMA, BACKSLASH, LETTER_T] = [0x0a, 0x09, 0x20, 0x22, 0x2c, 0x5c, 0x74];
 const [OPEN, CLOSE, OPEN_LIST, CLOSE_LIST] = [0x7b, 0x7d, 0x5b, 0x5d];
 const NULL = Buffer.from('\\N');
 /** Letters behind a backslash that JSON and COPY read alike; a quote and a slash stand for themselves in both. */
@@ -134,14 +134,15 @@ export class CopyRows {
     return -1;
   }
 
-  /** Nested JSON as it stands. A line end or a tab can only be space between two tokens. */
+  /** Nested JSON as it stands. A line end can only be space between two tokens. */
   #nested(bytes: Uint8Array, from: number, behind: number): void {
     const out = this.#room(2 * (behind - from));
     let to = this.#at;
     for (let at = from; at < behind; at++) {
       const code = bytes[at]!;
-      if (code === BACKSLASH) out[to++] = BACKSLASH;
-      out[to++] = code < SPACE ? SPACE : code;
+      if (code === BACKSLASH || code === TAB) out[to++] = BACKSLASH;
+      if (code === TAB) out[to++] = LETTER_T;
+      else out[to++] = code < SPACE ? SPACE : code;
     }
     this.#at = to;
   }

@@ -9,6 +9,8 @@ export interface TappedStream {
   listeners(event: 'data'): readonly unknown[];
   on(event: 'data', listener: DataListener): void;
   removeListener(event: 'data', listener: DataListener): void;
+  /** A socket that can: from now on a listener gets bytes that are good only while it runs, or no more. */
+  lend?(lends: boolean): void;
 }
 type DataListener = (bytes: Buffer) => void;
 
@@ -38,6 +40,7 @@ export class CopyTap {
     this.#others = stream.listeners('data') as readonly DataListener[];
     for (const other of this.#others) stream.removeListener('data', other);
     stream.on('data', this.#listener);
+    stream.lend?.(true);
   }
 
   #hear(bytes: Buffer): void {
@@ -79,10 +82,13 @@ export class CopyTap {
   #end(): void {
     this.#ended = true;
     this.#stream.removeListener('data', this.#listener);
+    this.#stream.lend?.(false);
     for (const other of this.#others) this.#stream.on('data', other);
   }
 
+  /** A copy: whoever gets a message may keep it. */
   #pass(bytes: Buffer): void {
-    for (const other of this.#others) other(bytes);
+    const copy = this.#stream.lend === undefined ? bytes : Buffer.from(bytes);
+    for (const other of this.#others) other(copy);
   }
 }

@@ -111,6 +111,11 @@ export class LoadPlaces {
     return verdict ?? 'already';
   }
 
+  /** The columns of places may be others now. */
+  forget(): void {
+    this.#known.clear();
+  }
+
   /** True when there is nothing to be made. Throws RefusedError for a load that is not to be filled any more. */
   async #alreadyOpen(client: Pg.Client, entry: LoadEntry, { id }: Load): Promise<boolean> {
     if (entry.state === 'published' || entry.state === 'shown') return true;

@@ -133,7 +133,8 @@ export function bindQuery(query: string, parameters: Parameters, by: 'placeholde
   return { text, values };
 }
 
-const placeOf = (nth: number, by: 'placeholders' | 'settings'): string =>
+/** What stands for the `nth` value (1-based) in the text of a query. */
+export const placeOf = (nth: number, by: 'placeholders' | 'settings'): string =>
   by === 'placeholders' ? `$${nth}` : `current_setting('waybill.p${nth}')`;
 
 function unknownParameter(name: string, parameters: Parameters): WaybillError {

@@ -5,8 +5,9 @@ import type { Found, Permit, Sink } from '../connector.ts';
 import { Books } from './books.ts';
 import { copyBatch } from './copy-batch.ts';
 import type { LoadPlaceOptions } from './load-place.ts';
-import { loadAbilities } from './loads.ts';
+import { type Loads, loadAbilities } from './loads.ts';
 import type { Writing } from './outcome.ts';
+import { PostgresSchema } from './schema.ts';
 import type { Session, SessionOptions } from './session.ts';
 import { makeStage, Stage } from './stage.ts';
 import { readTable, type Table, type TableOptions } from './table.ts';
@@ -43,10 +44,17 @@ export function postgresSink(options: PostgresSinkOptions): Sink {
             find: (_batch: Batch, payload: Payload) => writer.find(payload, key),
           }),
       fence: (shard, fence) => writer.fence(shard, fence),
-      ...writer.loads,
+      ...writer.loads.can,
     },
     // A row under a key may be that of another batch.
-    facts: { rejectsAtomically: true, retention: RETENTION, ...(key === undefined ? {} : { findsOthers: true }) },
+    schema: writer.schema,
+    facts: {
+      rejectsAtomically: true,
+      // The server had taken all of it before it said so.
+      letsGo: true,
+      retention: RETENTION,
+      ...(key === undefined ? {} : { findsOthers: true }),
+    },
     requestTimeoutMs: options.requestTimeoutMs,
     close: () => writer.close(),
   };
@@ -59,14 +67,22 @@ class PostgresWriter {
   readonly #options: PostgresSinkOptions;
   readonly #transactions: Transactions;
   readonly #books: Books;
-  readonly loads: ReturnType<typeof loadAbilities>;
+  readonly loads: Loads;
+  readonly schema: PostgresSchema;
   #table: Table | undefined;
 
   constructor(options: PostgresSinkOptions) {
-    this.#options = options;
+    // A copy of its own: what the table is to be made of may be told later.
+    this.#options = { ...options };
     this.#transactions = new Transactions(options);
     this.#books = new Books(options.markerSchema);
-    this.loads = loadAbilities({ options, transactions: this.#transactions, books: this.#books });
+    const parts = { options: this.#options, transactions: this.#transactions };
+    this.loads = loadAbilities({ ...parts, books: this.#books });
+    const forget = (): void => {
+      this.#table = undefined;
+      this.loads.forget();
+    };
+    this.schema = new PostgresSchema({ ...parts, forget });
   }
 
   async commitOnce(permit: Permit): Promise<Verdict | 'already'> {

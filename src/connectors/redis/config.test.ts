@@ -28,8 +28,9 @@ describe('the settings of Redis', () => {
 
   it.each([
     ['not an address canary', /it is no address/],
-    ['http://u:canary@h', /begins neither/],
+    ['http://u:canary@h', /does not begin with redis:\/\/ or rediss:\/\//],
     ['redis://u:canary@h/name', /no number of a database/],
+    ['redis://u:canary%zz@h/0', /a % that begins no character/],
   ])('say what is wrong with the address %#, and quote nothing of it', async (url, message) => {
     const sink = redis.sink!.open(
       redis.connection.parse({ url: 'env:URL' }),

@@ -1,45 +1,49 @@
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { z } from 'zod';
-import { WaybillError } from '../../model/errors.ts';
+import { badAddress, type ServerKind, serverOf } from '../../servers/address.ts';
+import { hostSettings, inParts, tlsSettings, urlSetting, userSettings } from '../../servers/settings.ts';
 import type { Connector, OpenContext } from '../connector.ts';
 import type { RedisConnection } from './connection.ts';
 import { type RedisSinkOptions, redisSink } from './sink.ts';
+import { redisSource } from './source.ts';
 
 const connection = z
   .strictObject({
-    url: z
-      .string()
-      .min(1)
-      .meta({ secret: true })
-      .optional()
-      .describe('The whole address, `redis://user:password@host:port/0`, `rediss://` with TLS; by reference.'),
-    host: z.string().min(1).optional().describe('Name or address of the server, or the path of its socket.'),
-    port: z.int().min(1).max(65535).optional(),
+    url: urlSetting('`redis://user:password@host:port/0`, `rediss://` with TLS'),
+    ...hostSettings('Name or address of the server, or the path of its socket.'),
     database: z.int().min(0).optional().describe('The number of the database.'),
-    user: z.string().min(1).optional(),
-    password: z
-      .string()
-      .regex(/^(env|file):./, 'name where the password is, `env:NAME` or `file:PATH`, not the password')
-      .optional()
-      .describe('Where the password is: `env:NAME` or `file:PATH`.'),
-    tls: z
-      .enum(['verify', 'off'])
-      .optional()
-      .describe('`verify` checks the certificate and the name of the server. Off when absent and the server is local.'),
-    caFile: z
-      .string()
-      .min(1)
-      .optional()
-      .describe('Certificate of the authority that signed the certificate of the server.'),
+    ...userSettings,
+    ...tlsSettings(),
   })
   .refine(
     (given) => (given.url === undefined) === inParts(given),
     'give either `url`, or `host` (and `port`, `database`, `user`, `password`)',
   );
 
-const inParts = (given: Readonly<Record<string, unknown>>): boolean =>
-  ['host', 'port', 'database', 'user', 'password'].some((part) => given[part] !== undefined);
+const sourceSettings = z.strictObject({
+  stream: z.string().min(1).describe('The stream that entries are read from, in the order of their ids.'),
+  value: z
+    .enum(['fields', 'base64', 'json'])
+    .default('fields')
+    .describe(
+      '`fields`: a field of text for each field of the entry; `base64`: the same with their bytes in base64. ' +
+        '`json`: one field of the entry holds an object, and that is the record.',
+    ),
+  field: z.string().min(1).default('data').describe('The field of the entry that holds the object.'),
+  columns: z
+    .record(z.string().min(1), z.enum(['id', 'time']))
+    .default({})
+    .describe('More columns, by name: the `id` of the entry, or the `time` that the server has made it from.'),
+  whenNone: z
+    .enum(['fail', 'empty'])
+    .default('fail')
+    .describe('No such stream: an error, or nothing to read. One that was read before and is gone is an error.'),
+  requestTimeoutSeconds: z
+    .int()
+    .min(1)
+    .max(3600)
+    .default(30)
+    .describe('The reading has failed when an answer takes so long.'),
+});
 
 const sinkSettings = z
   .strictObject({
@@ -91,12 +95,25 @@ const sinkSettings = z
   .refine(({ key, markerDays }) => key === undefined || markerDays === undefined, '`markerDays` belongs to `stream`');
 
 type Connection = z.output<typeof connection>;
+type SourceSettings = z.output<typeof sourceSettings>;
 type SinkSettings = z.output<typeof sinkSettings>;
 
-export const redis: Connector<Connection, unknown, SinkSettings> = {
+export const redis: Connector<Connection, SourceSettings, SinkSettings> = {
   type: 'redis',
   summary: 'Keys and streams of Redis',
   connection,
+  source: {
+    settings: sourceSettings,
+    open: (given, { stream, value, field, columns, whenNone, requestTimeoutSeconds }, context) =>
+      redisSource({
+        connection: connectionOf(given, context),
+        ports: context.ports,
+        stream,
+        records: { value, field, columns },
+        whenNone,
+        requestTimeoutMs: requestTimeoutSeconds * 1000,
+      }),
+  },
   sink: {
     settings: sinkSettings,
     open: (given, settings, context) => {
@@ -124,63 +141,18 @@ function targetOf({ key, stream, prefix, value, expireSeconds, markerDays }: Sin
   return { key: key ?? [], prefix, value, ...(expireSeconds === undefined ? {} : { expireSeconds }) };
 }
 
-/** Where to connect to, worked out when it is needed: the address may be a secret, and secrets may change. */
-function connectionOf(given: Connection, context: OpenContext): () => RedisConnection {
-  const { tls, caFile, password } = given;
-  const ca = caFile === undefined ? {} : { ca: () => readFileSync(resolve(context.folder, caFile), 'utf8') };
-  return () => {
-    const { secured, ...parts } = given.url === undefined ? plainParts(given) : partsOfUrl(given.url, context);
-    return {
-      ...(password === undefined ? {} : { password: () => context.secret(password) }),
-      ...parts,
-      tls: tls ?? (isLocal(parts.host) && !secured ? 'off' : 'verify'),
-      ...ca,
-    };
-  };
-}
+const SERVER: ServerKind = {
+  type: 'redis',
+  protocols: ['redis', 'rediss'],
+  secured: ['rediss'],
+  usualPort: 6379,
+  example: 'redis://user:password@host:port/0',
+};
 
-interface Parts extends Pick<RedisConnection, 'host' | 'port' | 'database' | 'user' | 'password'> {
-  /** The address itself asks for TLS. */
-  readonly secured: boolean;
-}
-
-const LOCALHOST = '127.0.0.1';
-const USUAL_PORT = 6379;
-
-const plainParts = ({ host, port, database, user }: Connection): Parts => ({
-  host: host ?? LOCALHOST,
-  port: port ?? USUAL_PORT,
-  database: database ?? 0,
-  ...(user === undefined ? {} : { user }),
-  secured: false,
-});
-
-function partsOfUrl(url: string, context: OpenContext): Parts {
-  const text = /^(env|file):/.test(url) ? context.secret(url) : url;
-  let parsed: URL;
-  try {
-    parsed = new URL(text.trim());
-  } catch {
-    // The text is not quoted: it may hold a password.
-    throw badAddress('it is no address');
+const connectionOf = (given: Connection, context: OpenContext) => (): RedisConnection => {
+  const { database, user, ...server } = serverOf(given, context, SERVER);
+  if (!/^\d*$/.test(database)) {
+    throw badAddress(SERVER, 'behind the host stands something that is no number of a database');
   }
-  if (!/^rediss?:$/.test(parsed.protocol)) throw badAddress('it begins neither with redis:// nor with rediss://');
-  const [user, password] = [decodeURIComponent(parsed.username), decodeURIComponent(parsed.password)];
-  const database = /^\/?(\d*)$/.exec(parsed.pathname)?.[1];
-  if (database === undefined) throw badAddress('behind the host stands something that is no number of a database');
-  return {
-    host: parsed.hostname.replace(/^\[|\]$/g, '') || LOCALHOST,
-    port: Number(parsed.port || USUAL_PORT),
-    database: Number(database),
-    ...(user === '' ? {} : { user }),
-    ...(password === '' ? {} : { password: () => password }),
-    secured: parsed.protocol === 'rediss:',
-  };
-}
-
-const badAddress = (why: string): WaybillError =>
-  new WaybillError('CONFIG_INVALID', `the url of a redis connection cannot be used: ${why}`, {
-    hint: 'Write it as redis://user:password@host:port/0, in the variable or file that the flow file names.',
-  });
-
-const isLocal = (host: string): boolean => host === 'localhost' || host === '::1' || /^(127\.[0-9.]+|\/.*)$/.test(host);
+  return { ...server, database: Number(database), ...(user === '' ? {} : { user }) };
+};

@@ -1,25 +1,24 @@
 import type * as Redis from 'redis';
 import { WaybillError } from '../../model/errors.ts';
+import type { Server } from '../../servers/address.ts';
 
-export interface RedisConnection {
-  /** Name or address of the server, or the path of its socket. */
-  readonly host: string;
-  readonly port: number;
+export interface RedisConnection extends Omit<Server, 'database' | 'user'> {
   /** The number of the database. */
   readonly database: number;
   readonly user?: string;
-  /** Resolved at the moment of connecting; undefined for servers that ask for none. */
-  password?(): string;
-  readonly tls: 'off' | 'verify';
-  /** The text of a certificate authority's certificate, where the system does not know it. */
-  ca?(): string;
+}
+
+interface SendOptions {
+  readonly timeout: number;
+  /** What is made of values of an answer, by the driver's code for their type. */
+  readonly typeMapping?: Readonly<Record<number, unknown>>;
 }
 
 /** What is used of a client of the driver. */
 export interface Client {
   readonly isReady: boolean;
   connect(): Promise<unknown>;
-  sendCommand(args: readonly (string | Buffer)[], options?: { timeout: number }): Promise<unknown>;
+  sendCommand(args: readonly (string | Buffer)[], options?: SendOptions): Promise<unknown>;
   destroy(): void;
 }
 

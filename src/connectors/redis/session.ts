@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { NotAppliedError, RefusedError } from '../../model/errors.ts';
 import type { Ports } from '../../model/ports.ts';
 import type { Permit } from '../connector.ts';
@@ -11,6 +12,9 @@ export interface SessionOptions {
   readonly durability: 'server' | 'fsync';
   readonly ports: Pick<Ports, 'sleep'>;
 }
+
+/** By the driver's code for texts in answers, the first byte of one. */
+const TEXTS_AS_BYTES = { 36: Buffer };
 
 /** One connection, which ends for good when it breaks off. */
 export class Session {
@@ -49,6 +53,11 @@ export class Session {
   ask(args: readonly (string | Buffer)[]): Promise<unknown> {
     // The driver's own limit would drop commands that wait to be written; ours ends the whole connection.
     return this.#client.sendCommand(args, { timeout: 0 });
+  }
+
+  /** The same with texts of the answer as their bytes: what others have written need not be UTF-8. */
+  askForBytes(args: readonly string[]): Promise<unknown> {
+    return this.#client.sendCommand(args, { timeout: 0, typeMapping: TEXTS_AS_BYTES });
   }
 
   /** Ends the connection at once. Whatever was not answered is rejected. */

@@ -1,7 +1,8 @@
 import { Buffer } from 'node:buffer';
 import { Readable } from 'node:stream';
 import type * as Sdk from '@aws-sdk/client-s3';
-import { NotAppliedError, RefusedError } from '../../model/errors.ts';
+import { NotAppliedError, RefusedError, WaybillError } from '../../model/errors.ts';
+import { byName } from '../../objects/paths.ts';
 import type { Content, Held, Listed, ObjectStore } from '../../objects/store.ts';
 import { type Client, newClient, type S3Connection } from './connection.ts';
 import { changeError, questionError, replyOf } from './outcome.ts';
@@ -18,6 +19,21 @@ export interface Labelled {
   readonly bytes: Uint8Array;
   readonly labels: Readonly<Record<string, string>>;
 }
+
+export interface ListedVersion extends Listed {
+  /** The ETag, as the server writes it. */
+  readonly version: string;
+  readonly writtenMs: number;
+}
+
+/** What of an object is asked for: from `start` to `end`, the second excluded; and in which version. */
+export interface PiecesAsked {
+  readonly part?: { readonly start: number; readonly end: number } | undefined;
+  readonly version?: string | undefined;
+}
+
+/** Some servers leave out the quotes in one place, and not in another. */
+const bare = (version: string): string => version.replaceAll('"', '');
 
 /**
  * One bucket as a store of objects. That an object is made or replaced only under a condition is seen to by the server
@@ -162,38 +178,74 @@ export class Bucket implements ObjectStore {
   }
 
   async list(beginning: string, signal: AbortSignal): Promise<readonly Listed[]> {
-    const found: Listed[] = [];
+    const found = await this.listVersions(beginning, undefined, signal);
+    return found.map(({ name, bytes }) => ({ name, bytes }));
+  }
+
+  /** In order of the names; only those that come after `after`, which the server sees to. */
+  async listVersions(
+    beginning: string,
+    after: string | undefined,
+    signal: AbortSignal,
+  ): Promise<readonly ListedVersion[]> {
+    const found: ListedVersion[] = [];
     let token: string | undefined;
     do {
-      const page = await this.#page(beginning, token, signal);
-      for (const { Key = '', Size = 0 } of page.Contents ?? []) found.push({ name: Key, bytes: Size });
+      const more = token === undefined ? {} : { ContinuationToken: token };
+      const from = after === undefined || token !== undefined ? {} : { StartAfter: after };
+      const page = await this.#page({ Prefix: beginning, ...from, ...more }, signal);
+      for (const { Key: name = '', Size: bytes = 0, ETag: version = '', LastModified } of page.Contents ?? [])
+        found.push({ name, bytes, version, writtenMs: LastModified?.getTime() ?? 0 });
       token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
     } while (token !== undefined);
-    return found.sort((a, b) => (a.name < b.name ? -1 : 1));
+    return found.sort((a, b) => byName(a.name, b.name));
   }
 
-  async #page(Prefix: string, token: string | undefined, signal: AbortSignal): Promise<Sdk.ListObjectsV2CommandOutput> {
-    const more = token === undefined ? {} : { ContinuationToken: token };
+  async #page(
+    request: Omit<Sdk.ListObjectsV2CommandInput, 'Bucket'>,
+    signal: AbortSignal,
+  ): Promise<Sdk.ListObjectsV2CommandOutput> {
     try {
       return await this.ask(({ sdk, client }, Bucket) =>
-        client.send(new sdk.ListObjectsV2Command({ Bucket, Prefix, ...more }), { abortSignal: signal }),
+        client.send(new sdk.ListObjectsV2Command({ Bucket, ...request }), { abortSignal: signal }),
       );
     } catch (error) {
-      throw questionError(error, `listing ${this.address(Prefix)}`);
+      throw questionError(error, `listing ${this.address(request.Prefix ?? '')}`);
     }
   }
 
-  /** From `start` to `end`, the second excluded; all of it when they are absent. */
-  async *pieces(name: string, signal: AbortSignal, part?: { start: number; end: number }): AsyncGenerator<Uint8Array> {
+  /** One object as a list would show it; undefined when there is none. */
+  async find(name: string, signal: AbortSignal): Promise<ListedVersion | undefined> {
+    const head = await this.#head(name, signal);
+    if (head === undefined) return undefined;
+    const { ContentLength: bytes = 0, ETag: version = '', LastModified } = head;
+    return { name, bytes, version, writtenMs: LastModified?.getTime() ?? 0 };
+  }
+
+  /** All of an object, or a part of it. Throws when a version is asked for and another one is there. */
+  async *pieces(name: string, signal: AbortSignal, ask: PiecesAsked = {}): AsyncGenerator<Uint8Array> {
+    const { part, version } = ask;
     const Range = part === undefined ? {} : { Range: `bytes=${part.start}-${part.end - 1}` };
+    const IfMatch = version === undefined ? {} : { IfMatch: version };
     try {
       const answer = await this.ask(({ sdk, client }, Bucket) =>
-        client.send(new sdk.GetObjectCommand({ Bucket, Key: name, ...Range }), { abortSignal: signal }),
+        client.send(new sdk.GetObjectCommand({ Bucket, Key: name, ...Range, ...IfMatch }), { abortSignal: signal }),
       );
+      // A server that passes over the condition answers with what is there now.
+      if (version !== undefined && answer.ETag !== undefined && bare(answer.ETag) !== bare(version))
+        throw this.#replaced(name);
       yield* answer.Body as AsyncIterable<Uint8Array>;
     } catch (error) {
+      if (version !== undefined && replyOf(error).status === 412) throw this.#replaced(name);
       throw questionError(error, `reading ${this.address(name)}`);
     }
+  }
+
+  #replaced(name: string): WaybillError {
+    return new WaybillError('SOURCE_FAILED', `${this.address(name)} was replaced after it was listed`, {
+      hint: 'Nothing of it was taken: run the same command again to read the one that is there now.',
+      ids: { path: name },
+    });
   }
 
   async copy(from: string, to: string, signal: AbortSignal): Promise<void> {

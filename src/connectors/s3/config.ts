@@ -1,13 +1,14 @@
 import { z } from 'zod';
-import { isCsvType } from '../../formats/csv-json.ts';
 import { parseColumnType } from '../../model/columns.ts';
+import { needsFlow } from '../../objects/discovery.ts';
 import { columnsOf, writtenFormatOf } from '../../objects/encode.ts';
 import { placeholdersOf } from '../../objects/paths.ts';
-import { FILE_FORMATS } from '../../objects/record-format.ts';
+import { readSettings, readSettingsAgree } from '../../objects/settings.ts';
 import type { Connector, OpenContext } from '../connector.ts';
 import type { S3Connection } from './connection.ts';
+import { describeS3Source } from './description.ts';
 import { s3Sink } from './sink.ts';
-import { s3Source } from './source.ts';
+import { discoverObjects, type S3SourceOptions, s3Source } from './source.ts';
 
 const reference = z
   .string()
@@ -40,40 +41,25 @@ const name = z
   .string()
   .min(1)
   .refine((path) => !/^\/|(^|\/)\.\.(\/|$)|[\\\0]/.test(path), 'a name in the bucket, without `..`, with slashes');
-const character = z.string().refine((text) => text.length === 1 && text > '\0' && text < '\x7f', 'one ASCII character');
-
-const sourceSettings = z.strictObject({
-  path: name.describe('A name or a pattern: `data/*.csv`, `**/*.ndjson.gz`; may hold `{{ window }}` and parameters.'),
-  manifest: z
-    .boolean()
-    .default(false)
-    .describe('`path` names a manifest that Waybill has written: what it lists is read, and nothing else.'),
-  format: z.enum(FILE_FORMATS).optional().describe('By the ending of each name when absent.'),
-  delimiter: character.optional().describe('Between the fields of CSV. A comma; a tab for `.tsv`.'),
-  quote: character.optional().describe('Around fields of CSV that hold a delimiter. A double quote.'),
-  header: z
-    .union([z.boolean(), z.array(z.string().min(1)).min(1)])
-    .default(true)
-    .describe('Whether the first row of CSV holds the names; or the names, where no row does.'),
-  emptyIsNull: z
-    .boolean()
-    .default(true)
-    .describe('Nothing between two delimiters is null, and `""` is the empty text.'),
-  types: z
-    .record(
-      z.string(),
-      z.string().refine(isCsvType, 'a type such as `int64`, `decimal(12,2)`, `timestamptz` or `text[]`'),
-    )
-    .optional()
-    .describe('Types of columns of CSV; text when absent.'),
-  recordsAt: z.string().min(1).optional().describe('Where the array of records is in a JSON document: `data.items`.'),
-  whenNone: z.enum(['fail', 'empty']).default('fail').describe('No object: an error, or nothing to read.'),
-  inflatedBytesMax: z
-    .int()
-    .min(1)
-    .default(64 * 1024 ** 3)
-    .describe('What one `.gz` may hold at most.'),
-});
+const sourceSettings = z
+  .strictObject({
+    path: name.describe('A name or a pattern: `data/*.csv`, `**/*.ndjson.gz`; may hold `{{ window }}` and parameters.'),
+    manifest: z
+      .boolean()
+      .default(false)
+      .describe('`path` names a manifest that Waybill has written: what it lists is read, and nothing else.'),
+    ...readSettings({ one: 'object', settleSeconds: 0 }),
+    lateMinutes: z
+      .number()
+      .min(0)
+      .max(525_600)
+      .default(60)
+      .describe(
+        'A pull by name lists only what comes after the last name taken. So often it lists all names, to notice what ' +
+          'came late or has changed; always where one request lists them all.',
+      ),
+  })
+  .superRefine(readSettingsAgree);
 
 const SINK_VALUES = ['window', 'flow', 'lane', 'batch'];
 const MANIFEST_VALUES = ['window', 'flow', 'lane'];
@@ -114,7 +100,10 @@ const sinkSettings = z
         z.string().refine((text) => parseColumnType(text) !== undefined, 'a type such as `int64`'),
       )
       .optional()
-      .describe('Names and types of the columns of Parquet: `int64`, `decimal(12,2)`, `timestamptz`, `text[]`.'),
+      .describe(
+        'Names and types of the columns of Parquet: `int64`, `decimal(12,2)`, `timestamptz`, `text[]`. Those of the ' +
+          'source when absent.',
+      ),
     header: z.boolean().default(true).describe('A first line with the names of the fields, in CSV.'),
     recordsPerBatch: z.int().min(1).default(100_000),
     bytesPerBatch: z
@@ -128,8 +117,6 @@ const sinkSettings = z
     const parquet = (settings.format ?? writtenFormatOf(settings.path)) === 'parquet';
     const wrong = (path: string, message: string): void => context.addIssue({ code: 'custom', path: [path], message });
     if (parquet && !batches) wrong('path', 'a path of Parquet objects needs {{ batch }}: they cannot be joined');
-    if (parquet && Object.keys(settings.columns ?? {}).length === 0)
-      wrong('columns', 'Parquet needs the types of its columns');
     if (!parquet && settings.columns !== undefined) wrong('columns', 'only Parquet has columns with types');
     if (settings.manifest !== undefined && !batches)
       wrong('path', 'a path with a manifest needs {{ batch }}: the manifest lists one object for each');
@@ -140,18 +127,34 @@ const sinkSettings = z
   });
 
 type Connection = z.output<typeof connection>;
+type SourceSettings = z.output<typeof sourceSettings>;
 type SinkSettings = z.output<typeof sinkSettings>;
 
 const BUCKET = { bucket: 'items' };
 
-export const s3: Connector<Connection, z.output<typeof sourceSettings>, SinkSettings> = {
+const sourceOptions = (
+  connection: Connection,
+  { path, ...settings }: SourceSettings,
+  context: OpenContext,
+): S3SourceOptions => ({
+  ...settings,
+  pattern: path,
+  connection: connectionOf(connection, context),
+  clock: { wallMs: () => context.ports.wallMs() },
+});
+
+export const s3: Connector<Connection, SourceSettings, SinkSettings> = {
   type: 's3',
   summary: 'Objects in buckets of S3 and of what speaks like it: CSV, NDJSON, JSON and Parquet',
   connection,
   source: {
     settings: sourceSettings,
-    open: (settings, { path, ...options }, context) =>
-      s3Source({ ...options, pattern: path, connection: connectionOf(settings, context) }),
+    open: (connection, settings, context) => s3Source(sourceOptions(connection, settings, context)),
+    describe: describeS3Source,
+    discover: async (connection, context, signal, settings) => {
+      if (settings === undefined) throw needsFlow('s3');
+      return await discoverObjects(sourceOptions(connection, settings, context), signal);
+    },
   },
   sink: {
     settings: sinkSettings,

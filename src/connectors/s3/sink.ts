@@ -2,7 +2,7 @@ import type { Batch } from '../../model/batch.ts';
 import { NotAppliedError, RefusedError } from '../../model/errors.ts';
 import type { Clock } from '../../model/ports.ts';
 import { applied, type Verdict } from '../../model/verdict.ts';
-import { encodedBatch, framingOf, type WrittenFormat } from '../../objects/encode.ts';
+import { encodedBatch, framingOf, needsTypes, type WrittenFormat } from '../../objects/encode.ts';
 import { objectLoads } from '../../objects/loads.ts';
 import { fillPath, placeholdersOf } from '../../objects/paths.ts';
 import type { Permit, Sink } from '../connector.ts';
@@ -55,6 +55,7 @@ export function s3Sink(options: S3SinkOptions): Sink {
     },
     can: { ...(alone ? { commitOnce: (permit) => commitOnce(bucket, options, permit) } : {}), ...loads.can },
     facts: { rejectsAtomically: true, ...loads.facts },
+    ...(needsTypes(written) ? { needsTypes: true } : {}),
     requestTimeoutMs: options.connection.requestTimeoutMs,
     close: async () => {
       await bucket.close();

@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { cursorSetting, lagSetting } from '../../cursors/settings.ts';
 import type { Connector } from '../connector.ts';
+import { discoverTables } from './discovery.ts';
 import { sqliteSink } from './sink.ts';
 import { sqliteSource } from './source.ts';
 
@@ -12,7 +14,10 @@ const sourceSettings = z
     query: z.string().min(1).optional().describe('A query; parameters are bound by name: `where day = :date`.'),
     table: z.string().min(1).optional().describe('A whole table, instead of a query.'),
     count: z.boolean().default(false).describe('Count the records first, so that progress has a total.'),
+    cursor: cursorSetting,
+    lag: lagSetting,
   })
+  .refine(({ cursor, lag }) => lag === undefined || cursor !== undefined, '`lag` needs a `cursor`')
   .refine(({ query, table }) => (query === undefined) !== (table === undefined), 'give either `query` or `table`');
 
 const sinkSettings = z.strictObject({
@@ -37,14 +42,17 @@ export const sqlite: Connector<Connection, z.output<typeof sourceSettings>, z.ou
   connection,
   source: {
     settings: sourceSettings,
-    open: ({ file }, { query, table, count }, { folder }) =>
+    open: ({ file }, { query, table, cursor, lag, count }, { folder }) =>
       sqliteSource({
         folder,
         file,
         count,
         ...(query === undefined ? {} : { query }),
         ...(table === undefined ? {} : { table }),
+        ...(cursor === undefined ? {} : { cursor }),
+        ...(lag === undefined ? {} : { lag }),
       }),
+    discover: async ({ file }, { folder }) => discoverTables(folder, file),
   },
   sink: {
     settings: sinkSettings,

@@ -190,7 +190,7 @@ describe('publishing into rows', () => {
       const receipt = await place.sink.can.merge!(step, by);
       expect(receipt.facts).toEqual({ inserted: 13_500, updated: 13_500, deleted: 1_500 });
     });
-  }, 20_000);
+  });
 
   it('P18: counts as changed only what differs', async () => {
     await using(

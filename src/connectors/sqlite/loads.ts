@@ -3,7 +3,7 @@ import type { LoadStep, StepReceipt } from '../../model/load.ts';
 import type { Clock } from '../../model/ports.ts';
 import { applied, type Verdict } from '../../model/verdict.ts';
 import type { LoadAbilities, Permit } from '../connector.ts';
-import type { Handle } from './database.ts';
+import { columnsOfTable, type Handle } from './database.ts';
 import {
   addPlace,
   type Done,
@@ -23,16 +23,17 @@ import {
 } from './load-books.ts';
 import { mergeAtTime } from './load-history.ts';
 import { mergePlace } from './load-merge.ts';
-import { columnNames, makePlace, type Target } from './load-place.ts';
+import { makePlace, type Target } from './load-place.ts';
 import { addAll, replaceScope } from './load-rows.ts';
 import { joinPeriod, showNewest } from './load-views.ts';
-import type { RecordWriter } from './records.ts';
+import { exactOf, type RecordWriter } from './records.ts';
 import type { SqliteSession } from './session.ts';
 
-export interface LoadOptions extends Target {
+export interface LoadOptions {
+  /** What is said of columns may grow. */
+  readonly options: Target & { readonly clock: Clock };
   readonly session: SqliteSession;
   readonly records: RecordWriter;
-  readonly clock: Clock;
 }
 
 /** What one way to publish does with a place, inside the transaction. `keeps`: the place is part of what is there. */
@@ -74,8 +75,8 @@ class SqliteLoads {
       if (placeOf(database, load.id) !== undefined) throw withdrawn(load.id);
       const before = unpublishedBefore(database, load);
       for (const row of before) giveUp(database, row);
-      makePlace(database, this.#options, load.id);
-      addPlace(database, load, this.#options.table, load.id);
+      makePlace(database, this.#options.options, load.id);
+      addPlace(database, load, this.#options.options.table, load.id);
       const summary =
         before.length === 0
           ? `collects in the table ${load.id}`
@@ -89,14 +90,15 @@ class SqliteLoads {
     if (load === undefined) throw new RefusedError('the batch belongs to no load', { reason: 'no-load' });
     if (permit.signal.aborted) throw new NotAppliedError('the send was given up before it began');
     const payload = await permit.payload();
-    const { session, records, clock } = this.#options;
+    const { session, records, options } = this.#options;
     return session.transaction<Verdict | 'already'>((database) => {
       openBooks(database);
       if (holdsBatch(database, load.id, batch)) return 'already';
       const row = openPlace(database, load);
-      const into = { table: row.place, columns: new Set(columnNames(database, row.place)) };
-      const columns = records.insertAll(database, payload, into);
-      keepBatch(database, row, { batch, columns, wallMs: clock.wallMs() });
+      const columns = columnsOfTable(database, row.place) ?? [];
+      const into = { table: row.place, columns: new Set(columns.map(({ name }) => name)), exact: exactOf(columns) };
+      const named = records.insertAll(database, payload, into);
+      keepBatch(database, row, { batch, columns: named, wallMs: options.clock.wallMs() });
       return applied(batch.records, {
         summary: `${batch.records} rows and their marker in one transaction`,
         reference: batch.idempotencyKey,
@@ -108,7 +110,7 @@ class SqliteLoads {
     return this.#step(step, name, (database) => {
       const place = openPlace(database, step.load);
       markPublished(database, step.load.id);
-      const { receipt, keeps = false } = work(database, place, this.#options);
+      const { receipt, keeps = false } = work(database, place, this.#options.options);
       if (!keeps) removePlace(database, place);
       return receipt;
     });
@@ -116,7 +118,7 @@ class SqliteLoads {
 
   #step(step: LoadStep, name: string, work: (database: Handle) => StepReceipt): StepReceipt {
     if (step.signal.aborted) throw new NotAppliedError('the step was given up before it began');
-    const { session, clock, records } = this.#options;
+    const { session, options, records } = this.#options;
     // A prepared statement would hold on to a table that is removed or altered here.
     records.forget();
     return session.transaction((database) => {
@@ -125,7 +127,7 @@ class SqliteLoads {
       const told = toldOf(database, step.load.id, name);
       if (told !== undefined) return told;
       const receipt = work(database);
-      keepTold(database, step, { name, receipt, wallMs: clock.wallMs() });
+      keepTold(database, step, { name, receipt, wallMs: options.clock.wallMs() });
       return receipt;
     });
   }

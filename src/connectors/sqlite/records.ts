@@ -1,16 +1,24 @@
 import { Buffer } from 'node:buffer';
 import type BetterSqlite from 'better-sqlite3';
+import { exactType } from '../../formats/columns/sqlite-types.ts';
+import { sqliteValue } from '../../formats/columns/sqlite-values.ts';
+import { inColumn } from '../../formats/columns/unfit.ts';
+import { readJsonValue } from '../../formats/columns/values.ts';
 import { encodeJson } from '../../formats/encode.ts';
+import { rawMembers } from '../../formats/json-members.ts';
 import { parseObject } from '../../formats/rows.ts';
 import type { Payload } from '../../model/batch.ts';
 import type { DataRecord } from '../../model/chunk.ts';
+import type { ColumnType } from '../../model/columns.ts';
 import { describeError, RefusedError, WaybillError } from '../../model/errors.ts';
-import { type Handle, quoteName, sqliteCode } from './database.ts';
+import { type Column, type Handle, quoteName, sqliteCode } from './database.ts';
 
 /** Where records are written to, and how. */
 export interface Into {
   readonly table: string;
   readonly columns: ReadonlySet<string>;
+  /** Columns that say exactly what their values are; those of others are taken as JSON spells them. */
+  readonly exact: ReadonlyMap<string, ColumnType>;
   /** Columns with a unique index: a record under a key that is there changes that row. */
   readonly key?: readonly string[];
 }
@@ -33,7 +41,7 @@ export class RecordWriter {
     for (let at = 0; at < payload.spans.length / 2; at++) {
       const text = buffer.toString('utf8', payload.spans[at * 2], payload.spans[at * 2 + 1]);
       try {
-        this.#insert(database, parseObject(text), into, named);
+        this.#insert(database, into.exact.size === 0 ? parseObject(text) : exactRecord(text, into.exact), into, named);
       } catch (error) {
         throw recordError(error, at);
       }
@@ -54,7 +62,7 @@ export class RecordWriter {
     if (missing !== undefined) throw unfit('key-missing', `the key column ${JSON.stringify(missing)} is missing`);
     for (const name of names) named.add(name);
     this.#statement(database, names, into).run(
-      ...names.map((name) => boundValue(record[name], this.#base64.has(name))),
+      ...names.map((name) => (into.exact.has(name) ? record[name] : boundValue(record[name], this.#base64.has(name)))),
     );
   }
 
@@ -66,6 +74,31 @@ export class RecordWriter {
     this.#inserts.set(shape, statement);
     return statement;
   }
+}
+
+/** The values of exact columns as SQLite is to store them; no digit of them passes a double. */
+function exactRecord(text: string, exact: Into['exact']): DataRecord {
+  const record = parseObject(text);
+  for (const [name, raw] of rawMembers(text)) {
+    const type = exact.get(name);
+    if (type === undefined) continue;
+    try {
+      record[name] = sqliteValue(type, readJsonValue(type, raw));
+    } catch (error) {
+      throw inColumn(error, { name, type, nullable: true });
+    }
+  }
+  return record;
+}
+
+/** Columns whose declaration says exactly what their values are. */
+export function exactOf(columns: readonly Column[]): ReadonlyMap<string, ColumnType> {
+  return new Map(
+    columns.flatMap(({ name, type }) => {
+      const exact = exactType(type);
+      return exact === undefined ? [] : [[name, exact] as const];
+    }),
+  );
 }
 
 function insertSql(names: readonly string[], { table, key }: Into): string {

@@ -5,7 +5,8 @@ import { applied, type Verdict } from '../../model/verdict.ts';
 import type { Permit, Sink } from '../connector.ts';
 import { columnsOfTable, type Handle } from './database.ts';
 import { loadAbilities } from './loads.ts';
-import { RecordWriter } from './records.ts';
+import { exactOf, type Into, RecordWriter } from './records.ts';
+import { type LiveOptions, SqliteSchema } from './schema.ts';
 import { SqliteSession } from './session.ts';
 
 export interface SqliteSinkOptions {
@@ -31,7 +32,9 @@ const MARKER_TABLE = `create table if not exists waybill_marker (
  * does not fit, the engine takes the batch apart. So a marker always stands for all records of its batch, and nobody
  * has to remember which of them were refused when the answer is lost.
  */
-export function sqliteSink(options: SqliteSinkOptions): Sink {
+export function sqliteSink(given: SqliteSinkOptions): Sink {
+  // A copy of its own: what the table is to be made of may be told later.
+  const options: SqliteSinkOptions & LiveOptions = { ...given };
   const session = new SqliteSession(options.folder, options.file);
   const records = new RecordWriter(options.base64);
   const writer = new SqliteWriter(options, session, records);
@@ -43,8 +46,9 @@ export function sqliteSink(options: SqliteSinkOptions): Sink {
       commitOnce: (permit) => writer.commitOnce(permit),
       append: (permit) => writer.write(permit),
       ...(key === undefined ? {} : { put: (permit: Permit) => writer.write(permit, key) }),
-      ...loadAbilities({ ...options, session, records }),
+      ...loadAbilities({ options, session, records }),
     },
+    schema: new SqliteSchema({ options, session, forget: () => writer.forget() }),
     facts: {
       rejectsAtomically: true,
       loadRung: 'marker',
@@ -62,7 +66,7 @@ class SqliteWriter {
   readonly #options: SqliteSinkOptions;
   readonly #session: SqliteSession;
   readonly #records: RecordWriter;
-  #columns: { readonly of: Handle; readonly names: ReadonlySet<string> } | undefined;
+  #into: ({ readonly of: Handle } & Omit<Into, 'key'>) | undefined;
 
   constructor(options: SqliteSinkOptions, session: SqliteSession, records: RecordWriter) {
     this.#options = options;
@@ -97,18 +101,25 @@ class SqliteWriter {
 
   #insertAll(database: Handle, payload: Payload, key?: readonly string[]): void {
     const { table } = this.#options;
-    const into = { table, columns: this.#columnsIn(database), ...(key === undefined ? {} : { key }) };
+    const into = { ...this.#intoOf(database, table), ...(key === undefined ? {} : { key }) };
     this.#records.insertAll(database, payload, into);
   }
 
-  #columnsIn(database: Handle): ReadonlySet<string> {
-    if (this.#columns?.of === database) return this.#columns.names;
-    const { table, file } = this.#options;
+  /** The columns of the table may be others now. */
+  forget(): void {
+    this.#into = undefined;
+    this.#records.forget();
+  }
+
+  #intoOf(database: Handle, table: string): Into {
+    if (this.#into?.of === database) return this.#into;
+    const { file } = this.#options;
     const columns = columnsOfTable(database, table);
     if (columns === undefined)
       throw new WaybillError('SINK_AWAY', `there is no table ${JSON.stringify(table)} in ${file}`);
-    this.#columns = { of: database, names: new Set(columns.map(({ name }) => name)) };
-    return this.#columns.names;
+    const names = new Set(columns.map(({ name }) => name));
+    this.#into = { of: database, table, columns: names, exact: exactOf(columns) };
+    return this.#into;
   }
 }
 

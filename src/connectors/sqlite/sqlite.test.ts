@@ -7,7 +7,7 @@ import { NotAppliedError, RefusedError } from '../../model/errors.ts';
 import type { Parameters } from '../../model/window.ts';
 import { ALL } from '../../model/window.ts';
 import { testPermit } from '../../testing/permit.ts';
-import { readAll, textsOf } from '../../testing/suites/source-suite.ts';
+import { readAll, textsOf } from '../../testing/suites/source-reading.ts';
 import { sqlite } from './config.ts';
 import { type SqliteSinkOptions, sqliteSink } from './sink.ts';
 import { sqliteSource } from './source.ts';

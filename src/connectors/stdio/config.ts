@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { recordBytesMaxSetting } from '../../objects/settings.ts';
 import type { Connector } from '../connector.ts';
 import { stdoutSink } from './sink.ts';
 import { stdinSource } from './source.ts';
@@ -12,6 +13,7 @@ const stdinSettings = z.strictObject({
     .union([z.boolean(), z.array(z.string().min(1)).min(1)])
     .default(true)
     .describe('Whether the first row of CSV holds the names; or the names, where no row does.'),
+  recordBytesMax: recordBytesMaxSetting,
 });
 
 const stdoutSettings = z.strictObject({

@@ -1,10 +1,11 @@
+import { createHash } from 'node:crypto';
 import { PassThrough, Readable, Writable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import type { Chunk } from '../../model/chunk.ts';
 import { NotAppliedError, RefusedError } from '../../model/errors.ts';
 import { ALL } from '../../model/window.ts';
 import { testPermit } from '../../testing/permit.ts';
-import { readAll, textsOf } from '../../testing/suites/source-suite.ts';
+import { readAll, textsOf } from '../../testing/suites/source-reading.ts';
 import type { OpenContext } from '../connector.ts';
 import { stdin, stdout } from './config.ts';
 
@@ -74,6 +75,46 @@ describe('stdin', () => {
     const failing = readAll(sourceOn(broken), range);
     broken.destroy(new Error('EIO'));
     await expect(failing).rejects.toMatchObject({ code: 'SOURCE_FAILED' });
+  });
+});
+
+describe('a pull from stdin', () => {
+  const pull = { taken: async () => new Set<string>(), downloads: '/nonexistent' };
+  const never = new AbortController().signal;
+  const text = '{"a":1}\n{"a":2}\n';
+
+  it('takes whatever is piped in for new, and ends where the input ends', async () => {
+    const input = Readable.from([Buffer.from(text.slice(0, 5)), Buffer.from(text.slice(5))]);
+    const source = sourceOn(input);
+    expect(await source.pulls!.look({ ...range, pull }, never)).toEqual({ kind: 'new' });
+    const chunks = await readAll(source, { ...range, pull });
+    expect(textsOf(chunks)).toEqual(['{"a":1}', '{"a":2}']);
+    expect(chunks.slice(0, -1).map(({ end }) => end)).toEqual(chunks.slice(1).map(() => undefined));
+    const { end } = chunks.at(-1)!;
+    const sha256 = createHash('sha256').update(text).digest('hex');
+    expect(end).toEqual({ sourceName: 'stdin', kind: 'waybill/pipe', value: JSON.stringify({ bytes: 16, sha256 }) });
+    expect(source.pulls!.refuses(end!)).toBeUndefined();
+    expect(source.pulls!.refuses({ ...end!, kind: 'odf/etag' })).toContain('odf/etag');
+    // The same again is new again; but an input that was read to its end has nothing more.
+    expect(await source.pulls!.look({ ...range, pull, from: end! }, never)).toMatchObject({ kind: 'unchanged' });
+    expect(await readAll(sourceOn(input), { ...range, pull, from: end! })).toEqual([]);
+    const again = sourceOn(Readable.from([Buffer.from(text)]));
+    expect(textsOf(await readAll(again, { ...range, pull, from: end! }))).toHaveLength(2);
+  });
+
+  it('gives no end to an input that breaks off', async () => {
+    const broken = new PassThrough();
+    broken.write(`${text.repeat(20_000)}`);
+    const seen: Chunk[] = [];
+    const reading = async () => {
+      for await (const chunk of sourceOn(broken).read({ ...range, pull }, never)) {
+        seen.push(chunk);
+        broken.destroy(new Error('EIO'));
+      }
+    };
+    await expect(reading()).rejects.toMatchObject({ code: 'SOURCE_FAILED' });
+    expect(seen.length).toBeGreaterThan(0);
+    expect(seen.map(({ end }) => end)).toEqual(seen.map(() => undefined));
   });
 });
 

@@ -1,0 +1,122 @@
+import { Buffer } from 'node:buffer';
+import { createHash } from 'node:crypto';
+import { parseObject, rowAt } from '../../formats/rows.ts';
+import type { Chunk } from '../../model/chunk.ts';
+import { describeError, WaybillError } from '../../model/errors.ts';
+import { framerOf } from '../../objects/record-format.ts';
+import { documentFormat } from './document.ts';
+import { decoded } from './downloads.ts';
+import type { OpenReply } from './open-reply.ts';
+import { at, identityOf } from './paths.ts';
+import type { Place } from './place.ts';
+import type { Stop } from './reach.ts';
+
+/** One answer of an API that gives its records in many, small enough to be held in memory. */
+export interface Page {
+  /** For messages: `page 3`. */
+  readonly name: string;
+  readonly stop: Stop;
+  /** Without positions. */
+  readonly chunks: readonly Omit<Chunk, 'end'>[];
+  /** Records, those that could not be read included. */
+  readonly count: number;
+  /** SHA-256 of the body, in hex. */
+  readonly digest: string;
+  /** The header `Link`. */
+  readonly link: string | undefined;
+  /** What stands at a path of the body: text as it is, a whole number in digits. Throws SOURCE_INVALID. */
+  value(path: string): unknown;
+}
+
+export interface PageAsk {
+  readonly name: string;
+  readonly stop: Stop;
+  /** 1-based number of its first record. */
+  readonly row: number;
+}
+
+/** Throws the source's errors. */
+export async function getPage(place: Place, ask: PageAsk, signal: AbortSignal): Promise<Page> {
+  const reply = await place.fetcher.get({ stop: ask.stop, name: `${place.name} (${ask.name})` }, signal);
+  return pageOf(place, ask, reply, await bodyOf(place, reply, signal));
+}
+
+/** Undefined where the server has nothing there. */
+export async function orMissing<T>(work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof WaybillError && error.code === 'SOURCE_MISSING') return undefined;
+    throw error;
+  }
+}
+
+/** The whole of a small answer. */
+export async function bodyOf({ settings }: Place, reply: OpenReply, signal: AbortSignal): Promise<Buffer> {
+  const limits = { bytesMax: settings.pageBytesMax, inflatedBytesMax: settings.pageBytesMax };
+  const pieces: Uint8Array[] = [];
+  for await (const piece of decoded(reply, limits, signal)) pieces.push(piece);
+  return Buffer.concat(pieces);
+}
+
+function pageOf(place: Place, ask: PageAsk, reply: OpenReply, body: Buffer): Page {
+  const chunks = reply.status === 204 ? [] : chunksOf(place, ask, reply, body);
+  const named = chunks.map(({ where, rejects, ...chunk }) => ({
+    ...chunk,
+    where: (nth: number) => ({ ...where?.(nth), file: ask.name }),
+    ...(rejects && { rejects: rejects.map((one) => ({ ...one, message: `${ask.name}: ${one.message}` })) }),
+  }));
+  let parsed: unknown;
+  return {
+    name: ask.name,
+    stop: reply.stop,
+    chunks: named,
+    count: chunks.reduce((sum, { count, rejects }) => sum + count + (rejects?.length ?? 0), 0),
+    digest: createHash('sha256').update(body).digest('hex'),
+    link: reply.list('link'),
+    value: (path) => {
+      parsed ??= parsedOf(ask.name, body);
+      return at(parsed, path);
+    },
+  };
+}
+
+function chunksOf(place: Place, ask: PageAsk, reply: OpenReply, body: Buffer): Omit<Chunk, 'end'>[] {
+  const { settings } = place;
+  const document = settings.path.split('?', 1)[0]?.split('/').at(-1) || 'page';
+  const format = documentFormat(document, settings, reply.header('content-type'));
+  if (format === 'parquet') throw new WaybillError('SOURCE_INVALID', `${ask.name} is Parquet, which has no pages`);
+  if (!reply.saysItsEnd && format !== 'json' && settings.untoldLength === 'fail') {
+    throw new WaybillError('SOURCE_FAILED', `nothing shows that ${ask.name} is whole: it did not say where it ends`, {
+      hint: 'Have the server send Content-Length or chunks; or set `untoldLength: accept` and risk a part of it.',
+    });
+  }
+  const framer = framerOf(document, { ...settings, format }, { offset: 0, row: ask.row, line: 1 });
+  const whole = settings.single && format === 'json' ? Buffer.concat([Buffer.from('['), body, Buffer.from(']')]) : body;
+  try {
+    return [...framer.push(whole), ...framer.end()].map(({ endOffset: _, startOffset: _start, ...chunk }) => chunk);
+  } catch (error) {
+    if (!(error instanceof WaybillError)) throw error;
+    const message = `${ask.name} of ${place.name}: ${describeError(error)}`;
+    throw new WaybillError(error.code, message, { hint: error.hint, cause: error });
+  }
+}
+
+function parsedOf(name: string, body: Buffer): unknown {
+  try {
+    return parseObject(body.toString('utf8'));
+  } catch (error) {
+    throw new WaybillError('SOURCE_INVALID', `${name} is no JSON object, so nothing can be found in it`, {
+      cause: error,
+    });
+  }
+}
+
+/** The cursor in the last record of a page. Undefined for a page without records. */
+export function lastOf({ chunks, name }: Page, path: string): string | undefined {
+  const chunk = chunks.findLast(({ count }) => count > 0);
+  if (chunk === undefined) return undefined;
+  const value = identityOf(at(rowAt(chunk, chunk.count - 1), path));
+  if (value !== undefined) return value;
+  throw new WaybillError('SOURCE_INVALID', `the last record of ${name} has no ${path} to go on from`);
+}

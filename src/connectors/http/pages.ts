@@ -1,0 +1,195 @@
+import { createHash } from 'node:crypto';
+import { type Chunk, endChunk } from '../../model/chunk.ts';
+import { WaybillError } from '../../model/errors.ts';
+import type { Position } from '../../model/position.ts';
+import { emittedFormats } from '../../objects/record-format.ts';
+import type { Look, PullRange, Pulls, ReadRange, Source } from '../connector.ts';
+import { getPage, orMissing, type Page } from './page.ts';
+import { cursorAfter, goesOn, LoopWatch, type Paging, pagingOf, type Step } from './paging.ts';
+import { type Place, pathIn, stoppable } from './place.ts';
+import type { PagesConfig } from './source-settings.ts';
+import { UNCACHEABLE } from './validators.ts';
+
+export const CURSOR = 'waybill/cursor';
+
+type CursorConfig = Extract<PagesConfig, { by: 'cursor' }>;
+
+/**
+ * An API that gives its records page by page. Where the cursor is good for later it is the position, and each page is
+ * committed with it. Otherwise nobody can tell from outside whether anything is new: all pages are one commit, and they
+ * are read again only when that is asked for.
+ */
+export function pagedSource(place: Place, config: PagesConfig): Source {
+  const pages =
+    config.by === 'cursor' && config.resumes ? new ResumedPages(place, config) : new AllPages(place, config);
+  const name = place.settings.path.split('?', 1)[0]?.split('/').at(-1) ?? '';
+  return {
+    emits: emittedFormats(name, place.settings),
+    resumable: pages instanceof ResumedPages,
+    read: (range, signal) => stoppable(pages.read(range, signal), signal),
+    pulls: pages,
+    close: async () => place.fetcher.close(),
+  };
+}
+
+class AllPages implements Pulls {
+  readonly #place: Place;
+  readonly #config: PagesConfig;
+
+  constructor(place: Place, config: PagesConfig) {
+    this.#place = place;
+    this.#config = config;
+  }
+
+  refuses({ kind }: Position): string | undefined {
+    return kind === UNCACHEABLE ? undefined : `pages without a cursor that lasts have no position of the kind ${kind}`;
+  }
+
+  async look({ from, pull }: ReadRange & { readonly pull: PullRange }): Promise<Look> {
+    if (from?.kind !== UNCACHEABLE || pull.force === true) return { kind: 'new' };
+    return { kind: 'uncacheable', why: 'nothing in its pages says whether they have changed since they were read' };
+  }
+
+  async *read(range: ReadRange, signal: AbortSignal): AsyncGenerator<Chunk> {
+    if (range.pull !== undefined && (await this.look({ ...range, pull: range.pull })).kind !== 'new') return;
+    const paging = pagingFor(this.#place, this.#config, range);
+    const digest = createHash('sha256');
+    let [row, held] = [1, undefined as Chunk | undefined];
+    for await (const { page } of walk(this.#place, { config: this.#config, paging }, paging.first(undefined), signal)) {
+      digest.update(page.digest);
+      for (const chunk of page.chunks) {
+        if (held !== undefined) yield held;
+        held = chunk;
+      }
+      row += page.count;
+    }
+    if (range.pull === undefined) {
+      if (held !== undefined) yield held;
+      return;
+    }
+    const end = { sourceName: this.#place.name, kind: UNCACHEABLE, value: `sha256:${digest.digest('hex')}` };
+    yield held === undefined ? endChunk(end, { firstRow: row }) : { ...held, end };
+  }
+}
+
+class ResumedPages implements Pulls {
+  readonly #place: Place;
+  readonly #config: CursorConfig;
+  /** The page that the last look was answered with, and the cursor it was asked by. */
+  #held: { readonly cursor: string | undefined; readonly page: Page } | undefined;
+
+  constructor(place: Place, config: CursorConfig) {
+    this.#place = place;
+    this.#config = config;
+  }
+
+  refuses({ kind, value }: Position): string | undefined {
+    if (kind !== CURSOR) return `a cursor is no position of the kind ${kind}`;
+    return value === '' ? 'a cursor is not empty' : undefined;
+  }
+
+  async look(range: ReadRange & { readonly pull: PullRange }, signal: AbortSignal): Promise<Look> {
+    const cursor = cursorOf(range.from);
+    const step = pagingFor(this.#place, this.#config, range).first(cursor);
+    const page = await pageAt(this.#place, { step, nth: 1, row: 1 }, signal);
+    this.#held = { cursor, page };
+    const next = cursorAfter(this.#config, page) ?? step.cursor;
+    if (page.count > 0 || next !== step.cursor) return { kind: 'new' };
+    return { kind: 'unchanged', why: 'there is nothing after the cursor' };
+  }
+
+  async *read(range: ReadRange, signal: AbortSignal): AsyncGenerator<Chunk> {
+    const cursor = cursorOf(range.from);
+    const looked = range.pull === undefined ? undefined : this.#held;
+    const held = looked?.cursor === cursor ? looked?.page : undefined;
+    this.#held = undefined;
+    const paging = pagingFor(this.#place, this.#config, range);
+    let row = 1;
+    for await (const { page, step } of walk(
+      this.#place,
+      { config: this.#config, paging, held },
+      paging.first(cursor),
+      signal,
+    )) {
+      row += page.count;
+      const next = cursorAfter(this.#config, page);
+      if (page.count === 0 && (next === undefined || next === step.cursor)) return;
+      yield* this.#placed(page, { before: step.cursor, next }, row);
+      // More may be there by now; the next pull will see.
+      if (page.count === 0 && !goesOn(this.#config, page)) return;
+    }
+  }
+
+  *#placed(
+    page: Page,
+    cursor: { readonly before?: string | undefined; readonly next?: string | undefined },
+    row: number,
+  ): Generator<Chunk> {
+    const { before, next } = cursor;
+    if (next === undefined || next === before) {
+      throw new WaybillError('SOURCE_INVALID', `${page.name} holds records and no new cursor to go on from later`, {
+        hint: 'Take the cursor from the last record (`ofRecord`), or set `resumes: false`: then all pages are read.',
+      });
+    }
+    const end = { sourceName: this.#place.name, kind: CURSOR, value: next };
+    yield* page.chunks.slice(0, -1);
+    const last = page.chunks.at(-1);
+    yield last === undefined ? endChunk(end, { firstRow: row }) : { ...last, end };
+  }
+}
+
+const cursorOf = (from: Position | undefined): string | undefined => (from?.kind === CURSOR ? from.value : undefined);
+
+const pagingFor = (place: Place, config: PagesConfig, range: ReadRange): Paging =>
+  pagingOf(config, place.fetcher.address(pathIn(place, range)), place.fetcher.reach);
+
+interface Way {
+  readonly config: PagesConfig;
+  readonly paging: Paging;
+  /** The first page, where it is already here. */
+  readonly held?: Page | undefined;
+}
+
+/** Page after page, each asked for when the one before it has been taken. */
+async function* walk(
+  place: Place,
+  { config, paging, held }: Way,
+  first: Step,
+  signal: AbortSignal,
+): AsyncGenerator<{ readonly page: Page; readonly step: Step }> {
+  const loop = new LoopWatch(config);
+  const resumes = config.by === 'cursor' && config.resumes;
+  const endsMissing = 'endsWith' in config && config.endsWith === 'missing';
+  let [step, row] = [first as Step | undefined, 1];
+  loop.expectNew(first, 'page 1');
+  for (let nth = 1; step !== undefined; nth++) {
+    signal.throwIfAborted();
+    if (nth > config.pagesMax) {
+      if (resumes) return;
+      throw new WaybillError('SOURCE_INVALID', `${place.name} has more than ${config.pagesMax} pages`, {
+        hint: 'Raise `pagesMax` if that is meant; otherwise the API leads in a circle.',
+      });
+    }
+    const asking = nth === 1 && held !== undefined ? held : pageAt(place, { step, nth, row }, signal);
+    const page: Page | undefined = await (endsMissing && nth > 1 ? orMissing(Promise.resolve(asking)) : asking);
+    if (page === undefined) return;
+    loop.passed(page);
+    row += page.count;
+    const next = following(paging, step, page);
+    if (next !== undefined) loop.expectNew(next, `what follows page ${nth}`);
+    yield { page, step };
+    step = next;
+  }
+}
+
+/** The cursor of an empty page that leads to itself is the end of what there is now. */
+function following(paging: Paging, step: Step, page: Page): Step | undefined {
+  const next = paging.next(step, page);
+  return page.count === 0 && next?.stop.url.href === step.stop.url.href ? undefined : next;
+}
+
+const pageAt = (
+  place: Place,
+  { step, nth, row }: { readonly step: Step; readonly nth: number; readonly row: number },
+  signal: AbortSignal,
+): Promise<Page> => getPage(place, { name: `page ${nth}`, stop: step.stop, row }, signal);

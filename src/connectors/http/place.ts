@@ -1,0 +1,38 @@
+import type { Chunk } from '../../model/chunk.ts';
+import { fillPath } from '../../objects/paths.ts';
+import type { ReadRange } from '../connector.ts';
+import type { Fetcher } from './fetcher.ts';
+import type { ConnectionConfig } from './settings.ts';
+import type { SourceConfig } from './source-settings.ts';
+
+/** Where a source reads, and by what. */
+export interface Place {
+  readonly fetcher: Fetcher;
+  readonly connection: ConnectionConfig;
+  readonly settings: SourceConfig;
+  /** For messages and positions: host and path, no query. */
+  readonly name: string;
+}
+
+export const placeName = (connection: ConnectionConfig, settings: Pick<SourceConfig, 'path'>): string => {
+  const { host, pathname } = new URL(connection.url);
+  return `${host}${pathname.replace(/\/+$/, '')}${settings.path.split('?', 1)[0] || '/'}`;
+};
+
+/** The path with the window, the parameters of the flow and further values put in; each stays one segment. */
+export function pathIn(
+  { settings }: Pick<Place, 'settings'>,
+  { window, parameters }: Pick<ReadRange, 'window' | 'parameters'>,
+  more: Readonly<Record<string, string>> = {},
+): string {
+  const given = Object.entries(parameters).map(([name, { value }]) => [name, value === null ? '' : String(value)]);
+  return fillPath(settings.path, { ...Object.fromEntries(given), window: window.name, ...more });
+}
+
+/** Hands on nothing more once the reading is told to stop, also of what is here already. */
+export async function* stoppable(chunks: AsyncIterable<Chunk>, signal: AbortSignal): AsyncGenerator<Chunk> {
+  for await (const chunk of chunks) {
+    signal.throwIfAborted();
+    yield chunk;
+  }
+}

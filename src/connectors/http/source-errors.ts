@@ -1,0 +1,68 @@
+import { describeError, NotAppliedError, WaybillError } from '../../model/errors.ts';
+import { retryAfterMs } from './outcome.ts';
+
+/** Answers that another try may not get. */
+const LATER: ReadonlySet<number> = new Set([408, 421, 425, 429]);
+
+export interface Answered {
+  readonly status: number;
+  header(name: string): string | undefined;
+}
+
+/** What an answer other than success says of the source. `name` holds no query and no secrets. */
+export function answeredWith(name: string, answer: Answered, nowMs: number): WaybillError {
+  const { status } = answer;
+  const say = (code: ConstructorParameters<typeof WaybillError>[0], what: string, ids = {}): WaybillError =>
+    new WaybillError(code, `${name} was answered with ${status}${what}`, { ids: { request: name, status, ...ids } });
+  if (status === 404) return say('SOURCE_MISSING', ': there is nothing at this address');
+  if (status === 410) return say('SOURCE_GONE', ': it was taken away for good');
+  if (status === 401 || status === 403 || status === 407) return say('SOURCE_DENIED', ': not with these credentials');
+  if (status >= 300 && status < 400) return say('SOURCE_REDIRECTED', ', a redirect that is not one to a document');
+  if (LATER.has(status) || status >= 500) {
+    const waitMs = retryAfterMs(answer.header('retry-after'), nowMs);
+    if (waitMs === undefined) return say('SOURCE_AWAY', ': not now');
+    return say('SOURCE_AWAY', `: not before ${Math.ceil(waitMs / 1000)} s have passed`, { retryAfterMs: waitMs });
+  }
+  return say(status >= 400 ? 'SOURCE_INVALID' : 'SOURCE_FAILED', ', which brings no document');
+}
+
+/** The first of these codes in what was thrown and its causes: what happened deep down says what to do. */
+function codeWithin(error: unknown): WaybillError | undefined {
+  for (let at: unknown = error, depth = 0; at instanceof Error && depth < 6; at = at.cause, depth++) {
+    if (at instanceof WaybillError && at.code !== 'NOT_APPLIED' && at.code !== 'SINK_FAILED') return at;
+  }
+  return undefined;
+}
+
+/** Whatever kept a request from being answered, as the source's own error. An abort stays what it is. */
+export function notAnswered(name: string, error: unknown, signal: AbortSignal): unknown {
+  if (signal.aborted) return signal.reason;
+  const within = codeWithin(error);
+  if (within === error) return error;
+  const hint = within === undefined ? {} : { hint: within.hint };
+  const code = within?.code ?? (isDenied(error) ? 'SOURCE_DENIED' : 'SOURCE_AWAY');
+  return new WaybillError(code, `${name} was not answered: ${plain(error)}`, {
+    cause: error,
+    ids: { request: name },
+    ...hint,
+  });
+}
+
+/** A server that gives out tokens has answered, and gave none out: another try would get the same answer. */
+function isDenied(error: unknown): boolean {
+  const status = error instanceof NotAppliedError ? error.ids.status : undefined;
+  return typeof status === 'number' && !LATER.has(status) && status < 500;
+}
+
+/** The body of an answer that had begun well ended before it should. */
+export function cutShort(name: string, bytes: number, error: unknown, signal: AbortSignal): unknown {
+  if (signal.aborted) return signal.reason;
+  if (error instanceof WaybillError) return error;
+  return new WaybillError('SOURCE_FAILED', `${name} was cut short after ${bytes} bytes: ${plain(error)}`, {
+    cause: error,
+    ids: { request: name, bytes },
+  });
+}
+
+/** An address within may hold a query, and a query may hold what nobody should read. */
+const plain = (error: unknown): string => describeError(error).replaceAll(/(https?:\/\/[^\s?]+)\?\S*/g, '$1');

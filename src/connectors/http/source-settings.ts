@@ -1,0 +1,171 @@
+import { z } from 'zod';
+import { isCsvType } from '../../formats/csv-json.ts';
+import { durationSchema, sizeSchema } from '../../objects/quantities.ts';
+import { FILE_FORMATS } from '../../objects/record-format.ts';
+import { recordBytesMaxSetting } from '../../objects/settings.ts';
+import { headersSchema } from './auth-config.ts';
+
+const character = z.string().refine((text) => text.length === 1 && text > '\0' && text < '\x7f', 'one ASCII character');
+
+const SECRET_NAME = /[?&][^=]*(token|secret|password|api_?-?key|signature)[^=]*=/i;
+
+/** A path below the base URL that stays below it, as it is sent: with %XX for what a URL cannot hold. */
+const pathSchema = z
+  .string()
+  .transform((path) => path.replaceAll(/\{\{\s*([A-Za-z_][\w.]*)\s*\}\}/g, '{{$1}}'))
+  .refine((path) => /^(\/[\x21\x22\x24-\x7e]*)?$/.test(path), 'a path begins with / and holds neither spaces nor #')
+  .refine((path) => !/(^|\/)(\.|%2e){2}(\/|$|\?)/i.test(path.split('?', 1)[0] ?? ''), 'a path holds no `..`')
+  .refine((path) => !SECRET_NAME.test(path), 'a secret in a URL ends up in logs; use auth');
+
+const nameSchema = z.string().regex(/^[A-Za-z0-9_.[\]~-]+$/, 'the name of a parameter of a query');
+const parameter = (what: string) => nameSchema.describe(`The parameter of the query that holds ${what}.`);
+const jsonPath = (what: string) => z.string().min(1).describe(what);
+
+const shared = {
+  more: jsonPath('Path of what says that there are further pages; nothing, false or null there ends them.').optional(),
+  pagesMax: z.int().min(1).default(100_000).describe('A source with more pages than this is an error.'),
+};
+
+const pagesSchema = z
+  .discriminatedUnion('by', [
+    z.strictObject({
+      by: z.literal('link').describe('The reply holds the address of the next page.'),
+      at: jsonPath('Path of that address in the body, `links.next`; in the header `Link` when absent.').optional(),
+      ...shared,
+    }),
+    z.strictObject({
+      by: z.literal('page').describe('Pages are counted.'),
+      parameter: parameter('the number of the page').default('page'),
+      first: z.int().min(0).default(1).describe('The number of the first page.'),
+      size: z.int().min(1).optional().describe('How many records are asked for.'),
+      sizeParameter: parameter('the size of a page').optional(),
+      endsWith: z
+        .enum(['empty', 'short', 'missing'])
+        .default('empty')
+        .describe('What tells that there are no more: a page without records, one with less than `size`, or a 404.'),
+      total: jsonPath('Path of how many pages there are.').optional(),
+      ...shared,
+    }),
+    z.strictObject({
+      by: z.literal('offset').describe('A page begins at a number of records.'),
+      parameter: parameter('how many records come before').default('offset'),
+      size: z.int().min(1).describe('How many records are asked for.'),
+      sizeParameter: parameter('how many records are asked for').default('limit'),
+      endsWith: z
+        .enum(['empty', 'short', 'missing'])
+        .default('empty')
+        .describe('What tells that there are no more: a page without records, one with less than `size`, or a 404.'),
+      total: jsonPath('Path of how many records there are.').optional(),
+      ...shared,
+    }),
+    z.strictObject({
+      by: z.literal('cursor').describe('The reply says where the next page begins.'),
+      parameter: parameter('the cursor').default('cursor'),
+      at: jsonPath('Path of the cursor in the body: `meta.next`.').optional(),
+      ofRecord: jsonPath('Path of the cursor in the last record of a page: `id`.').optional(),
+      initial: z.string().min(1).optional().describe('The cursor of the first page; none when absent.'),
+      resumes: z
+        .boolean()
+        .default(false)
+        .describe('The last cursor is good for later, too: a pull goes on from there, and each page is committed.'),
+      ...shared,
+    }),
+  ])
+  .describe('How the reply goes on: by link, page, offset or cursor.');
+
+const sequenceSchema = z
+  .strictObject({
+    head: z
+      .strictObject({
+        path: pathSchema.describe('Where the newest number is told.'),
+        at: jsonPath('Path of the number in the reply; the reply itself is the number when absent.').optional(),
+      })
+      .describe('Tells the newest number.'),
+    first: z
+      .union([z.int().min(0), z.string().regex(/^[0-9]{1,40}$/, 'a whole number')])
+      .default(0)
+      .describe('Where to begin.'),
+    step: z.int().min(1).max(1_000_000).default(1).describe('How many numbers one request covers.'),
+    confirmations: z.int().min(0).default(0).describe('How far to stay behind the newest number.'),
+    whenMissing: z
+      .enum(['fail', 'skip'])
+      .default('fail')
+      .describe('A number that the source has nothing for (404): an error, or passed over.'),
+  })
+  .describe('The source is numbered: blocks, ledgers, sequence numbers.');
+
+const hostSchema = z.string().regex(/^[A-Za-z0-9.:[\]-]+$/, 'a host, `files.example.com`, or one with its port');
+
+const FOLLOWED = ['{{from}}', '{{to}}', '{{number}}', '{{before}}'] as const;
+
+export const sourceSchema = z
+  .strictObject({
+    path: pathSchema
+      .default('')
+      .describe('Below the base URL; may hold `{{ window }}`, parameters, and in a sequence `{{ number }}`.'),
+    headers: headersSchema.optional(),
+    format: z.enum(FILE_FORMATS).optional().describe('By the ending of the path, then by the type of the reply.'),
+    delimiter: character.optional().describe('Between the fields of CSV. A comma; a tab for `.tsv`.'),
+    quote: character.optional().describe('Around fields of CSV that hold a delimiter. A double quote.'),
+    header: z
+      .union([z.boolean(), z.array(z.string().min(1)).min(1)])
+      .default(true)
+      .describe('Whether the first row of CSV holds the names; or the names, where no row does.'),
+    emptyIsNull: z
+      .boolean()
+      .default(true)
+      .describe('Nothing between two delimiters is null, and `""` is the empty text.'),
+    types: z
+      .record(
+        z.string(),
+        z.string().refine(isCsvType, 'a type such as `int64`, `decimal(12,2)`, `timestamptz` or `text[]`'),
+      )
+      .optional()
+      .describe('Types of columns of CSV; text when absent. `integer` and `number` are numbers of any size.'),
+    recordsAt: z.string().min(1).optional().describe('Where the array of records is in a JSON document: `data.items`.'),
+    single: z.boolean().default(false).describe('A JSON document is one record, and not an array of them.'),
+    entries: z.string().min(1).optional().describe('Which files of a zip are meant: `*.csv`. All of them when absent.'),
+    pages: pagesSchema.optional(),
+    sequence: sequenceSchema.optional(),
+    redirects: z
+      .union([z.enum(['refuse', 'same-origin', 'public']), z.array(hostSchema).min(1)])
+      .default('refuse')
+      .describe('Where redirects and links may lead: nowhere else, the same origin, public addresses, or these hosts.'),
+    requestTimeout: durationSchema.default(30_000).describe('How long an answer may take to begin.'),
+    stallTimeout: durationSchema.default(60_000).describe('How long nothing may come in the middle of an answer.'),
+    downloadTimeout: durationSchema.default(21_600_000).describe('How long one answer may take in all.'),
+    bytesMax: sizeSchema.default(16 * 1024 ** 3).describe('What one document may hold at most, as it is sent.'),
+    inflatedBytesMax: sizeSchema.default(64 * 1024 ** 3).describe('What a packed document may hold at most.'),
+    recordBytesMax: recordBytesMaxSetting,
+    entriesMax: z.int().min(1).max(100_000).default(1000).describe('How many files a zip may hold at most.'),
+    pageBytesMax: sizeSchema.default(16 * 1024 ** 2).describe('What one page, or one step of a sequence, may hold.'),
+    untoldLength: z
+      .enum(['fail', 'accept'])
+      .default('fail')
+      .describe('An answer that does not say where it ends, and whose content does not show it either.'),
+  })
+  .superRefine((source, context) => {
+    const issue = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message });
+    const { pages, sequence } = source;
+    if (pages !== undefined && sequence !== undefined) issue('sequence', 'a source is numbered or has pages, not both');
+    if ((pages ?? sequence) !== undefined && source.format === 'parquet') issue('format', 'Parquet has no pages');
+    if (pages?.by === 'cursor' && (pages.at === undefined) === (pages.ofRecord === undefined)) {
+      issue('pages', 'say where the cursor is: `at` in the body, or `ofRecord` in the last record');
+    }
+    if (pages?.by === 'page' && pages.endsWith === 'short' && pages.size === undefined) {
+      issue('pages', 'say with `size` how many records a full page holds');
+    }
+    if (source.single && source.recordsAt !== undefined) {
+      issue('recordsAt', 'a document that is one record has no array in it');
+    }
+    const numbered = FOLLOWED.filter((name) => source.path.includes(name));
+    if (sequence === undefined && numbered.length > 0) issue('path', `only a sequence fills in ${numbered.join(', ')}`);
+    if (sequence !== undefined && numbered.length === 0) issue('path', 'a sequence needs {{ number }} or {{ from }}');
+    if (sequence !== undefined && sequence.step > 1 && !/\{\{(to|before)\}\}/.test(source.path)) {
+      issue('path', 'a step of more than one number needs {{ to }} or {{ before }}');
+    }
+  });
+
+export type SourceConfig = z.output<typeof sourceSchema>;
+export type PagesConfig = z.output<typeof pagesSchema>;
+export type SequenceConfig = z.output<typeof sequenceSchema>;

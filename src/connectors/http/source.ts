@@ -1,0 +1,17 @@
+import type { OpenContext, Source } from '../connector.ts';
+import { Fetcher } from './fetcher.ts';
+import { pagedSource } from './pages.ts';
+import { placeName } from './place.ts';
+import { documentSource } from './poll.ts';
+import { sequenceSource } from './sequence.ts';
+import type { ConnectionConfig } from './settings.ts';
+import type { SourceConfig } from './source-settings.ts';
+
+/** Opens no connection: the first request does. */
+export function openHttpSource(connection: ConnectionConfig, settings: SourceConfig, context: OpenContext): Source {
+  const fetcher = new Fetcher(connection, settings, context);
+  const place = { fetcher, connection, settings, name: placeName(connection, settings) };
+  if (settings.pages !== undefined) return pagedSource(place, settings.pages);
+  if (settings.sequence !== undefined) return sequenceSource(place, settings.sequence);
+  return documentSource(place);
+}
