@@ -49,6 +49,7 @@ async function keep(plant, { seed, ...stored }) {
   writeCase(join(options.cases, `${plant.name.replaceAll(/[^a-z]+/g, '-')}.json`), stored);
 }
 
-function search(dir, schedules, focus) {
+// Without a focus of its own, a plant is looked for where no loads and no pulls are.
+function search(dir, schedules, focus = {}) {
   return runWorkers({ dir, seed: SEED, schedules, minutes: 10, workers: 1, shrinkEvents, focus });
 }

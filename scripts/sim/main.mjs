@@ -1,11 +1,14 @@
 // `npm run sim`: schedules of the simulator, until so many are done, or so many minutes have passed, or one of them
 // breaks something. `npm run sim -- 30000 --seed 7 --workers 2 --minutes 5`, or `npm run sim -- --replay FILE`.
-// `--focus '{"rungs":["position"],"change":{"windows":2}}'` puts what it says on top of every schedule that is drawn.
+// `--shrink EVENTS` is what making a failing schedule small may cost; 0 leaves it as it is.
+// `--focus '{"rungs":["position"],"change":{"windows":2}}'` puts what it says on top of every schedule that is drawn;
+// `--focus splits` does what stands under that name in focuses.mjs.
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { readArguments } from './arguments.mjs';
 import { bundleSimulator, root } from './bundle.mjs';
 import { runWorkers } from './campaign.mjs';
+import { focusOf } from './focuses.mjs';
 import { replayFile } from './replay-file.mjs';
 import { printReport, unexercised } from './report.mjs';
 import { addToTally } from './tally.mjs';
@@ -30,10 +33,12 @@ async function campaign() {
     told = performance.now();
     console.log(`${totals.schedules} schedules, ${totals.kills} kills`);
   };
-  const focus = options.focus === undefined ? undefined : JSON.parse(options.focus);
-  const { totals, failed } = await runWorkers({ dir, seed, schedules, minutes, workers, focus, tell });
+  const focus = focusOf(options.focus);
+  const shrinking = options.shrink === undefined ? {} : { shrinkEvents: Number(options.shrink) };
+  const asked = { dir, seed, schedules, minutes, workers, ...shrinking, focus, tell };
+  const { totals, cpuMs, failed } = await runWorkers(asked);
   const seconds = (performance.now() - began) / 1000;
-  const perMinute = printReport(totals, { seconds, workers });
+  const perMinute = printReport(totals, { seconds, cpuMs, workers, focused: focus !== undefined });
   if (!options['no-tally']) addToTally({ totals, seed, seconds, workers, kind: options.kind ?? 'sim' });
   if (failed !== undefined) return await tellFailure(failed);
   const { INVARIANTS, missingMarks } = await import(join(dir, 'campaign.mjs'));

@@ -1,12 +1,16 @@
-// The table of the README: what all campaigns in docs/tally.json add up to. `node scripts/sim/table.mjs` writes it.
+// The tables of the README, from docs/tally.json: what all campaigns add up to, and each figure of the proof as it was
+// last shown. `node scripts/sim/table.mjs` writes them.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { FIGURES, nameOf } from '../proof/figures.mjs';
 import { root } from './bundle.mjs';
 import { readTally } from './tally.mjs';
 
 const BEGIN = '<!-- tally: begin; made by scripts/sim/table.mjs -->';
 const END = '<!-- tally: end -->';
+const PROOF_BEGIN = '<!-- proof: begin; made by scripts/sim/table.mjs -->';
+const PROOF_END = '<!-- proof: end -->';
 const README = join(root, 'README.md');
 
 const number = (value) => Math.round(value).toLocaleString('en-US');
@@ -45,11 +49,32 @@ function lastClean(entry) {
   return ['', `Last campaign without a violation: ${date}, commit ${commit}, ${which}.`];
 }
 
-/** The README with the table of today. */
+/** Each figure as the newest run that has it showed it, with the floor that every run has to reach. */
+export function proofTable(all) {
+  const runs = all.filter((entry) => entry.kind === 'figures');
+  const rows = FIGURES.map((figure) => {
+    const name = nameOf(figure);
+    const run = runs.findLast(({ figures }) => figures[name] !== undefined);
+    const shown = run === undefined ? 'not yet' : number(run.figures[name]);
+    const below = run !== undefined && run.figures[name] < figure.floor;
+    const note = below ? ` (below: ${figure.under ?? 'to be mended'})` : '';
+    const when = run === undefined ? '' : `${run.date}, ${run.commit}`;
+    const cells = [figure.id, figure.what, number(figure.floor), shown + note, when, figure.command];
+    return `| ${cells.join(' | ')} |`;
+  });
+  return ['| | what | floor | last shown | when, commit | by |', '|---|---|---:|---:|---|---|', ...rows].join('\n');
+}
+
+/** The README with the tables of today. */
 export function withTable(readme, entries) {
-  const [begin, end] = [readme.indexOf(BEGIN), readme.indexOf(END)];
-  if (begin < 0 || end < begin) throw new Error('the README has no place for the tally');
-  return `${readme.slice(0, begin + BEGIN.length)}\n${tallyTable(entries)}\n${readme.slice(end)}`;
+  const tally = replaced(readme, [BEGIN, END], tallyTable(entries));
+  return replaced(tally, [PROOF_BEGIN, PROOF_END], proofTable(entries));
+}
+
+function replaced(readme, [from, to], table) {
+  const [begin, end] = [readme.indexOf(from), readme.indexOf(to)];
+  if (begin < 0 || end < begin) throw new Error(`the README has no place for ${from}`);
+  return `${readme.slice(0, begin + from.length)}\n${table}\n${readme.slice(end)}`;
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {

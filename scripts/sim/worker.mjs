@@ -19,12 +19,18 @@ process.once('message', async ({ dir, ask, minutes }) => {
       progress: (totals) => process.send({ progress: totals }),
       ...(ask.shrinkEvents === 0 ? {} : { found: tellFound }),
     });
-    process.send({ result });
+    process.send({ result, cpuMs: spentMs() });
   } finally {
     rmSync(folder, { recursive: true, force: true });
     process.disconnect();
   }
 });
+
+/** Of the processor, by all threads of this process: what others do on the machine is not in it. */
+function spentMs() {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
 
 /** Making it small may take minutes; whoever watches should not wonder. */
 function tellFound(seed, { invariant, what }) {

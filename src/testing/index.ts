@@ -19,15 +19,15 @@ export {
   type SinkSubject,
 } from './suites/sink-subject.ts';
 export { sinkSuite } from './suites/sink-suite.ts';
+export { readAll, textsOf } from './suites/source-reading.ts';
 export {
-  readAll,
+  type PullFacts,
   SOURCE_ABILITIES,
   type SourceAbility,
   type SourceFixture,
   type SourceSubject,
-  sourceSuite,
-  textsOf,
-} from './suites/source-suite.ts';
+} from './suites/source-subject.ts';
+export { sourceSuite } from './suites/source-suite.ts';
 export {
   CORRECTED,
   DAYS_WITH_DELETIONS,

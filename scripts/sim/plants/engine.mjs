@@ -60,7 +60,7 @@ export const ENGINE = [
     name: 'staged bytes are not synced before they are sealed',
     edits: [
       {
-        file: 'engine/extract.ts',
+        file: 'engine/stager.ts',
         find: 'for (const writer of this.#writers.values()) await writer.sync();',
         replace: '',
       },
@@ -155,7 +155,7 @@ export const ENGINE = [
     edits: [
       {
         file: 'engine/summary.ts',
-        find: "(!nothingToDo || opened.run.state === 'open')",
+        find: "(!nothingToDo || state === 'open' || state === 'failed')",
         replace: '!nothingToDo',
       },
     ],

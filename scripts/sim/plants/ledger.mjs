@@ -157,9 +157,32 @@ export const LEDGER = [
     ],
     focus: {
       rungs: ['position'],
-      swarm: { 'operator-cancels': 150, 'request-late': 300, 'error-after-apply': 250, 'sink-down': 200 },
+      swarm: {
+        twin: 800,
+        kill: 60,
+        'request-late': 300,
+        'answer-lost': 250,
+        'error-after-apply': 250,
+        'sink-down': 200,
+      },
       change: { windows: 2, rows: 8, onDoubt: 'hold' },
     },
-    limit: 1_500,
+    limit: 200,
+  },
+  {
+    name: 'a run that was cancelled is begun again by a start that had opened it before',
+    edits: [
+      {
+        file: 'ledger/books/verbs/generation.ts',
+        find: "if (run.state === 'cancelled' && ask.reopens !== true) {",
+        replace: "if (run.state === 'cancelled' && ask.reopens !== true && run.flow === '') {",
+      },
+    ],
+    focus: {
+      rungs: ['none', 'look', 'fence-then-look'],
+      swarm: { pause: 150, twin: 800, 'operator-cancels': 400, kill: 0, 'power-cut': 0 },
+      change: { leaseMs: 3000, stallLeases: 10, rows: 3, windows: 1, lanes: 1 },
+    },
+    limit: 200,
   },
 ];

@@ -24,30 +24,36 @@ export interface Target {
   readonly name: string;
   /** The files that hold it, by path. */
   readonly files: ReadonlyMap<string, Uint8Array>;
+  /** The next byte to be damaged, where some are worth more than others; any of them when absent. */
+  choose?(chance: Chance): Omit<Flip, 'bit'>;
   judge(files: ReadonlyMap<string, Uint8Array>): Promise<{ readonly fate: Fate } | { readonly wrong: string }>;
 }
 
-/** Inverts one bit, anywhere, and says what comes of it. */
+/** Inverts one bit and says what comes of it. */
 export async function flipBit(
   target: Target,
   chance: Chance,
 ): Promise<Flip & ({ readonly fate: Fate } | { readonly wrong: string })> {
-  const sizes = [...target.files].map(([path, bytes]) => ({ path, size: bytes.length }));
-  let place = chance.below(sizes.reduce((sum, { size }) => sum + size, 0));
+  const flip = { ...(target.choose?.(chance) ?? anywhere(target, chance)), bit: chance.below(8) };
+  const bytes = (target.files.get(flip.path) as Uint8Array).slice();
+  bytes[flip.byte] = (bytes[flip.byte] as number) ^ (1 << flip.bit);
+  return { ...flip, ...(await target.judge(new Map(target.files).set(flip.path, bytes))) };
+}
+
+function anywhere({ name, files }: Target, chance: Chance): Omit<Flip, 'bit'> {
+  const sizes = [...files].map(([path, bytes]) => ({ path, size: bytes.length }));
+  let byte = chance.below(sizes.reduce((sum, { size }) => sum + size, 0));
   const at = sizes.find(({ size }) => {
-    if (place < size) return true;
-    place -= size;
+    if (byte < size) return true;
+    byte -= size;
     return false;
   });
-  if (at === undefined) throw new RangeError(`${target.name} has no bytes`);
-  const flip = { path: at.path, byte: place, bit: chance.below(8) };
-  const bytes = (target.files.get(at.path) as Uint8Array).slice();
-  bytes[flip.byte] = (bytes[flip.byte] as number) ^ (1 << flip.bit);
-  return { ...flip, ...(await target.judge(new Map(target.files).set(at.path, bytes))) };
+  if (at === undefined) throw new RangeError(`${name} has no bytes`);
+  return { path: at.path, byte };
 }
 
 /** A disk that holds just these files. */
-function diskWith(files: ReadonlyMap<string, Uint8Array>): SimDisk {
+export function diskWith(files: ReadonlyMap<string, Uint8Array>): SimDisk {
   const disk = new SimDisk({ names: 'ordered' });
   for (const [path, bytes] of files) {
     const parts = path.split('/').slice(1, -1);
@@ -60,7 +66,7 @@ function diskWith(files: ReadonlyMap<string, Uint8Array>): SimDisk {
   return disk;
 }
 
-const filesOf = (disk: SimDisk): Map<string, Uint8Array> =>
+export const filesOf = (disk: SimDisk): Map<string, Uint8Array> =>
   new Map([...disk.files()].map(([path, file]) => [path, file.bytes]));
 
 // ---- the ledger ----

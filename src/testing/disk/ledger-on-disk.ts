@@ -1,9 +1,11 @@
 import { BooksLedger } from '../../ledger/books/books-ledger.ts';
 import { BooksReader } from '../../ledger/books/books-reader.ts';
+import type { DiskNow } from '../../ledger/disk.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
-import type { Connection } from '../../ledger/sqlite/connection.ts';
+import type { Connection, Driver } from '../../ledger/sqlite/connection.ts';
+import { ledgerError } from '../../ledger/sqlite/failure.ts';
 import { HighMark } from '../../ledger/sqlite/high-mark.ts';
-import { createFile, openFile } from '../../ledger/sqlite/ledger-file.ts';
+import { createFile, META, openFile, UNSEEDED } from '../../ledger/sqlite/ledger-file.ts';
 import { LocalWriter } from '../../ledger/sqlite/local-writer.ts';
 import { answerFrom } from '../../ledger/sqlite/reader.ts';
 import { SqliteStore } from '../../ledger/sqlite/sqlite-store.ts';
@@ -22,6 +24,10 @@ export interface OpenOnDisk {
   readonly checkpointPages?: number;
   /** A pragma to be taken instead of one of the ledger's; for planted mistakes. */
   readonly pragma?: (text: string) => string;
+  /** The file passes for one that is too large to be looked through whenever it is opened. */
+  readonly large?: boolean;
+  /** The secret of a ledger that is made now; by chance when absent, so that no two ledgers are alike. */
+  readonly seed?: Uint8Array;
 }
 
 export interface LedgerOnDisk {
@@ -36,12 +42,19 @@ export interface LedgerOnDisk {
  */
 export function openLedgerOn(sqlite: WasmSqlite, disk: SimDisk, options: OpenOnDisk): LedgerOnDisk {
   const { path, ports } = options;
-  const driver = wasmDriver(sqlite, disk, options.pragma);
+  const wasm = wasmDriver(sqlite, disk, options.pragma);
+  const driver = options.large === true ? { ...wasm, disk: enlarged(disk) } : wasm;
+  const made = disk.find(path) === undefined;
   createFile(path, ports.id(), driver);
+  if (made && options.seed !== undefined) setSeed(path, driver, options.seed);
   const { store, identity } = openFile(path, { driver });
   if (options.checkpointPages !== undefined) store.db.pragma(`wal_autocheckpoint = ${options.checkpointPages}`);
   const mark = options.mark === undefined ? undefined : markFor(disk, options.mark, identity.id);
-  mark?.expectReached(store);
+  try {
+    mark?.expectReached(store);
+  } catch (error) {
+    throw ledgerError(error, path, 'opening the ledger');
+  }
   const borrowed = new SqliteStore(borrow(store.db), path, identity.seed);
   const reader = new BooksReader(answerFrom(borrowed, identity.id));
   const writer = new LocalWriter(new Writer(store, identity.id, mark), path);
@@ -53,6 +66,22 @@ export function openLedgerOn(sqlite: WasmSqlite, disk: SimDisk, options: OpenOnD
     },
   };
 }
+
+function setSeed(path: string, driver: Driver, seed: Uint8Array): void {
+  const { db } = openFile(path, { driver }).store;
+  new SqliteStore(db, path, UNSEEDED).update(META, ['seed', seed]);
+  db.close();
+}
+
+/** A disk whose files are all as large as can be, to whoever asks. */
+const enlarged = (disk: SimDisk): DiskNow =>
+  new Proxy<DiskNow>(disk, {
+    get: (_, name) => {
+      if (name === 'sizeNow') return (path: string) => disk.sizeNow(path) && Number.MAX_SAFE_INTEGER;
+      const value: unknown = Reflect.get(disk, name, disk);
+      return typeof value === 'function' ? value.bind(disk) : value;
+    },
+  });
 
 const markFor = (disk: SimDisk, path: string, ledger: string): HighMark => new HighMark({ disk, path, ledger });
 

@@ -1,8 +1,10 @@
 import type { Command } from '../../ledger/books/verbs/all.ts';
 import type { Outcome } from '../../ledger/books/waiting.ts';
-import { type RunRow, type SettleDecision, SHARD_BATCHES } from '../../ledger/ledger.ts';
+import { type OpenedRun, type RunClaim, type RunRow, type SettleDecision, SHARD_BATCHES } from '../../ledger/ledger.ts';
+import type { LoadMove, LoadRow, LoadStep } from '../../model/load.ts';
+import type { Slice } from '../../model/slice.ts';
 import type { SimProcess } from './process.ts';
-import type { SinkRequest } from './sink-server.ts';
+import type { SinkRequest } from './sink-request.ts';
 import type { Reading } from './source-model.ts';
 
 /** A broken invariant: which, and what was seen. */
@@ -32,6 +34,8 @@ export interface Seal {
   readonly rows: number;
   readonly position: string | undefined;
   readonly process: string;
+  /** In a pull: what the ledger was told of it. */
+  readonly slice: Slice | undefined;
 }
 
 export interface Settled {
@@ -68,6 +72,8 @@ export interface Seen {
   readonly process: string;
   readonly run: RunRow;
   readonly atMs: number;
+  /** What it says was so then or later: a process that was stalled may tell what it had read before. */
+  readonly sinceMs: number;
   /** Orders and starts that were given by then: only they may open a run again. */
   readonly orders: number;
 }
@@ -93,6 +99,11 @@ export class Book {
   readonly checks = new Map<string, number>();
   /** Orders of operators that change what a run is to do. */
   orders = 0;
+  /** Processes that were told to read or send their window again. */
+  readonly #ordered = new Set<string>();
+  readonly #cancelled = new Set<number>();
+  /** Processes whose run was cancelled when they opened it. */
+  readonly #foundCancelled = new Set<string>();
   cancelled = false;
   resends = 0;
   takeovers = 0;
@@ -100,12 +111,20 @@ export class Book {
   changedAfterRefusal = 0;
   readonly #claims = new Map<string, Claim>();
   readonly #intents = new Map<string, string>();
+  /** Steps of loads that the ledger has as begun: lane, window, generation, step and fence. */
+  readonly #begun = new Set<string>();
   #jumped = false;
 
   /** Something was checked; `broken` says what was wrong, if anything was. */
   check(invariant: string, holds: boolean, what: () => string): void {
     this.checks.set(invariant, (this.checks.get(invariant) ?? 0) + 1);
     if (!holds) this.violations.push({ invariant, what: what() });
+  }
+
+  /** Every start that says so has ordered it, and carries it out when it comes to it: others may be done by then. */
+  toldToBeginAgain(process: string): void {
+    this.orders++;
+    this.#ordered.add(process);
   }
 
   clockJumped(): void {
@@ -122,6 +141,13 @@ export class Book {
     const intended = this.#intents.get(`${batch.id}/${attempt}`) === process.name;
     this.sends.push({ request, claim, intended, clockJumped: this.#jumped });
     process.world.tell(process.name, `sends b${batch.id} attempt ${attempt} fence ${request.fence}`);
+  }
+
+  /** A step of a load leaves: whether the ledger has it as begun, by the start that asks for it. */
+  asked(_: SimProcess, ability: string, { load, fence }: LoadStep): boolean {
+    const { lane, window, generation } = load;
+    const step = ability === 'load.open' ? 'opening' : 'publishing';
+    return this.#begun.has(`${lane}/${window.name}/${generation}/${step}/${fence}`);
   }
 
   /** What a process had the ledger do. */
@@ -152,6 +178,14 @@ export class Book {
       }
       case 'startGeneration':
         if (ask.kind === 'resend') this.resends++;
+        if (this.#ordered.has(process.name)) this.orders++;
+        if (this.#cancelled.delete(ask.run!)) {
+          const found = this.#foundCancelled.has(process.name);
+          this.check('I12', found, () => `${process.name} has begun anew what was cancelled after it had opened it`);
+        }
+        return;
+      case 'openRun':
+        if ((outcome.value as OpenedRun).run.state === 'cancelled') this.#foundCancelled.add(process.name);
         return;
       case 'closeGeneration':
         this.closed.push({ run: ask.run!, reading: this.readingOf(process.name) });
@@ -161,6 +195,10 @@ export class Book {
         return;
       case 'cancel':
         this.cancelled = true;
+        this.#cancelled.add(ask.run!);
+        return;
+      case 'moveLoad':
+        this.#loadMoved(process, command.ask as RunClaim & LoadMove, outcome.value as LoadRow);
         return;
       default:
     }
@@ -182,9 +220,19 @@ export class Book {
     this.#claims.set(place, { fence: shard.fence, process: process.name, atMs: process.world.nowMs });
   }
 
+  #loadMoved({ world }: SimProcess, ask: RunClaim & LoadMove, { lane, window, tries }: LoadRow): void {
+    this.#begun.add(`${lane}/${window.name}/${ask.generation}/${ask.to}/${ask.fence}`);
+    if (ask.to === 'publishing' && tries > 1) world.mark('publishing was begun once more');
+    if (ask.to === 'open' && ask.receipt === undefined) world.mark('a load was proved not to be published');
+    if (ask.to !== 'published' || (ask.undone ?? []).length === 0) return;
+    world.mark('a load took out what other windows had brought');
+    // Their runs are open again, by no order of anybody.
+    this.orders++;
+  }
+
   #sealed(process: SimProcess, ask: Readonly<Record<string, never>>): void {
     const position = (ask.position as { value: string } | undefined)?.value;
-    const { run, generation, rows } = ask as unknown as { run: number; generation: number; rows: number };
-    this.seals.push({ run, generation, rows, position, process: process.name });
+    const { run, generation, rows, slice } = ask as unknown as Omit<Seal, 'slice'> & { readonly slice?: Slice };
+    this.seals.push({ run, generation, rows, position, process: process.name, slice });
   }
 }

@@ -3,6 +3,8 @@ import type { Violation } from './book.ts';
 import type { StoredCase } from './case-file.ts';
 import type { Swarm } from './faults.ts';
 import { LedgerBench } from './ledger-bench.ts';
+import type { LoadScenario, LoadStrategy } from './load-scenario.ts';
+import type { PullScenario } from './pull-scenario.ts';
 import { drawScenario, type Scenario } from './scenario.ts';
 import { type Case, replay, runSchedule, type ScheduleResult } from './schedule.ts';
 import { shrink } from './shrink.ts';
@@ -14,9 +16,16 @@ export { INVARIANTS } from './invariants/all.ts';
 export { missingMarks } from './marks.ts';
 export { addTotals, noTotals } from './totals.ts';
 
-/** Only schedules of these classes, with these settings on top of what was drawn. */
+/**
+ * Only schedules of these classes, with these settings on top of what was drawn. Without `strategies` those about loads
+ * are left out, without `pulls` those about pulls; with it, all others are.
+ */
 export interface Focus {
   readonly rungs?: readonly Rung[];
+  readonly strategies?: readonly LoadStrategy[];
+  readonly load?: Partial<LoadScenario>;
+  readonly pulls?: boolean;
+  readonly pull?: Partial<PullScenario>;
   readonly swarm?: Swarm;
   readonly change?: Partial<Scenario>;
 }
@@ -64,7 +73,7 @@ export async function runCampaign(ask: CampaignAsk): Promise<CampaignResult> {
       const scenario = focused(drawScenario(seed), ask.focus);
       if (scenario === undefined) continue;
       const result = await runSchedule(scenario, Tape.ofSeed(seed), bench);
-      addSchedule(totals, result, scenario.rung);
+      addSchedule(totals, result, classOf(scenario));
       const again = totals.schedules % (ask.replayEvery ?? 100) === 1;
       const violations = [
         ...result.violations,
@@ -87,9 +96,26 @@ export async function runCampaign(ask: CampaignAsk): Promise<CampaignResult> {
   }
 }
 
+const classOf = ({ load, pull, rung }: Scenario): string =>
+  load?.strategy ?? (pull === undefined ? rung : `pull, ${pull.merge}`);
+
 function focused(drawn: Scenario, focus: Focus | undefined): Scenario | undefined {
-  if (focus?.rungs?.includes(drawn.rung) === false) return undefined;
-  return { ...drawn, ...focus?.change, swarm: { ...drawn.swarm, ...focus?.swarm } };
+  if (focus === undefined) return drawn;
+  const load = drawn.load === undefined ? undefined : { ...drawn.load, ...focus.load };
+  const pull = drawn.pull === undefined ? undefined : { ...drawn.pull, ...focus.pull };
+  const fits =
+    load === undefined
+      ? focus.strategies === undefined && focus.rungs?.includes(drawn.rung) !== false
+      : focus.strategies?.includes(load.strategy) === true;
+  if (!fits || (pull !== undefined) !== (focus.pulls === true)) return undefined;
+  const swarm = { ...drawn.swarm, ...focus.swarm };
+  return {
+    ...drawn,
+    ...focus.change,
+    ...(load === undefined ? {} : { load }),
+    ...(pull === undefined ? {} : { pull }),
+    swarm,
+  };
 }
 
 /** The same case a second time: the same trace, or something came in that is not on the tape. */

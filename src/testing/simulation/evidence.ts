@@ -3,7 +3,7 @@ import type { FinalView } from './final-view.ts';
 import { laneName } from './job.ts';
 import type { Machine } from './machine.ts';
 import type { Scenario } from './scenario.ts';
-import type { SinkEffect } from './sink-server.ts';
+import type { SinkEffect } from './sink-request.ts';
 import type { Supervisor } from './supervisor.ts';
 
 export interface Course {

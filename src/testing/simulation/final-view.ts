@@ -9,6 +9,9 @@ import type {
   RecordRow,
   RunRow,
 } from '../../ledger/ledger.ts';
+import type { LoadRow } from '../../model/load.ts';
+import type { Position } from '../../model/position.ts';
+import type { SliceRow } from '../../model/slice.ts';
 import type { Balance } from '../../model/states.ts';
 import type { Disk } from './disk.ts';
 import { FLOW } from './job.ts';
@@ -42,6 +45,10 @@ export interface FinalView {
   /** Records that got into no batch. */
   readonly unbatched: readonly RecordRow[];
   readonly doubts: readonly DoubtRow[];
+  /** In the order in which they began. */
+  readonly loads: readonly LoadRow[];
+  readonly slices: readonly SliceRow[];
+  readonly positions: readonly Position[];
   readonly attempts: readonly AttemptRow[];
   readonly events: readonly EventRow[];
   readonly balances: ReadonlyMap<string, Balance>;
@@ -77,6 +84,9 @@ export async function finalView(reader: LedgerReader, disk: Disk): Promise<Final
     balances,
     records: rows.filter((row) => row.batch !== undefined).map((row) => recordOf(row, batches)),
     unbatched: rows.filter((row) => row.batch === undefined),
+    loads: await reader.loads({ flow: FLOW }),
+    slices: await reader.slices({ flow: FLOW, limit: 100_000 }),
+    positions: (await reader.positions(FLOW)).map(({ position }) => position),
     doubts: await reader.doubts({ flow: FLOW, ...ALL }),
     events: await reader.events(ALL),
     problems: await reader.verify(),

@@ -1,6 +1,7 @@
 import type { Job, LaneJob } from '../../engine/engine.ts';
 import type { Window } from '../../model/window.ts';
 import { strategies } from '../../strategies/all.ts';
+import { factsOf } from './load-scenario.ts';
 import type { Machine } from './machine.ts';
 import type { SimProcess } from './process.ts';
 import { simSink } from './sink-client.ts';
@@ -32,14 +33,22 @@ export function jobOf(window: Window, process: SimProcess, machine: Machine): Jo
 
 function laneOf(nth: number, process: SimProcess, machine: Machine): LaneJob {
   const { scenario } = machine;
+  const { load } = scenario;
   const { network, book } = machine;
   const server = machine.servers[nth]!;
-  const sink = simSink(process, { scenario, server, network, witness: (by, request) => book.sent(by, request) });
+  const sink = simSink(process, {
+    scenario,
+    server,
+    network,
+    witness: (by, request) => book.sent(by, request),
+    asked: (...step) => book.asked(...step),
+  });
   return {
     name: laneName(nth),
     connector: 'simulated',
     sink,
-    strategy: strategies[scenario.rung === 'put' ? 'keyed' : 'ledgered-append']!,
+    strategy: strategies[load?.strategy ?? (scenario.rung === 'put' ? 'keyed' : 'ledgered-append')]!,
+    ...(load === undefined ? {} : { facts: factsOf(load, scenario.keyed) }),
     limits: sink.limits,
     intendAhead: scenario.intendAhead,
     onDoubt: scenario.onDoubt,

@@ -35,6 +35,30 @@ export const REQUIRED_MARKS = [
   'a start was refused: somebody holds the lease',
   'a writer was fenced',
   'killed while it recovered',
+  // Of loads.
+  'a load was given up',
+  'a load was replaced',
+  'a load was held back by what was refused',
+  'a load was proved not to be published',
+  'a load took out what other windows had brought',
+  'a window that was taken out is loaded again',
+  'a window was read again after all were done',
+  'a window could not be taken out of its period alone',
+  'a place was opened once more',
+  'the place of an earlier generation was removed',
+  'the place of a load knew a batch',
+  'a half of a batch was made whole',
+  'a batch came for a load that is not collected any more',
+  'publishing was begun once more',
+  'a published load was published once more',
+  'a load was published after its process had died',
+  'a start ended between going back and merging',
+  'going back was asked for again after the load was merged',
+  'a step of a load was refused: its fence was older',
+  // Of pulls.
+  'a pull was gone on with',
+  'a look found nothing new',
+  'a pull was gone on with behind a slice',
 ] as const;
 
 /** Those of them that were never seen. */

@@ -2,11 +2,12 @@ import { retryRefused, settleByPerson } from '../../engine/person.ts';
 import type { DoubtRow, RunRow } from '../../ledger/ledger.ts';
 import { LINES } from '../../model/batch.ts';
 import { WaybillError } from '../../model/errors.ts';
+import { asBatchId } from '../../model/ids.ts';
 import type { FaultKind } from './faults.ts';
 import { FLOW } from './job.ts';
 import type { Machine, Opened } from './machine.ts';
 import type { SimProcess } from './process.ts';
-import type { SinkEffect } from './sink-server.ts';
+import type { SinkEffect } from './sink-request.ts';
 import type { Supervisor } from './supervisor.ts';
 
 const ACTS: readonly FaultKind[] = [
@@ -22,7 +23,7 @@ const ACTS: readonly FaultKind[] = [
 const ROUNDS_MAX = 12;
 const HOUR_MS = 3_600_000;
 /** What an operator may be told: the ledger is busy, somebody works on it, it was decided meanwhile. */
-const EXPECTED = new Set(['LEASE_HELD', 'MOVE_FORBIDDEN', 'LEDGER_BUSY', 'FENCED', 'BATCH_UNKNOWN', 'RUN_UNKNOWN']);
+const EXPECTED = new Set(['LEASE_HELD', 'MOVE_FORBIDDEN', 'LEDGER_BUSY', 'FENCED', 'BATCH_UNKNOWN']);
 
 /** A person who gives orders at random moments, through the same functions as the command line. */
 export class Operator {
@@ -33,6 +34,7 @@ export class Operator {
   constructor(machine: Machine, supervisor: Supervisor) {
     this.#machine = machine;
     this.#supervisor = supervisor;
+    supervisor.settle = (batch) => this.#settleNamed(batch);
   }
 
   get idle(): boolean {
@@ -159,16 +161,33 @@ export class Operator {
    * A person who looks into the sink, and who knows that nothing of the batch is on its way. Nobody else may say
    * "delivered" or "absent"; whoever does not know says "send it again" or "give it up", and the ledger shows that.
    */
-  async #settle(run: RunRow, { ledger, services }: Opened): Promise<void> {
-    const doubts = await ledger.read.doubts({ run: run.id, limit: 20 });
+  async #settle(run: RunRow, opened: Opened): Promise<void> {
+    const doubts = await opened.ledger.read.doubts({ run: run.id, limit: 20 });
     const doubt = doubts.length === 0 ? undefined : this.#machine.world.tape.pick(doubts);
     if (doubt === undefined || this.#mayStillArrive(doubt)) return;
+    await this.#settleDoubt(doubt, run, opened);
+  }
+
+  async #settleDoubt(doubt: DoubtRow, run: RunRow, { ledger, services }: Opened): Promise<void> {
     const as = await this.#answerFor(doubt, services.staging);
     const who = 'operator';
     const ask = { batches: [doubt.id], as, who, evidence: 'looked into the sink' };
     await settleByPerson(ask, { ledger, staging: services.staging, accepts: () => [LINES] });
     this.#machine.world.mark(`a person settled: ${as}`);
     this.#reopen(run);
+  }
+
+  /** One that stands in the way of others, as their runs have said. */
+  #settleNamed(batch: number): void {
+    this.#asProcess(async (opened) => {
+      const { run: id } = await opened.ledger.read.batch(asBatchId(batch));
+      const run = await opened.ledger.read.run(id);
+      const [doubt] = (await opened.ledger.read.doubts({ run: id, limit: 20 })).filter(({ id: one }) => one === batch);
+      if (doubt === undefined || this.#mayStillArrive(doubt)) return;
+      this.#machine.book.orders++;
+      await this.#settleDoubt(doubt, run, opened);
+      this.#machine.world.mark('a person settled what stood in the way of a pull');
+    });
   }
 
   async #answerFor(

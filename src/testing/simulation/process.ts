@@ -21,6 +21,8 @@ export class SimProcess {
   alive = true;
   ended = false;
   pausedUntilMs = 0;
+  /** When its last stall began, if it was ever stalled. */
+  stalledAtMs: number | undefined;
   /** What it has not given back yet; zero when it has ended. */
   readonly open: OpenCounts = { timers: 0, effects: 0, writers: 0 };
   #onDeath: ((how: string) => void) | undefined;

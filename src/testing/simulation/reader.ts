@@ -23,6 +23,8 @@ export class Reader {
 
   #look(): void {
     for (const server of this.#machine.servers) {
+      server.loads?.look();
+      if (server.loads !== undefined) continue;
       const seen = new Map<number, number>();
       for (const { request } of server.effects) seen.set(request.batch.id, (seen.get(request.batch.id) ?? 0) + 1);
       for (const [batch, count] of seen) {

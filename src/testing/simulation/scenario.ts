@@ -1,5 +1,7 @@
 import { type DoubtPolicy, RUNGS, type Rung } from '../../model/guarantee.ts';
-import { drawSwarm, type Swarm } from './faults.ts';
+import { blameless, drawSwarm, type Swarm } from './faults.ts';
+import { drawLoads, type LoadScenario } from './load-scenario.ts';
+import { drawPulls, type PullScenario } from './pull-scenario.ts';
 import { Tape } from './tape.ts';
 
 /**
@@ -9,6 +11,10 @@ import { Tape } from './tape.ts';
  */
 export interface Scenario {
   readonly rung: Rung;
+  /** There where the lanes collect loads and publish them; their batches are on the rung `marker` then. */
+  readonly load?: LoadScenario;
+  /** There where only what is new is read; never beside loads. */
+  readonly pull?: PullScenario;
   readonly rows: number;
   /** Null: content stands for a key, and equal rows are several records. */
   readonly keyed: boolean;
@@ -26,6 +32,8 @@ export interface Scenario {
   readonly onDoubt: DoubtPolicy;
   readonly onChanged: 'hold' | 'append' | 'ignore';
   readonly leaseMs: number;
+  /** For how many leases a process is stalled at the most; 3 when absent. */
+  readonly stallLeases?: number;
   readonly requestTimeoutMs: number;
   readonly visibilityLagMs: number;
   readonly keyHorizonMs: number;
@@ -40,18 +48,12 @@ export interface Scenario {
   readonly swarm: Swarm;
 }
 
-/**
- * What nobody could be blamed for, each with its story in `docs/found-by-simulation.md`. A request that the network
- * doubles may be refused and applied: what is told of the one copy does not hold for the other. As long as the batch is
- * sent again that is noticed; when its run is cancelled before, it counts as never sent.
- */
-function blameless(swarm: Swarm): Swarm {
-  if (swarm['operator-cancels'] === undefined) return swarm;
-  const { 'duplicate-delivery': _, ...rest } = swarm;
-  return rest;
+export function drawScenario(seed: number): Scenario {
+  const drawn = drawRecords(seed);
+  return { ...drawn, ...(drawLoads(seed, drawn) ?? drawPulls(seed, drawn)) };
 }
 
-export function drawScenario(seed: number): Scenario {
+function drawRecords(seed: number): Scenario {
   const tape = Tape.ofSeed(seed ^ 0x5eed5eed);
   const rung = tape.pick(RUNGS);
   const swarm = blameless(drawSwarm(tape, rung));

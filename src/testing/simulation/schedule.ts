@@ -48,7 +48,7 @@ export async function runSchedule(
 ): Promise<ScheduleResult> {
   const world = new World(tape, scenario.swarm, { keepTimeline: options.keepTimeline ?? false });
   const machine = new Machine(world, scenario, bench);
-  world.watcher = options.watcher ?? swarmWatcher(world, scenario.leaseMs);
+  world.watcher = options.watcher ?? swarmWatcher(world, scenario);
   const supervisor = new Supervisor(machine);
   const operator = new Operator(machine, supervisor);
   try {

@@ -78,6 +78,18 @@ class Shrinker {
   }
 }
 
+function plainerLoads(load: Scenario['load']): readonly Partial<Scenario>[] {
+  if (load === undefined) return [];
+  const steps: readonly Partial<typeof load>[] = [
+    { readAgain: null },
+    { deletions: 'none' },
+    { latestBy: false },
+    { onRefused: 'hold' },
+    { addedBy: 'marker' },
+  ];
+  return steps.map((step) => ({ load: { ...load, ...step } }));
+}
+
 /** Single steps towards the dullest flow. */
 function plainer(scenario: Scenario): readonly Partial<Scenario>[] {
   const steps: Partial<Scenario>[] = [
@@ -96,6 +108,7 @@ function plainer(scenario: Scenario): readonly Partial<Scenario>[] {
     // Not into what `withoutKnown` leaves out.
     ...(scenario.rung === 'put' ? [] : [{ recordsPerBatch: 2 }]),
     { chunkRecords: 20 },
+    ...plainerLoads(scenario.load),
   ];
   return steps.filter((step) =>
     Object.entries(step).some(([name, value]) => scenario[name as keyof Scenario] !== value),

@@ -1,12 +1,16 @@
-import type { Abilities, Permit, Sink } from '../../connectors/connector.ts';
+import type { Abilities, LoadAbilities, Permit, Sink } from '../../connectors/connector.ts';
 import { LINES, type Payload } from '../../model/batch.ts';
 import { NotAppliedError, WaybillError } from '../../model/errors.ts';
 import type { Rung } from '../../model/guarantee.ts';
 import { OUTCOME, type Verdict } from '../../model/verdict.ts';
+import { abilitiesFor, loadAbilities, loadOf, type StepWitness } from './load-client.ts';
+
 import type { Line, Network } from './network.ts';
 import type { SimProcess } from './process.ts';
 import type { Scenario } from './scenario.ts';
-import type { SinkRequest, SinkServer } from './sink-server.ts';
+import { surelyUp } from './sink-faults.ts';
+import type { SinkRequest } from './sink-request.ts';
+import type { SinkServer } from './sink-server.ts';
 
 /** Told of every send at the moment at which its bytes leave. */
 export type SendWitness = (process: SimProcess, request: SinkRequest) => void;
@@ -31,13 +35,15 @@ export interface SinkParts {
   readonly server: SinkServer;
   readonly network: Network;
   readonly witness: SendWitness;
+  readonly asked: StepWitness;
 }
 
 /** A connector to the simulated sink, as one process holds it: it has no timer, retry or memory of its own. */
 export function simSink(process: SimProcess, parts: SinkParts): Sink {
   const { scenario } = parts;
   const client = new SinkClient(process, parts);
-  const all: Abilities = {
+  const all: Abilities & LoadAbilities = {
+    ...loadAbilities(process, parts, (permit) => client.send('load.add', permit)),
     append: (permit) => client.send('append', permit) as Promise<Verdict>,
     appendAt: (permit, expected) => client.send('appendAt', permit, expected) as Promise<Verdict>,
     appendOnce: (permit) => client.send('appendOnce', permit) as Promise<Verdict>,
@@ -55,16 +61,19 @@ export function simSink(process: SimProcess, parts: SinkParts): Sink {
       client.ask('find', batch.id, () => parts.server.find(batch, hexKeys(payload), textsOf(payload))),
     fence: (shard, fence) => client.ask('fence', 0, () => parts.server.raiseFence(shard, fence)),
   };
-  const { rung } = scenario;
+  const { rung, load } = scenario;
+  const can = load === undefined ? ABILITIES[rung] : abilitiesFor(load);
   return {
     accepts: [LINES],
     limits: { recordsPerBatch: scenario.recordsPerBatch, inFlight: scenario.inFlight },
-    can: Object.fromEntries(ABILITIES[rung].map((name) => [name, all[name]])),
+    can: Object.fromEntries(can.map((name) => [name, all[name]])),
     facts: {
       ...(rung === 'key' && { key: { horizonMs: scenario.keyHorizonMs, storesErrors: false } }),
       ...(rung === 'look' || rung === 'fence-then-look' ? { visibilityLagMs: scenario.visibilityLagMs } : {}),
       ...(rung === 'position' && { tail: () => client.ask('tail', 0, () => parts.server.tail) }),
       ...((scenario.rejectsAtomically || rung === 'marker') && { rejectsAtomically: true }),
+      ...(load !== undefined && { loadRung: load.addedBy }),
+      ...(load?.strategy === 'stateful-merger' && load.past === 'versions' && { seenByHalves: true }),
     },
     requestTimeoutMs: scenario.requestTimeoutMs,
   };
@@ -102,7 +111,8 @@ class SinkClient {
     if (permit.signal.aborted) throw new NotAppliedError('given up before it began');
     const payload = await permit.payload();
     if (!this.#process.alive) return await new Promise(() => undefined);
-    const request = requestOf(ability, permit, payload, target, this.#process);
+    const base = requestOf(ability, permit, payload, target, this.#process);
+    const request: SinkRequest = ability === 'load.add' ? { ...base, load: loadOf(permit) } : base;
     const timeoutMs = scenario.requestTimeoutMs;
     const arrivesWithinMs = TIMELY.has(scenario.rung) ? timeoutMs : timeoutMs * 8;
     const line: Line = { kind: 'send', timeoutMs, arrivesWithinMs, signal: permit.signal };
@@ -114,12 +124,7 @@ class SinkClient {
   #serve(request: SinkRequest): Verdict | 'already' {
     const { server } = this.#parts;
     const { world } = this.#process;
-    if (world.fault('sink-down')) server.downUntilMs = world.nowMs + world.tape.between(100, 20_000);
-    if (server.isDown) throw new NotAppliedError('503: down', { sinkAway: true });
-    if (world.fault('throttled')) throw new NotAppliedError('429', { retryAfterMs: world.tape.between(0, 3_000) });
-    if (world.fault('unavailable')) {
-      throw new NotAppliedError('503', { sinkAway: true, retryAfterMs: world.tape.between(0, 3_000) });
-    }
+    surelyUp(server, world);
     if (world.fault('half-applied')) {
       server.handleInPart(request, world.tape.draw(request.texts.length + 1));
       throw new WaybillError('SINK_FAILED', '500: died in the middle');

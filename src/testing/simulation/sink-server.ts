@@ -3,32 +3,10 @@ import type { Batch } from '../../model/batch.ts';
 import { RefusedError } from '../../model/errors.ts';
 import type { Rung } from '../../model/guarantee.ts';
 import { OUTCOME, type Refusal, type Verdict } from '../../model/verdict.ts';
+import type { LoadScenario } from './load-scenario.ts';
+import { type AddRequest, LoadServer } from './load-server.ts';
+import type { SinkEffect, SinkRequest } from './sink-request.ts';
 import type { World } from './world.ts';
-
-/** One request as it reached the sink: bytes are read once, when they left, as they would be on a wire. */
-export interface SinkRequest {
-  readonly ability: 'append' | 'appendAt' | 'appendOnce' | 'commitOnce' | 'put' | 'job.send';
-  readonly batch: Batch;
-  readonly attempt: number;
-  readonly shard: string;
-  readonly fence: number;
-  readonly sender: string;
-  readonly sentAtMs: number;
-  readonly texts: readonly string[];
-  readonly keys: readonly string[];
-  /** Where the sink must stand, or the job's handle. */
-  readonly target: string;
-}
-
-/** One record that the sink has taken. Nothing is ever removed. */
-export interface SinkEffect {
-  readonly atMs: number;
-  readonly visibleAtMs: number;
-  readonly request: SinkRequest;
-  readonly index: number;
-  readonly key: string;
-  readonly text: string;
-}
 
 export interface SinkFacts {
   readonly rung: Rung;
@@ -37,6 +15,7 @@ export interface SinkFacts {
   readonly rejectsAtomically: boolean;
   /** The fence is looked at on every request. */
   readonly fences: boolean;
+  readonly load?: LoadScenario | undefined;
 }
 
 interface Job {
@@ -55,6 +34,8 @@ export class SinkServer {
   readonly held = new Map<string, SinkEffect>();
   readonly fences = new Map<string, number>();
   readonly jobs = new Map<string, Job>();
+  /** What it collects and shows as a whole, if that is what it is for. */
+  readonly loads: LoadServer | undefined;
   downUntilMs = 0;
   readonly #facts: SinkFacts;
   readonly #world: World;
@@ -65,6 +46,8 @@ export class SinkServer {
   constructor(world: World, facts: SinkFacts) {
     this.#world = world;
     this.#facts = facts;
+    const { load } = facts;
+    if (load !== undefined) this.loads = new LoadServer(world, load, (request, index) => this.#take(request, index));
   }
 
   get isDown(): boolean {
@@ -83,6 +66,8 @@ export class SinkServer {
         return this.#commitOnce(request);
       case 'job.send':
         return this.#sendJob(request);
+      case 'load.add':
+        return this.loads!.add(request as AddRequest);
       default:
         return this.#apply(request);
     }
@@ -91,6 +76,7 @@ export class SinkServer {
   /** Dies in the middle: the first `count` records are in, and nobody is told. */
   handleInPart(request: SinkRequest, count: number): void {
     this.#turnAwayFenced(request);
+    if (request.ability === 'load.add') return void this.loads!.add(request as AddRequest, count);
     const refused = new Set(this.#refusals(request).map(({ index }) => index));
     for (let index = 0; index < count; index++) if (!refused.has(index)) this.#take(request, index);
   }
@@ -221,7 +207,7 @@ export class SinkServer {
     });
   }
 
-  #take(request: SinkRequest, index: number): void {
+  #take(request: SinkRequest, index: number): SinkEffect {
     const { nowMs, tape, swarm, faulty } = this.#world;
     const lags = faulty && swarm['look-lags'] !== undefined && tape.chance(swarm['look-lags']);
     const effect: SinkEffect = {
@@ -234,6 +220,7 @@ export class SinkServer {
     };
     this.effects.push(effect);
     this.held.set(effect.key, effect);
+    return effect;
   }
 }
 

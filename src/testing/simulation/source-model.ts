@@ -1,8 +1,10 @@
-import type { Source } from '../../connectors/connector.ts';
+import type { Pulls, Source } from '../../connectors/connector.ts';
 import type { Chunk } from '../../model/chunk.ts';
 import { WaybillError } from '../../model/errors.ts';
 import type { Window } from '../../model/window.ts';
+import { type LoadScenario, merges, windowsOf } from './load-scenario.ts';
 import type { SimProcess } from './process.ts';
+import { historyOf, OPERATION_COLUMN, PLACE } from './pull-scenario.ts';
 import type { Scenario } from './scenario.ts';
 import type { Tape } from './tape.ts';
 import type { World } from './world.ts';
@@ -10,12 +12,17 @@ import type { World } from './world.ts';
 /** Stands in every record. It may be in no byte of ledger, event, notice or error: records belong to the sink. */
 export const CANARY = 'canary-7f3a9c';
 
+/** In which positions of these sources are said. */
+const PLACE_KIND = 'sim/place';
+
 interface Row {
   /** Where it stands in the order of the source; never changes. */
   readonly place: number;
   readonly id: number;
   version: number;
-  readonly flavour: 'plain' | 'bad' | 'later';
+  flavour: 'plain' | 'bad' | 'later';
+  /** It says that the row of its key is gone. */
+  readonly retracts?: boolean;
 }
 
 /** One reading of a window, as the engine was given it. */
@@ -23,6 +30,8 @@ export interface Reading {
   readonly window: string;
   readonly process: string;
   readonly texts: string[];
+  /** In a pull: the place behind which it began. */
+  readonly after: number;
   ended: boolean;
   failed: boolean;
   /** It failed when it was to end anyway, since the start had been told to stop. */
@@ -32,10 +41,13 @@ export interface Reading {
 /** The source as it really is: rows that come, change and go between readings, and what each reading was given. */
 export class SourceModel {
   readonly readings: Reading[] = [];
+  /** What pulls read: it grows at its end. */
+  readonly log: Row[] = [];
   readonly #rows = new Map<string, Row[]>();
   readonly #world: World;
   readonly #scenario: Scenario;
   #fresh = 1_000;
+  #lastOfLog = 0;
 
   constructor(world: World, scenario: Scenario) {
     this.#world = world;
@@ -46,15 +58,77 @@ export class SourceModel {
     const rows = this.#rowsOf(window);
     const changes = this.readings.some((one) => one.window === window) && this.#world.fault('source-changes');
     if (changes) for (let left = this.#world.tape.between(1, 3); left > 0; left--) this.#change(rows);
-    const reading = { window, process, texts: [], ended: false, failed: false, failedOnTheWayOut: false };
+    return { rows: rows.map((row) => ({ ...row })), reading: this.#reading(window, process, -1) };
+  }
+
+  /** The rows of the log behind a place. What a pull has not come to may have changed or gone; none comes between. */
+  beginBehind(after: number, window: string, process: string): { rows: readonly Row[]; reading: Reading } {
+    const { tape } = this.#world;
+    if (this.readings.length > 0 && this.#world.fault('source-changes')) {
+      const left = this.log.filter(({ place }) => place > after);
+      const row = left.length === 0 ? undefined : tape.pick(left);
+      if (row !== undefined && tape.draw(3) === 2) this.log.splice(this.log.indexOf(row), 1);
+      else if (row !== undefined) row.version++;
+    }
+    const rows = this.log.filter(({ place }) => place > after);
+    return { rows: rows.map((row) => ({ ...row })), reading: this.#reading(window, process, after) };
+  }
+
+  /** Time has gone by since the last look: there may be more. */
+  grow(): void {
+    const { tape } = this.#world;
+    const first = this.#lastOfLog === 0;
+    for (let left = first ? this.#scenario.rows : tape.draw(this.#scenario.rows + 1); left > 0; left--) {
+      this.#lastOfLog += 10;
+      const { pull } = this.#scenario;
+      const again = pull !== undefined && historyOf(pull) !== undefined;
+      const row = this.#row(this.#lastOfLog, again ? tape.draw(4) : this.#lastOfLog);
+      const version = again ? tape.draw(3) : 0;
+      this.log.push({ ...row, version, retracts: pull?.merge === 'upsert-stream' && tape.draw(5) === 4 });
+    }
+  }
+
+  #reading(window: string, process: string, after: number): Reading {
+    const reading = { window, process, after, texts: [], ended: false, failed: false, failedOnTheWayOut: false };
     this.readings.push(reading);
-    return { rows: rows.map((row) => ({ ...row })), reading };
+    return reading;
   }
 
   textOf(window: string, row: Row): string {
     const flavour = row.flavour === 'plain' ? {} : { [row.flavour]: 1 };
+    if (this.#scenario.load !== undefined) return this.#loadText(window, row, this.#scenario.load);
+    if (this.#scenario.pull !== undefined) return this.#logText(row, flavour);
     const identity = this.#scenario.keyed ? { id: `${window}-${row.id}` } : { group: row.id % 3 };
     return JSON.stringify({ ...identity, v: row.version, body: CANARY, ...flavour });
+  }
+
+  /** Somebody has put right what the sink refused. */
+  mend(window: string): void {
+    for (const row of this.#rowsOf(window)) row.flavour = 'plain';
+  }
+
+  /** Where loads are merged, windows name the same keys. What is there to choose by is in every row. */
+  #loadText(window: string, row: Row, load: LoadScenario): string {
+    const shift = windowsOf(this.#scenario).findIndex(({ name }) => name === window) * 2;
+    const id = merges(load) ? `k${row.id + shift}` : `${window}-${row.id}`;
+    const identity = this.#scenario.keyed ? { id } : { group: row.id % 3 };
+    const gone = merges(load) ? { gone: (row.id + shift + row.version) % 4 === 3 } : {};
+    const flavour = row.flavour === 'plain' ? {} : { [row.flavour]: 1 };
+    return JSON.stringify({
+      ...identity,
+      day: window,
+      tenant: 'one',
+      v: row.version,
+      ...gone,
+      body: CANARY,
+      ...flavour,
+    });
+  }
+
+  #logText({ place, id, version, retracts }: Row, flavour: object): string {
+    const identity = this.#scenario.keyed ? { id: `k${id}` } : { group: id % 3 };
+    const operation = retracts === true ? { [OPERATION_COLUMN]: '-R' } : {};
+    return JSON.stringify({ ...identity, [PLACE]: place, v: version, body: CANARY, ...flavour, ...operation });
   }
 
   #rowsOf(window: string): Row[] {
@@ -92,20 +166,36 @@ export function simSource(model: SourceModel, process: SimProcess, scenario: Sce
   return {
     emits: ['ndjson'],
     resumable: scenario.resumable,
-    async *read({ window, from }, signal) {
-      const { rows, reading } = model.begin(window.name, process.name);
-      const after = from === undefined || !scenario.resumable ? -1 : Number(from.value);
-      if (after >= 0) process.world.mark('a generation was gone on with');
+    ...(scenario.pull === undefined ? {} : { pulls: simPulls(model, process) }),
+    async *read({ window, from, pull }, signal) {
+      const after = from === undefined || (pull === undefined && !scenario.resumable) ? -1 : Number(from.value);
+      const { rows, reading } =
+        pull === undefined
+          ? model.begin(window.name, process.name)
+          : model.beginBehind(after, window.name, process.name);
+      if (after >= 0 && pull === undefined) process.world.mark('a generation was gone on with');
       const left = rows.filter((row) => row.place > after);
       for (const part of partsOf(left, scenario.chunkRecords)) {
         signal.throwIfAborted();
         const texts = part.map((row) => model.textOf(window.name, row));
-        yield await chunkOf(texts, part.at(-1)!, { model, process, scenario, window, reading, signal });
+        const ends = part.at(-1) === left.at(-1);
+        yield await chunkOf(texts, part.at(-1)!, { model, process, scenario, window, reading, signal, ends });
       }
       reading.ended = true;
     },
   };
 }
+
+/** Each look is a moment later, so there may be more than at the last one. */
+const simPulls = (model: SourceModel, process: SimProcess): Pulls => ({
+  refuses: ({ kind }) => (kind === PLACE_KIND ? undefined : `it is no place in the log but ${kind}`),
+  look: ({ from }) =>
+    process.effect('source.look', readMs(process.world.tape), () => {
+      model.grow();
+      const more = model.log.some(({ place }) => place > Number(from?.value ?? -1));
+      return more ? { kind: 'new' } : { kind: 'unchanged', why: 'the log ends where it did' };
+    }),
+});
 
 interface At {
   readonly model: SourceModel;
@@ -114,6 +204,8 @@ interface At {
   readonly window: Window;
   readonly reading: Reading;
   readonly signal: AbortSignal;
+  /** Nothing comes after it. */
+  readonly ends: boolean;
 }
 
 /** Rows that stand at the same place are never parted: a position between them could not be told. */
@@ -138,8 +230,9 @@ async function chunkOf(texts: readonly string[], last: Row, at: At): Promise<Chu
     }
     reading.texts.push(...texts);
   });
-  if (!scenario.resumable) return chunk;
-  return { ...chunk, end: { sourceName: 'rows', kind: 'sim/place', value: String(last.place) } };
+  // A pull that gives no position on its way has to give one at its end.
+  if (!scenario.resumable && !(at.ends && scenario.pull !== undefined)) return chunk;
+  return { ...chunk, end: { sourceName: 'rows', kind: PLACE_KIND, value: String(last.place) } };
 }
 
 const readMs = (tape: Tape): number => tape.between(1, 40);

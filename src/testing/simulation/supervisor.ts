@@ -4,30 +4,23 @@ import { WaybillError } from '../../model/errors.ts';
 import type { Window } from '../../model/window.ts';
 import type { Happening } from './heap.ts';
 import { jobOf } from './job.ts';
+import { windowsOf } from './load-scenario.ts';
+import { LoadWindows } from './load-windows.ts';
 import type { Machine, Opened } from './machine.ts';
 import type { SimProcess } from './process.ts';
+import { PullWindows } from './pull-windows.ts';
+import type { Task } from './task.ts';
 
 /** After the faults have stopped, a window needs no more starts than this, however it was left. */
 const CALM_STARTS_MAX = 40;
 const FAULTY_STARTS_MAX = 14;
-
-/** One window and how far it has come, as whoever starts it again and again knows it. */
-export interface Task {
-  readonly window: Window;
-  state: 'waiting' | 'done' | 'cancelled';
-  ask: 'go-on' | 'refresh' | 'resend-all';
-  starts: number;
-  /** Something was given to do since its last start began. */
-  again: boolean;
-  last: RunSummary | undefined;
-  notBeforeMs: number;
-  /** Was started in peace with nothing but doubts left. */
-  calm: boolean;
-}
+/** Each window of theirs needs a start, some of them twice. */
+const FAULTY_LOAD_STARTS_MAX = 24;
 
 interface Running {
   readonly process: SimProcess;
   readonly task: Task;
+  readonly ask: Task['ask'];
   readonly stop: AbortController;
   readonly abort: AbortController;
 }
@@ -39,7 +32,11 @@ interface Running {
 export class Supervisor {
   readonly tasks: readonly Task[];
   readonly running = new Set<Running>();
+  /** Has a person look after a batch. */
+  settle: (batch: number) => void = () => undefined;
   readonly #machine: Machine;
+  readonly #loads: LoadWindows | undefined;
+  readonly #pulls: PullWindows | undefined;
   #next: Happening | undefined;
   /** Holds up all others. */
   #urgent: Task | undefined;
@@ -48,9 +45,9 @@ export class Supervisor {
 
   constructor(machine: Machine) {
     this.#machine = machine;
-    const names = ['w1', 'w2'].slice(0, machine.scenario.windows);
-    this.tasks = names.map((name) => ({
-      window: { name },
+    const { scenario } = machine;
+    this.tasks = windowsOf(scenario).map((window) => ({
+      window,
       state: 'waiting',
       ask: 'go-on',
       starts: 0,
@@ -59,6 +56,8 @@ export class Supervisor {
       notBeforeMs: 0,
       calm: false,
     }));
+    if (scenario.load !== undefined) this.#loads = new LoadWindows(machine, scenario.load, this.tasks);
+    if (scenario.pull !== undefined) this.#pulls = new PullWindows(machine, scenario.pull);
     machine.onDeath((process) => this.#died(process));
   }
 
@@ -86,7 +85,9 @@ export class Supervisor {
   /** Does what is due, and comes back. */
   tick(): void {
     const { world } = this.#machine;
-    const waiting = this.tasks.filter((one) => one.state === 'waiting');
+    const all = this.tasks.filter((one) => one.state === 'waiting');
+    const busy = new Set([...this.running].map(({ task }) => task));
+    const waiting = (this.#loads ?? this.#pulls)?.startable(all, busy) ?? all;
     // Beside one window that is being worked on rather another one, where there is one, than the same once more.
     const isRun = (one: Task): boolean => [...this.running].some(({ task }) => task === one);
     const task = waiting.find((one) => one === this.#urgent) ?? waiting.find((one) => !isRun(one)) ?? waiting[0];
@@ -94,7 +95,8 @@ export class Supervisor {
     const twin = this.running.size > 0 && this.running.size < 3 && world.fault('twin');
     if (twin) world.mark('two processes on one window');
     const early = task.notBeforeMs > world.nowMs && !world.faulty;
-    const tired = world.faulty && this.starts >= FAULTY_STARTS_MAX;
+    const tired =
+      world.faulty && this.starts >= (this.#loads === undefined ? FAULTY_STARTS_MAX : FAULTY_LOAD_STARTS_MAX);
     if (!tired && !early && (this.running.size === 0 || twin)) this.#start(task);
     this.#later(world.faulty ? world.tape.between(500, 15_000) : 10_000);
   }
@@ -131,10 +133,12 @@ export class Supervisor {
   #start(task: Task): void {
     const machine = this.#machine;
     const opened = machine.start('runner');
-    const running = { process: opened.process, task, stop: new AbortController(), abort: new AbortController() };
+    const [stop, abort] = [new AbortController(), new AbortController()];
+    const running = { process: opened.process, task, ask: task.ask, stop, abort };
     this.running.add(running);
     this.starts++;
     task.starts++;
+    if (task.ask !== 'go-on') machine.book.toldToBeginAgain(opened.process.name);
     task.again = false;
     if (task === this.#urgent) this.#urgent = undefined;
     machine.world.tell(opened.process.name, `starts ${task.window.name} (${task.ask})`);
@@ -144,7 +148,13 @@ export class Supervisor {
     );
   }
 
-  async #carry(running: Running, opened: Opened): Promise<RunSummary> {
+  /** Others may have brought the window to its end meanwhile, and this start have begun it anew, or left an answer. */
+  #mayHaveLeft({ ask }: Running, error: unknown): boolean {
+    return ask !== 'go-on' || (codeOf(error) !== 'LEASE_HELD' && codeOf(error) !== 'FENCED');
+  }
+
+  /** Undefined where there was nothing to do, and no run was begun. */
+  async #carry(running: Running, opened: Opened): Promise<RunSummary | undefined> {
     const { task, stop, abort } = running;
     await this.#releaseGone(opened, task.window);
     const ask: RunAsk = {
@@ -153,8 +163,12 @@ export class Supervisor {
       ...(task.ask === 'refresh' ? { refresh: true } : {}),
       ...(task.ask === 'resend-all' ? { resendAll: { who: 'operator', reason: 'asked for' } } : {}),
     };
-    const job = jobOf(task.window, opened.process, this.#machine);
-    return await runJob(job, ask, opened.services, { stop: stop.signal, abort: abort.signal });
+    const wired = jobOf(task.window, opened.process, this.#machine);
+    const job = this.#pulls === undefined ? wired : await this.#pulls.prepare(wired, opened, task);
+    if (job === undefined) return undefined;
+    const summary = await runJob(job, ask, opened.services, { stop: stop.signal, abort: abort.signal });
+    await this.#loads?.lookForUndone(opened.ledger);
+    return summary;
   }
 
   /** As the app does it: leases of a process that is proved gone are broken, those of any other run out. */
@@ -174,33 +188,42 @@ export class Supervisor {
     const ending = { process: process.name, window: task.window.name, error, left: { ...process.open }, leases: 0 };
     book.endings.push(ending);
     if (error !== undefined) book.said.push(String(error), JSON.stringify((error as WaybillError).ids ?? {}));
-    world.tell(process.name, `ends: ${summary === undefined ? codeOf(error) : summary.run.state}`);
+    const nothingToDo = summary === undefined && error === undefined;
+    if (nothingToDo) task.state = 'done';
+    world.tell(process.name, `ends: ${nothingToDo ? 'nothing to do' : (summary?.run.state ?? codeOf(error))}`);
     this.#machine.end(process);
     if (!world.faulty && codeOf(error) !== 'LEASE_HELD') this.calmStarts++;
-    // Cancelled before anything was read: that is what every further start is told.
-    if (codeOf(error) === 'RUN_UNKNOWN') task.state = 'cancelled';
-    if (summary !== undefined) this.#learn(task, summary, process.name);
+    if (summary !== undefined) this.#learn(task, summary, process);
+    else this.#loads?.failed(task, error);
+    if (error !== undefined && this.#mayHaveLeft(running, error)) task.state = 'waiting';
+    if (this.idle) this.#loads?.allDone();
     const peaceful = this.#onceMoreInPeace(task);
     const waitMs = this.#mustWait(error) ? this.#patienceMs() : world.tape.between(0, 2_000);
     task.notBeforeMs = world.nowMs + (peaceful ? this.#patienceMs() * 3 : waitMs);
     this.#later(task.notBeforeMs - world.nowMs);
   }
 
-  #learn(task: Task, summary: RunSummary, process: string): void {
+  #learn(task: Task, summary: RunSummary, process: SimProcess): void {
     const { book, world } = this.#machine;
     task.last = summary;
-    book.seen.push({ process, run: summary.run, atMs: world.nowMs, orders: book.orders });
+    const atMs = world.nowMs;
+    const sinceMs = process.stalledAtMs ?? atMs;
+    book.seen.push({ process: process.name, run: summary.run, atMs, sinceMs, orders: book.orders });
     const pending = summary.lanes.some((lane) => lane.balance.pending > 0);
     if (summary.run.state === 'cancelled') task.state = 'cancelled';
     else if (summary.interrupted || summary.paused || summary.stalled.length > 0 || pending || task.again)
       task.state = 'waiting';
     else if (summary.run.state !== 'open' && summary.run.state !== 'failed') task.state = 'done';
-    if (summary.run.state !== 'open' && !summary.interrupted) task.ask = 'go-on';
+    const begun = this.#loads !== undefined && !summary.paused;
+    if ((summary.run.state !== 'open' || begun) && !summary.interrupted) task.ask = 'go-on';
+    this.#loads?.heard(task, summary);
     for (const { reason } of summary.stalled) this.#followHint(reason);
   }
 
   /** What a person does who is told that a window that was cancelled stands in the way of this one. */
   #followHint(reason: string): void {
+    const [, batch] = /settle it with waybill settle b(\d+)$/.exec(reason) ?? [];
+    if (batch !== undefined) this.settle(Number(batch));
     const window = / --for (\S+) --refresh/.exec(reason)?.[1];
     const task = this.tasks.find((one) => one.window.name === window);
     if (task === undefined || this.#machine.world.faulty) return;

@@ -1,10 +1,15 @@
+import type { Scenario } from './scenario.ts';
 import type { Blow, Owner, World } from './world.ts';
 
 /** Deaths and stalls of a schedule are bounded: each costs a start, and nothing would ever get done. */
 const BLOWS_MAX = 8;
+const STALL_LEASES = 3;
 
 /** Strikes processes at effect boundaries, as the swarm allows and the tape decides. */
-export function swarmWatcher(world: World, leaseMs: number): (process: Owner, where: string) => Blow | undefined {
+export function swarmWatcher(
+  world: World,
+  { leaseMs, stallLeases = STALL_LEASES }: Pick<Scenario, 'leaseMs' | 'stallLeases'>,
+): (process: Owner, where: string) => Blow | undefined {
   let left = BLOWS_MAX;
   return (process, where) => {
     if (!world.faulty || left <= 0) return undefined;
@@ -19,8 +24,11 @@ export function swarmWatcher(world: World, leaseMs: number): (process: Owner, wh
     }
     if (world.fault('pause')) {
       left--;
+      const stallMs = world.tape.between(100, leaseMs * stallLeases);
       world.mark('a process was stalled');
-      process.pausedUntilMs = world.nowMs + world.tape.between(100, leaseMs * 3);
+      if (stallMs > leaseMs) world.mark('a process was stalled past its lease');
+      process.stalledAtMs = world.nowMs;
+      process.pausedUntilMs = world.nowMs + stallMs;
       return 'pause';
     }
     return undefined;
@@ -40,7 +48,10 @@ export function plannedWatcher(
     passed++;
     if (!at.includes(passed)) return undefined;
     struck++;
-    if (blow === 'pause') process.pausedUntilMs = nowMs + pauseMs;
+    if (blow === 'pause') {
+      process.stalledAtMs = nowMs;
+      process.pausedUntilMs = nowMs + pauseMs;
+    }
     return blow;
   };
   return { watch, struck: () => struck };

@@ -12,6 +12,7 @@ export interface Owner {
   readonly alive: boolean;
   /** It hears nothing before this. */
   pausedUntilMs: number;
+  stalledAtMs: number | undefined;
 }
 
 interface WorldEvent extends Happening {

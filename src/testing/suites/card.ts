@@ -1,6 +1,7 @@
 import { LOSSES, type SinkSubject } from './sink-subject.ts';
 import { sinkSuite } from './sink-suite.ts';
-import { type SourceSubject, sourceSuite } from './source-suite.ts';
+import type { SourceSubject } from './source-subject.ts';
+import { sourceSuite } from './source-suite.ts';
 import { type CaseResult, runSuite, type Suite } from './suite.ts';
 
 /** What a suite has found of one thing: which claims it has seen kept, and by which cases. */

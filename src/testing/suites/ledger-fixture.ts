@@ -163,13 +163,15 @@ export class Book {
     return this.opened.run.id;
   }
 
-  async start(kind: 'first' | 'refresh' = 'first'): Promise<void> {
-    this.generation = (await this.ledger.startGeneration({ ...this.claim, kind, reason: 'the test' })).generation;
+  async start(kind: 'first' | 'refresh' = 'first', more: { readonly reopens?: boolean } = {}): Promise<void> {
+    const ask = { ...this.claim, kind, reason: 'the test', ...more };
+    this.generation = (await this.ledger.startGeneration(ask)).generation;
   }
 
-  async seal(sizes: readonly number[], lane = 'api'): Promise<readonly BatchId[]> {
+  /** `leftOut`: of each batch. */
+  async seal(sizes: readonly number[], lane = 'api', leftOut?: SealedBatch['leftOut']): Promise<readonly BatchId[]> {
     const batches = sizes.map((records) => {
-      const batch = sealedBatch(lane, this.#next, records);
+      const batch = { ...sealedBatch(lane, this.#next, records), ...(leftOut === undefined ? {} : { leftOut }) };
       this.#next += records;
       return batch;
     });

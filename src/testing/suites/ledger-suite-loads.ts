@@ -3,8 +3,14 @@ import type { LoadMove } from '../../model/load.ts';
 import { expect } from './expect.ts';
 import { Book, delivered, refusedWith, shardClaim, type UnderTest, verdict } from './ledger-fixture.ts';
 
+const whyNot = (moved: Promise<unknown>): Promise<string> =>
+  moved.then(
+    () => 'it was not refused',
+    (error: unknown) => (error as Error).message,
+  );
+
 /** What a lane collects and publishes as one: its steps, and what becomes of the records that nobody sees any more. */
-export function loadCases({ ledger, describe, it }: UnderTest): void {
+export function loadCases({ bench, ledger, describe, it }: UnderTest): void {
   const move = (book: Book, to: LoadMove['to'], more: Partial<RunClaim & LoadMove> = {}) =>
     ledger().moveLoad({ ...book.claim, lane: 'api', generation: book.generation, to, ...more });
   const publish = async (book: Book, more: Partial<LoadMove> = {}): Promise<void> => {
@@ -86,6 +92,38 @@ export function loadCases({ ledger, describe, it }: UnderTest): void {
       await move(book, 'open', { reason: 'proved not to have happened' });
       await book.start('refresh');
       expect(await states()).toEqual(['2026-11-19 1 given-up']);
+    });
+
+    it('are not published once their run was cancelled, but an unknown outcome can be found out', async () => {
+      const book = await loaded('2026-11-19');
+      await ledger().cancel({ run: book.run, who: 'a person', reason: 'no need' });
+      expect(await refusedWith(move(book, 'publishing'))).toBe('MOVE_FORBIDDEN');
+      expect(await states()).toEqual(['2026-11-19 1 open']);
+      const other = await loaded('2026-11-20');
+      await move(other, 'publishing');
+      await ledger().cancel({ run: other.run, who: 'a person', reason: 'no need' });
+      await publish(other);
+      expect((await states())[1]).toBe('2026-11-20 1 published');
+    });
+
+    it('are published one after the other where that is asked for, and those of cancelled runs are named', async () => {
+      const [first, second] = [await loaded('2026-11-18'), await loaded('2026-11-19')];
+      await move(second, 'publishing', { alone: true });
+      const call = 'found out first: waybill run members --for 2026-11-19';
+      expect((await whyNot(move(first, 'publishing', { alone: true }))).endsWith(call)).toBe(true);
+      await ledger().cancel({ run: second.run, who: 'a person', reason: 'no need' });
+      expect((await whyNot(move(first, 'publishing', { alone: true }))).endsWith(`${call} --refresh`)).toBe(true);
+      expect(await move(first, 'publishing')).toMatchObject({ state: 'publishing', tries: 1 });
+      await move(second, 'published', { receipt: { summary: 'done' } });
+      expect(await move(first, 'publishing', { alone: true })).toMatchObject({ state: 'publishing', tries: 2 });
+    });
+
+    it('come in the order of their generations, also when the clock was put back meanwhile', async () => {
+      const book = await loaded('2026-11-19');
+      bench().advance(-3_600_000);
+      await book.start('refresh');
+      await opened(book);
+      expect(await states()).toEqual(['2026-11-19 1 given-up', '2026-11-19 2 open']);
     });
 
     it('take the place of earlier ones of their run, or stand beside them', async () => {

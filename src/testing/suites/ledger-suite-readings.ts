@@ -36,7 +36,7 @@ export function readingCases({ ledger, describe, it }: UnderTest): void {
       const { book, ids } = await Book.sealed(ledger(), [3, 2]);
       await book.deliver(ids[0]!, verdict('arr'));
       await ledger().cancel({ run: book.run, who: 'ann', reason: 'the wrong day' });
-      await book.start('refresh');
+      await book.start('refresh', { reopens: true });
       const superseded = [
         { batch: ids[0]!, picks: [1] },
         { batch: ids[1]!, picks: [0, 1] },
@@ -78,6 +78,31 @@ export function readingCases({ ledger, describe, it }: UnderTest): void {
       await book.start('refresh');
       await book.close();
       expect(await book.balance()).toBe('0/0/0/0/0 of 0');
+      expect(await ledger().read.verify()).toEqual([]);
+    });
+
+    it('adds up what was left out of the records of its batches, and forgets it with them', async () => {
+      const { book } = await Book.sealed(ledger(), [2]);
+      expect(await ledger().read.leftOut(book.run)).toEqual([]);
+      await book.start('refresh');
+      await book.seal([3], 'api', [['note', 2]]);
+      await book.close();
+      await book.start('refresh');
+      await book.seal([2, 4], 'api', [
+        ['note', 1],
+        ['a "b", c', 2],
+      ]);
+      expect(await ledger().read.leftOut(book.run)).toEqual([
+        { lane: 'api', column: 'note', records: 4 },
+        { lane: 'api', column: 'a "b", c', records: 4 },
+      ]);
+      await ledger().abandonGeneration({ ...book.claim, generation: book.generation, reason: 'not wanted' });
+      expect(await ledger().read.leftOut(book.run)).toEqual([{ lane: 'api', column: 'note', records: 2 }]);
+      const told = await ledger().read.eventsOf({ run: book.run, kind: 'columns-left-out' });
+      expect(told.map(({ detail }) => detail.columns)).toHaveLength(3);
+      expect(await ledger().read.eventsOf({ run: book.run, kind: 'columns-left-out', after: told[1]!.seq })).toEqual([
+        told[2],
+      ]);
       expect(await ledger().read.verify()).toEqual([]);
     });
 

@@ -1,3 +1,4 @@
+import { NO_RUN } from '../../model/ids.ts';
 import { expect } from './expect.ts';
 import { Book, delivered, LEASE_MS, refusedWith, sealedBatch, type UnderTest, verdict } from './ledger-fixture.ts';
 
@@ -72,6 +73,15 @@ export function runCases({ bench, ledger, describe, it }: UnderTest): void {
       await book.seal([3]);
       expect(await book.states()).toEqual(['skipped', 'skipped']);
       expect(await book.balance()).toBe('0/0/5/0/0 of 5');
+    });
+
+    it('stays cancelled for a start that had opened it before, and is begun again by one that finds it', async () => {
+      const book = await Book.open(ledger());
+      await ledger().cancel({ run: book.run, who: 'ann', reason: 'the wrong day' });
+      expect(await refusedWith(book.start())).toBe('MOVE_FORBIDDEN');
+      expect((await ledger().read.run(book.run)).state).toBe('cancelled');
+      await book.start('refresh', { reopens: true });
+      expect((await ledger().read.run(book.run)).state).toBe('open');
     });
 
     it('skips what is pending when it is cancelled, and leaves what is on its way to its answer', async () => {
@@ -191,7 +201,7 @@ function generationCases({ bench, ledger, describe, it }: UnderTest): void {
       expect(await refusedWith(book.close())).toBe('INVARIANT_BROKEN');
     });
 
-    it('sets a position for a flow that nobody works on, and says so in its last run', async () => {
+    it('sets a position for a flow that nobody works on, and tells who has, and what was before', async () => {
       const set = (value: string | null) =>
         ledger().setPosition({
           flow: 'members',
@@ -205,8 +215,14 @@ function generationCases({ bench, ledger, describe, it }: UnderTest): void {
       await ledger().releaseRun(book.claim);
       await set(null);
       expect(await ledger().read.positions('members')).toEqual([]);
-      const events = await ledger().read.events({ run: book.run });
-      expect(events[events.length - 1]).toMatchObject({ kind: 'position-set', detail: { who: 'ann' } });
+      const told = await ledger().read.events({ run: NO_RUN });
+      const common = { flow: 'members', source: 'members', who: 'ann' };
+      expect(told.map(({ kind, detail }) => [kind, detail])).toEqual([
+        ['position-set', { ...common, kind: 'row', position: '1' }],
+        ['position-set', { ...common, beforeKind: 'row', before: '1' }],
+      ]);
+      expect(await ledger().read.events({ run: NO_RUN, after: told[0]!.seq })).toEqual(told.slice(1));
+      expect(await ledger().read.verify()).toEqual([]);
     });
   });
 }

@@ -9,6 +9,7 @@ import { readingCases } from './ledger-suite-readings.ts';
 import { readCases } from './ledger-suite-reads.ts';
 import { runCases } from './ledger-suite-runs.ts';
 import { settleCases } from './ledger-suite-settles.ts';
+import { sliceCases } from './ledger-suite-slices.ts';
 import { walk } from './ledger-walk.ts';
 import type { Suite } from './suite.ts';
 
@@ -47,8 +48,9 @@ export function ledgerSuite({ name, open, walks = 60 }: LedgerSubject): Suite {
     answerCases(under);
     settleCases(under);
     loadCases(under);
+    sliceCases(under);
     readCases(under);
-    grouping.it('agrees with a model of it after every step of random walks', async () => walk(open, walks), 60_000);
+    grouping.it('agrees with a model of it after every step of random walks', async () => walk(open, walks), 240_000);
   });
   return { name: `the ledger ${name}`, claims: [], cases };
 }

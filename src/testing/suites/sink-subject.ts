@@ -34,8 +34,23 @@ export interface SinkSubject {
   readonly abilities: readonly Ability[];
   /** What it can do with loads, which `loadSuite` holds it to; here it only has to be named. */
   readonly loads?: readonly (keyof LoadAbilities)[];
+  /** Given for a sink that shows `schema`, and only then. */
+  readonly schema?: SchemaSubject;
   /** Called once a case: an empty sink each time. */
   open(): SinkFixture | Promise<SinkFixture>;
+}
+
+/** A sink that knows its columns and lets them be changed. */
+export interface SchemaSubject {
+  /** Called once a case: a sink of whose name there is nothing yet. */
+  open(): SchemaFixture | Promise<SchemaFixture>;
+}
+
+export interface SchemaFixture {
+  readonly sink: Sink;
+  /** The same place as another process has it open. Without it the suite goes on with the same sink. */
+  another?(): Sink;
+  close?(): Promise<void> | void;
 }
 
 export interface SinkFixture {

@@ -5,6 +5,7 @@ import { expect, fail, rejection } from './expect.ts';
 import { expectTruthful, outcomeOf, SinkBench } from './sink-bench.ts';
 import { losesAndRecovers } from './sink-losses.ts';
 import { PROMISES, type SinkCheck } from './sink-promises.ts';
+import { SCHEMA_CHECKS, SchemaBench } from './sink-schema.ts';
 import { type Ability, isKnown, isSending, LOSSES, type Loss, type Sending, type SinkSubject } from './sink-subject.ts';
 import type { Suite, SuiteCase } from './suite.ts';
 
@@ -24,8 +25,22 @@ export function sinkSuite(subject: SinkSubject): Suite {
       promisesOf(ability).map(({ title, run }) => caseOf(subject, [ability], { title: `${ability}: ${title}`, run })),
     ),
     ...sending.flatMap((ability) => sendingCases(subject, ability)),
+    ...schemaCases(subject),
   ];
-  return { name: `${name} is a sink`, claims: abilities, cases };
+  const claims = subject.schema === undefined ? abilities : [...abilities, SCHEMA];
+  return { name: `${name} is a sink`, claims, cases };
+}
+
+/** What a sink says and does about its columns is no way to send, and is tested where there is nothing yet. */
+const SCHEMA = 'schema';
+
+function schemaCases({ schema }: SinkSubject): readonly SuiteCase[] {
+  if (schema === undefined) return [];
+  return SCHEMA_CHECKS.map(({ title, run }) => ({
+    title: `${SCHEMA}: ${title}`,
+    proves: [SCHEMA],
+    run: () => SchemaBench.use(schema, run),
+  }));
 }
 
 function promisesOf(ability: Ability): readonly SinkCheck[] {
@@ -41,7 +56,9 @@ const caseOf = (subject: SinkSubject, proves: readonly Ability[], { title, run }
 });
 
 /** A sink that does not show what it is to be tested for would fail with something less clear. */
-function withAbilities(bench: SinkBench, { abilities, loads = [] }: SinkSubject): SinkBench {
+function withAbilities(bench: SinkBench, { abilities, loads = [], schema }: SinkSubject): SinkBench {
+  if (bench.sink.schema !== undefined && schema === undefined)
+    fail('the sink shows `schema`: give the subject a `schema`, so that it is tested, or do not show it');
   const missing = abilities.filter((name) => isKnown(name) && bench.sink.can[name] === undefined);
   if (missing.length > 0) fail(`the sink does not show ${missing.join(', ')}, which its author says that it can do`);
   const shown = Object.entries(bench.sink.can).flatMap(([name, method]) => (method === undefined ? [] : [name]));

@@ -1,47 +1,17 @@
-import { Buffer } from 'node:buffer';
-import type { ReadRange, Source } from '../../connectors/connector.ts';
+import type { Source } from '../../connectors/connector.ts';
 import { encodeRecord } from '../../formats/encode.ts';
-import { rows } from '../../formats/rows.ts';
 import type { Chunk } from '../../model/chunk.ts';
 import type { Position } from '../../model/position.ts';
 import { expect, fail, rejection } from './expect.ts';
+import { PART_PROMISES, PULL_PROMISES } from './pull-promises.ts';
+import { expectWellFormed, readAll, recordsOf, textsOf } from './source-reading.ts';
+import type { SourceAbility, SourceBench, SourceCheck, SourceSubject } from './source-subject.ts';
 import type { Suite, SuiteCase } from './suite.ts';
-
-/** What a source may be able to do beside reading from the top. `resume`: its `resumable` is true. */
-export const SOURCE_ABILITIES = ['resume', 'remaining', 'reread'] as const;
-export type SourceAbility = (typeof SOURCE_ABILITIES)[number];
-
-/** A source and what its author says of it. */
-export interface SourceSubject {
-  readonly name: string;
-  /** What it can do. The suite fails when the source shows more, or less. */
-  readonly abilities: readonly SourceAbility[];
-  /** Called once a case; gives a source that holds the same records each time. */
-  open(): SourceFixture | Promise<SourceFixture>;
-}
-
-export interface SourceFixture {
-  readonly source: Source;
-  readonly range: ReadRange;
-  /** What the source holds for this range, in order. Enough for two chunks, so that resuming means something. */
-  readonly expected: readonly Readonly<Record<string, unknown>>[];
-  /** The same place as another process has it open: positions have to mean the same there. */
-  another?(): Source;
-  /** Frees what the fixture needed; the suite closes the sources itself. */
-  close?(): Promise<void> | void;
-}
-
-interface Bench extends SourceFixture {
-  /** What a second process would read from. */
-  readonly other: Source;
-}
-
-type Check = (bench: Bench) => Promise<void>;
 
 /** What every source has to do, whatever it reads. */
 export function sourceSuite(subject: SourceSubject): Suite {
   const { name, abilities } = subject;
-  const make = (proves: readonly SourceAbility[], title: string, check: Check): SuiteCase => ({
+  const make = (proves: readonly SourceAbility[], title: string, check: SourceCheck): SuiteCase => ({
     title,
     proves,
     run: () => useSource(subject, check),
@@ -59,32 +29,34 @@ export function sourceSuite(subject: SourceSubject): Suite {
         make([ability], `${ability}: ${title}`, check),
       ),
     ),
-    ...(abilities.includes('resume')
+    ...(abilities.includes('resume') || abilities.includes('pull')
       ? []
       : [make([], 'gives no position, since nobody can go on from one', noPositions)]),
   ];
   return { name: `${name} is a source`, claims: abilities, cases };
 }
 
-const CHECKS: Readonly<Record<SourceAbility, readonly (readonly [string, Check])[]>> = {
+const CHECKS: Readonly<Record<SourceAbility, readonly (readonly [string, SourceCheck])[]>> = {
   resume: [
     ['from each position that it gave it reads exactly the rest', resumes],
     ['each position lies behind the one before', movesOn],
   ],
   remaining: [['says of every position how much it then reads', estimates]],
   reread: [['between any two positions it gives the same records again, byte for byte', rereads]],
+  pull: PULL_PROMISES,
+  parts: PART_PROMISES,
 };
 
-function unknownAbility(name: string): readonly (readonly [string, Check])[] {
+function unknownAbility(name: string): readonly (readonly [string, SourceCheck])[] {
   return [['is known', async () => fail(`the suite knows no ability ${name} of a source`)]];
 }
 
-async function useSource(subject: SourceSubject, check: Check): Promise<void> {
+async function useSource(subject: SourceSubject, check: SourceCheck): Promise<void> {
   const fixture = await subject.open();
   const other = fixture.another?.() ?? fixture.source;
   try {
     expectShown(fixture.source, subject.abilities);
-    await check({ ...fixture, other });
+    await check({ ...fixture, other, abilities: subject.abilities });
   } finally {
     await fixture.source.close?.();
     if (other !== fixture.source) await other.close?.();
@@ -96,6 +68,7 @@ async function useSource(subject: SourceSubject, check: Check): Promise<void> {
 function expectShown(source: Source, claimed: readonly SourceAbility[]): void {
   const shown = [
     ...(source.resumable ? ['resume'] : []),
+    ...(source.pulls === undefined ? [] : ['pull']),
     ...(['remaining', 'reread'] as const).filter((name) => source[name] !== undefined),
     ...Object.entries(source).flatMap(([name, value]) =>
       typeof value === 'function' && !['read', 'close', 'remaining', 'reread'].includes(name) ? [name] : [],
@@ -103,31 +76,32 @@ function expectShown(source: Source, claimed: readonly SourceAbility[]): void {
   ];
   const silent = shown.filter((name) => !(claimed as readonly string[]).includes(name));
   if (silent.length > 0) fail(`the source shows ${silent.join(', ')}: name it in \`abilities\`, so that it is tested`);
-  const missing = claimed.filter((name) => !shown.includes(name));
+  // Whether it closes parts is seen when it is pulled from.
+  const missing = claimed.filter((name) => name !== 'parts' && !shown.includes(name));
   if (missing.length > 0) fail(`the source does not show ${missing.join(', ')}, which its author says that it can do`);
 }
 
-async function readsAll({ source, range, expected }: Bench): Promise<void> {
+async function readsAll({ source, range, expected }: SourceBench): Promise<void> {
   const chunks = await readAll(source, range);
   expect(chunks.length, 'chunks; the fixture should hold enough records for two').toBeGreaterThan(1);
   expect(textsOf(chunks)).toEqual(expected.map(encodeRecord));
 }
 
-async function wellFormed({ source, range }: Bench): Promise<void> {
+async function wellFormed({ source, range }: SourceBench): Promise<void> {
   for (const chunk of await readAll(source, range)) expectWellFormed(chunk, source);
 }
 
-async function repeats({ source, other, range }: Bench): Promise<void> {
+async function repeats({ source, other, range }: SourceBench): Promise<void> {
   const [first, second] = [await readAll(source, range), await readAll(other, range)];
   expect(second.flatMap(recordsOf), 'the second reading').toEqual(first.flatMap(recordsOf));
 }
 
-async function ignoresUnknown({ source, range, expected }: Bench): Promise<void> {
+async function ignoresUnknown({ source, range, expected }: SourceBench): Promise<void> {
   const from = { sourceName: 'elsewhere', kind: 'test/unknown-kind', value: '7@x' };
   expect(textsOf(await readAll(source, { ...range, from }))).toEqual(expected.map(encodeRecord));
 }
 
-async function stops({ source, range, expected }: Bench): Promise<void> {
+async function stops({ source, range, expected }: SourceBench): Promise<void> {
   const stop = new AbortController();
   const seen: Chunk[] = [];
   const reading = async () => {
@@ -143,7 +117,7 @@ async function stops({ source, range, expected }: Bench): Promise<void> {
   );
 }
 
-async function canBeLeft({ source, range, expected }: Bench): Promise<void> {
+async function canBeLeft({ source, range, expected }: SourceBench): Promise<void> {
   for await (const chunk of source.read(range, new AbortController().signal)) {
     expect(chunk.count, 'records in a chunk').toBeGreaterThan(0);
     break;
@@ -151,12 +125,12 @@ async function canBeLeft({ source, range, expected }: Bench): Promise<void> {
   expect(textsOf(await readAll(source, range)), 'what is read after it was left').toEqual(expected.map(encodeRecord));
 }
 
-async function noPositions({ source, range }: Bench): Promise<void> {
+async function noPositions({ source, range }: SourceBench): Promise<void> {
   const chunks = await readAll(source, range);
   expect(chunks.map((chunk) => chunk.end)).toEqual(chunks.map(() => undefined));
 }
 
-async function resumes({ source, other, range }: Bench): Promise<void> {
+async function resumes({ source, other, range }: SourceBench): Promise<void> {
   const chunks = await readAll(source, range);
   for (const [at, chunk] of chunks.entries()) {
     const rest = await readAll(other, { ...range, from: endOf(chunk, at) });
@@ -166,7 +140,7 @@ async function resumes({ source, other, range }: Bench): Promise<void> {
 }
 
 /** A position that stands still or goes back would have records read twice, or never end. */
-async function movesOn({ source, range }: Bench): Promise<void> {
+async function movesOn({ source, range }: SourceBench): Promise<void> {
   const chunks = await readAll(source, range);
   const ends = chunks.map(endOf).map(({ kind, value }) => `${kind} ${value}`);
   expect([...new Set(ends)], 'positions, each of them once').toEqual(ends);
@@ -178,7 +152,7 @@ async function movesOn({ source, range }: Bench): Promise<void> {
   }
 }
 
-async function estimates({ source, range, expected }: Bench): Promise<void> {
+async function estimates({ source, range, expected }: SourceBench): Promise<void> {
   const { signal } = new AbortController();
   const left = async (from?: Position) =>
     await source.remaining!({ ...range, ...(from === undefined ? {} : { from }) }, signal);
@@ -194,7 +168,7 @@ async function estimates({ source, range, expected }: Bench): Promise<void> {
   }
 }
 
-async function rereads({ source, other, range }: Bench): Promise<void> {
+async function rereads({ source, other, range }: SourceBench): Promise<void> {
   const chunks = await readAll(source, range);
   const { signal } = new AbortController();
   for (let first = -1; first < chunks.length - 1; first++) {
@@ -211,41 +185,3 @@ async function rereads({ source, other, range }: Bench): Promise<void> {
 
 const endOf = (chunk: Chunk, at: number): Position =>
   chunk.end ?? fail(`chunk ${at + 1} of a source that can be resumed says where it ends`);
-
-/** Every chunk of a reading. */
-export async function readAll(source: Source, range: ReadRange): Promise<readonly Chunk[]> {
-  const chunks: Chunk[] = [];
-  for await (const chunk of source.read(range, new AbortController().signal)) chunks.push(chunk);
-  return chunks;
-}
-
-/** The records of chunks in one spelling, whatever their format. */
-export const textsOf = (chunks: readonly Chunk[]): readonly string[] =>
-  chunks.flatMap((chunk) => [...rows(chunk)].map(encodeRecord));
-
-/** The records of a chunk as they are encoded. */
-function recordsOf({ bytes, spans, count, columns }: Chunk): readonly string[] {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const header = columns === undefined ? '' : `${columns.join('|')}: `;
-  return Array.from({ length: count }, (_, at) => header + buffer.toString('latin1', spans[at * 2], spans[at * 2 + 1]));
-}
-
-function expectWellFormed(chunk: Chunk, source: Source): void {
-  expect(source.emits, 'the formats that the source says it emits').toContain(chunk.format);
-  expect(chunk.spans.length, 'a start and an end for each record').toBe(chunk.count * 2);
-  expect(chunk.firstRow, 'the number of the first record').toBeGreaterThan(0);
-  const named = chunk.columns !== undefined;
-  expect(named, 'NDJSON names its columns itself, others say them').toBe(chunk.format !== 'ndjson');
-  const types = chunk.types?.map(({ name }) => name);
-  if (chunk.format.startsWith('pgcopy')) expect(types, 'rows of COPY have types').toEqual(chunk.columns);
-  expect(misplaced(chunk), 'records that are empty, out of order or out of bounds').toEqual([]);
-  const broken = chunk.format === 'ndjson' ? recordsOf(chunk).filter((text) => /[\r\n]/.test(text)) : [];
-  expect(broken, 'records with a line end within').toEqual([]);
-}
-
-function misplaced({ spans, bytes, count }: Chunk): readonly number[] {
-  return Array.from({ length: count }, (_, at) => at).filter((at) => {
-    const [before, start, end] = [at === 0 ? 0 : spans[at * 2 - 1]!, spans[at * 2]!, spans[at * 2 + 1]!];
-    return start < before || end <= start || end > bytes.length;
-  });
-}

@@ -16,6 +16,11 @@ import { comesToAnEnd } from './i13-comes-to-an-end.ts';
 import { ledgerVerifies } from './i14-ledger-verifies.ts';
 import { noContentLeaks } from './i15-no-content-leaks.ts';
 import { allGivenBack } from './i16-all-given-back.ts';
+import { shownAsPublished } from './i17-shown-as-published.ts';
+import { loadsToldTruly } from './i18-loads-told-truly.ts';
+import { loadsSeenWhole } from './i19-loads-seen-whole.ts';
+import { publishedInTurn } from './i20-published-in-turn.ts';
+import { pulledOnce } from './i21-pulled-once.ts';
 
 /** All that must hold at the end of every schedule. A campaign in which one of them was never checked has failed. */
 export const INVARIANTS: Readonly<Record<string, Invariant>> = {
@@ -35,5 +40,10 @@ export const INVARIANTS: Readonly<Record<string, Invariant>> = {
   I14: ledgerVerifies,
   I15: noContentLeaks,
   I16: allGivenBack,
+  I17: shownAsPublished,
+  I18: loadsToldTruly,
+  I19: loadsSeenWhole,
+  I20: publishedInTurn,
+  I21: pulledOnce,
   history: historyAgrees,
 };

@@ -1,5 +1,6 @@
 import { WaybillError } from '../../../model/errors.ts';
 import { balances } from '../../../model/states.ts';
+import type { Seen } from '../book.ts';
 import type { Evidence } from '../evidence.ts';
 
 /** What a start may end with, here: the rest of the catalogue would mean that something is broken. */
@@ -12,6 +13,9 @@ const EXPLAINED = new Set([
   'LEDGER_BUSY',
   'INTERRUPTED',
   'RUN_UNKNOWN',
+  // Of loads: the sink did not answer when a place was to be made, or the window cannot be loaded again alone.
+  'LOAD_FAILED',
+  'PERIOD_PARTIAL',
 ]);
 
 /** I12: every failure has one status that says why, every answer balances, and "finished" is never taken back. */
@@ -42,14 +46,15 @@ function fencedIsNoRefusal({ final, book }: Evidence): void {
 }
 
 function finishedStays({ book }: Evidence): void {
-  const finished = new Map<number, { state: string; orders: number }>();
-  for (const { run, orders } of book.seen) {
+  const finished = new Map<number, Seen & { readonly state: string }>();
+  for (const seen of book.seen) {
+    const { run, orders, sinceMs } = seen;
     const before = finished.get(run.id);
-    if (before !== undefined && before.orders === orders) {
+    if (before !== undefined && before.orders === orders && sinceMs >= before.atMs) {
       book.check('I12', run.state === before.state, () => `run ${run.id} was ${before.state}, then ${run.state}`);
     }
     if (run.state === 'complete' || run.state === 'complete-with-refusals') {
-      finished.set(run.id, { state: run.state, orders });
+      finished.set(run.id, { ...seen, state: run.state });
     }
   }
 }
