@@ -4,9 +4,11 @@ import type { z } from 'zod';
 import type { Mapping } from '../formats/formats.ts';
 import { compileMapping, functionMapping } from '../formats/mapping.ts';
 import { describeError, WaybillError } from '../model/errors.ts';
+import { type HistorySettings, needsKey } from '../model/history.ts';
 import type { Strategy } from '../strategies/strategy.ts';
 import type { Connections, FaultyConnection } from './config-connections.ts';
 import { readLoad } from './config-load.ts';
+import { readSchema } from './config-schema.ts';
 import type { ConnectionConfig, ConnectorList, FlowConfig, LaneConfig, SourceConfig } from './flow-config.ts';
 import {
   BUILT_IN_CONNECTIONS,
@@ -50,7 +52,7 @@ export async function readFlow(name: string, raw: unknown, world: FlowWorld): Pr
   const source = isMap(rawSource) ? reading.source(rawSource) : undefined;
   const lanes = reading.lanes(rawSink, rawSinks, flow);
   if (flow === undefined || source === undefined || lanes === undefined) return undefined;
-  if (!reading.timesAreRight(flow)) return undefined;
+  if (!reading.timesAreRight(flow) || !reading.historyIsRight(flow, source)) return undefined;
   const used = [source.connection, ...lanes.map((lane) => lane.connection)];
   return {
     name,
@@ -58,6 +60,7 @@ export async function readFlow(name: string, raw: unknown, world: FlowWorld): Pr
     source,
     lanes,
     window: flow.window,
+    history: historyOf(flow.history),
     timezone: flow.timezone,
     schedule: flow.schedule,
     start: flow.start,
@@ -65,6 +68,12 @@ export async function readFlow(name: string, raw: unknown, world: FlowWorld): Pr
     leaseMs: flow.lease,
     digest: digestOf(raw, used),
   };
+}
+
+function historyOf(settings: FlowSettings['history']): HistorySettings | undefined {
+  if (settings === undefined) return undefined;
+  const { eventTime, ...rest } = settings;
+  return eventTime === undefined ? rest : { ...rest, eventTime };
 }
 
 const isMap = (value: unknown): value is Record<string, unknown> =>
@@ -109,7 +118,16 @@ class FlowReading {
     const { exclude, onReject, onDuplicate } = generic;
     return wrong
       ? undefined
-      : { connection, settings, key: generic.key ?? null, exclude, onReject, onDuplicate, params };
+      : {
+          name: generic.name ?? connection.name,
+          connection,
+          settings,
+          key: generic.key ?? null,
+          exclude,
+          onReject,
+          onDuplicate,
+          params,
+        };
   }
 
   /** A single `sink` is the lane that has its connection's name; `sinks` name their lanes. */
@@ -157,6 +175,7 @@ class FlowReading {
       strategy,
       load,
       mapping,
+      schema: readSchema(generic.schema ?? flow.schema),
       onDoubt: generic.onDoubt ?? flow.onDoubt ?? 'hold',
       onChanged: generic.onChanged ?? flow.onChanged ?? 'hold',
       limits: { ...narrowing, ...generic.limits },
@@ -276,6 +295,21 @@ class FlowReading {
       }
     }
     return right;
+  }
+
+  /** History is made of what is new, and some ways to make it have to know rows apart. */
+  historyIsRight({ history, window }: FlowSettings, source: SourceConfig): boolean {
+    const { reader } = this.#world;
+    if (history === undefined) return true;
+    if (window !== 'pull') {
+      reader.report([...this.#path, 'history'], 'goes with `window: pull`: history is made of what is new');
+      return false;
+    }
+    if (!needsKey(history.merge) || source.key !== null) return true;
+    reader.report([...this.#path, 'history', 'merge'], `${history.merge} has to know rows apart`, {
+      hint: 'Name the columns that do under `source: { key: [...] }`.',
+    });
+    return false;
   }
 }
 

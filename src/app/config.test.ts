@@ -174,7 +174,7 @@ colour: red
       'waybill.yaml:7:42 flows.a.source.key: must be text or a list, not a number',
       'waybill.yaml:8:38 flows.a.sink.path: must be text, not a number',
       'waybill.yaml:8:51 flows.a.sink.strategy: there is no strategy "ledgerd-append"; did you mean `ledgered-append`?',
-      'waybill.yaml:9:13 flows.a.window: must be one of all, hour, day, week, month, year; did you mean `day`?',
+      'waybill.yaml:9:13 flows.a.window: must be one of all, hour, day, week, month, year, pull; did you mean `day`?',
       'waybill.yaml:10:15 flows.a.timezone: must be an IANA time zone such as Europe/Berlin',
       'waybill.yaml:11:3 flows.b: "sink" is missing (a map), or "sinks" for several',
       'waybill.yaml:12:5 flows.b.source.path: "path" is missing (text)',

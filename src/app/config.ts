@@ -5,7 +5,7 @@ import { WaybillError } from '../model/errors.ts';
 import type { Strategy } from '../strategies/strategy.ts';
 import { readConnections } from './config-connections.ts';
 import { readFlow } from './config-flow.ts';
-import type { Config, ConnectorList, FlowConfig } from './flow-config.ts';
+import type { Config, ConnectionConfig, ConnectorList, FlowConfig } from './flow-config.ts';
 import { fileSchema } from './flow-file.ts';
 import type { RawFile } from './places.ts';
 import { readScript } from './script-file.ts';
@@ -51,9 +51,12 @@ export async function loadConfig(path: string, world: ConfigWorld): Promise<Conf
   const reader = new SettingsReader(raw, world.env);
   const top = reader.broken ? undefined : reader.check(fileSchema, withoutParts(raw.value), []);
   const flows = new Map<string, FlowConfig>();
+  const sound = new Map<string, ConnectionConfig>();
   const parts = partsOf(raw.value);
   if (!hasSyntaxErrors(raw)) {
     const connections = await readConnections(parts.connections, parts.flows, reader, world.connectors);
+    for (const connection of connections.values())
+      if (!('faulty' in connection)) sound.set(connection.name, connection);
     for (const [name, value] of Object.entries(parts.flows)) {
       const flow = await readFlow(name, value, {
         reader,
@@ -70,6 +73,7 @@ export async function loadConfig(path: string, world: ConfigWorld): Promise<Conf
     file: path,
     folder,
     flows,
+    connections: sound,
     flowNames: Object.keys(parts.flows),
     ledger: placeOf(folder, top?.ledger ?? LEDGER_BESIDE),
     stagingFolder: top?.staging === undefined ? undefined : resolve(folder, top.staging.folder),

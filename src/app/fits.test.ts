@@ -32,6 +32,16 @@ async function opened(text: string) {
   return await openWaybill({ cwd: folder, env: {} });
 }
 
+describe('a policy for the columns of a sink', () => {
+  it('is refused where the sink takes no JSON: only there do records carry the names of their fields', async () => {
+    const waybill = await opened(flowOf('{ connection: files, path: out.csv }', 'schema: discard-column'));
+    expect(await waybill.check()).toMatchObject([
+      { level: 'error', code: 'PROMISE_IMPOSSIBLE', message: expect.stringMatching(/a sink that takes no JSON/) },
+    ]);
+    await waybill.close();
+  });
+});
+
 describe('a strategy that does not fit', () => {
   it.each([
     [HTTP, 'strategy: merger', 'keyed', /no load/],

@@ -8,7 +8,7 @@ import { fitMatrix } from './fit-matrix.ts';
 export async function whyImpossible(lane: LaneJob): Promise<{ message: string; hint: string } | undefined> {
   const facts = lane.facts ?? NO_FACTS;
   const fit = lane.strategy.fit(lane.sink, facts);
-  if (fit.fits) return undefined;
+  if (fit.fits) return whyNoPolicy(lane);
   const { name } = lane.strategy;
   const nearest = nearestFit(name, lane.sink, facts);
   const here =
@@ -19,6 +19,15 @@ export async function whyImpossible(lane: LaneJob): Promise<{ message: string; h
   return {
     message: `lane ${lane.name}: ${name} does not fit this sink: ${fit.reason}`,
     hint: elsewhere.length === 0 ? here : `${here} ${name} itself fits sinks of ${elsewhere.join(', ')}.`,
+  };
+}
+
+/** Fields are looked at, and left out, of records that carry their names. */
+function whyNoPolicy({ name, schema, sink }: LaneJob): { message: string; hint: string } | undefined {
+  if (schema?.policy === undefined || sink.accepts.some(({ format }) => format === 'ndjson')) return undefined;
+  return {
+    message: `lane ${name}: \`schema: ${schema.policy}\` does not fit a sink that takes no JSON`,
+    hint: 'Leave `schema` out for this lane, or write another format.',
   };
 }
 

@@ -1,6 +1,8 @@
 import type { Connector } from '../connectors/connector.ts';
 import type { Mapping } from '../formats/formats.ts';
+import type { HistorySettings } from '../model/history.ts';
 import type { LoadSettings } from '../model/load.ts';
+import type { SchemaSettings } from '../model/schema.ts';
 import type { WindowKind } from '../model/window.ts';
 import type { SecretUse } from './settings-reader.ts';
 import type { ParameterMaker } from './templates.ts';
@@ -13,6 +15,8 @@ export interface Config {
   /** Relative paths in the flow file are meant from here. */
   readonly folder: string;
   readonly flows: ReadonlyMap<string, FlowConfig>;
+  /** Those without a fault. */
+  readonly connections: ReadonlyMap<string, ConnectionConfig>;
   /** Every name under `flows:`, also of those that are missing above. */
   readonly flowNames: readonly string[];
   /** Absolute paths. */
@@ -40,6 +44,8 @@ export interface ConnectionConfig {
 }
 
 export interface SourceConfig {
+  /** What the ledger calls it. */
+  readonly name: string;
   readonly connection: ConnectionConfig;
   readonly settings: unknown;
   readonly key: readonly string[] | null;
@@ -56,6 +62,7 @@ export interface LaneConfig {
   readonly strategy: string;
   readonly load: LoadSettings;
   readonly mapping: Mapping | undefined;
+  readonly schema: SchemaSettings | undefined;
   readonly onDoubt: 'hold' | 'resend' | 'skip';
   readonly onChanged: 'hold' | 'append' | 'ignore' | 'fail';
   readonly limits: {
@@ -89,6 +96,8 @@ export interface FlowConfig {
   readonly source: SourceConfig;
   readonly lanes: readonly LaneConfig[];
   readonly window: WindowKind;
+  /** How what a pull brings becomes history; undefined: records stay as they are. */
+  readonly history: HistorySettings | undefined;
   readonly timezone: string;
   readonly schedule: string | undefined;
   /** Name of the first window to catch up from. */

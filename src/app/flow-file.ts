@@ -1,7 +1,10 @@
 import { z } from 'zod';
 import { mappingSchema } from '../formats/mapping.ts';
 import type { DataRecord } from '../model/chunk.ts';
+import { parseColumn } from '../model/columns.ts';
 import { DOUBT_POLICIES } from '../model/guarantee.ts';
+import { HISTORY_COLUMNS, HISTORY_MERGES } from '../model/history.ts';
+import { SCHEMA_POLICIES } from '../model/schema.ts';
 import { WINDOW_KINDS } from '../model/window.ts';
 import { durationMs, sizeBytes } from './quantities.ts';
 
@@ -77,10 +80,40 @@ const mapping = z.union([
 ]);
 export type MappingSetting = z.output<typeof mapping>;
 
+const policy = z
+  .enum(SCHEMA_POLICIES)
+  .describe('What becomes of columns that the sink does not have, and of types that have changed.');
+
+/** What a lane is to do about the columns of its sink: a policy, or more than that. */
+export const schemaSchema = z.union([
+  policy,
+  z.strictObject({
+    policy: policy.optional(),
+    create: z
+      .boolean()
+      .optional()
+      .describe('Make the table where there is none, from the types of the source. On by itself with `evolve`.'),
+    columns: z
+      .record(
+        z.string().min(1),
+        z
+          .string()
+          .refine((text) => parseColumn('', text) !== undefined, 'a type such as `int64` or `decimal(12,2) not null`'),
+      )
+      .optional()
+      .describe('Types of what the lane sends, where the source does not say them or says others.'),
+    infer: z
+      .boolean()
+      .default(false)
+      .describe('Where nobody says types: take them from the values of the records that come first.'),
+  }),
+]);
+
 /** What a flow may say for all its lanes, and each lane for itself. */
 const laneShape = {
   strategy: z.string().optional().describe('How writing again does no harm; see `waybill connectors`.'),
   mapping: mapping.optional(),
+  schema: schemaSchema.optional().describe('What to do about the columns of the sink; nothing when absent.'),
   onDoubt: z
     .enum(DOUBT_POLICIES)
     .optional()
@@ -93,6 +126,11 @@ const laneShape = {
 
 export const sourceSchema = z.strictObject({
   connection: z.string().describe('The name of a connection, or stdin or files.'),
+  name: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('What the ledger calls the source; the name of its connection when absent.'),
   key: columns.optional().describe('The columns that tell a record from all others.'),
   exclude: z
     .array(z.string())
@@ -137,6 +175,24 @@ export const loadShape = {
 };
 export const loadSchema = z.strictObject(loadShape);
 
+/** How what a pull brings becomes history: see `model/history.ts`. */
+export const historySchema = z.strictObject({
+  merge: z.enum(HISTORY_MERGES).describe('How rows that are read become rows of history.'),
+  eventTime: column.optional().describe('The column that says when a row happened: a date or a moment in ISO 8601.'),
+  operation: column.default('op').describe('The column in which rows of a stream say what they do: +A, -R, -C, +C.'),
+  ignore: z.array(column).default([]).describe('Columns whose values alone make no change.'),
+  allowEmpty: z.boolean().default(false).describe('A snapshot without rows is believed, and takes back every row.'),
+  columns: z
+    .strictObject({
+      offset: column.default(HISTORY_COLUMNS.offset),
+      operation: column.default(HISTORY_COLUMNS.operation),
+      systemTime: column.default(HISTORY_COLUMNS.systemTime),
+      eventTime: column.default(HISTORY_COLUMNS.eventTime),
+    })
+    .prefault({})
+    .describe('Names of the columns that history adds.'),
+});
+
 export const sinkSchema = z.strictObject({
   connection: z.string().describe('The name of a connection, or stdout or files.'),
   ...laneShape,
@@ -155,7 +211,13 @@ export const flowSchema = z.strictObject({
   sink: block.optional(),
   sinks: z.record(name, block).optional(),
   ...laneShape,
-  window: z.enum(WINDOW_KINDS).default('all').describe('How the flow cuts time.'),
+  window: z
+    .enum(WINDOW_KINDS)
+    .default('all')
+    .describe('How the flow cuts time; `pull` reads only what is new, whenever it is run.'),
+  history: historySchema
+    .optional()
+    .describe('How what a pull brings becomes history; records stay as they are without it.'),
   timezone: z.string().refine(isTimezone, 'must be an IANA time zone such as Europe/Berlin').default('UTC'),
   schedule: z
     .string()

@@ -2,21 +2,26 @@ import { userInfo } from 'node:os';
 import { showKey } from '../formats/keys.ts';
 import type { Ledger, LedgerReader, Moved, RecordRow, RunRow } from '../ledger/ledger.ts';
 import { pick } from '../ledger/staging.ts';
+import { assert } from '../model/assert.ts';
 import { type Framing, framingOf } from '../model/batch.ts';
 import { WaybillError } from '../model/errors.ts';
 import { type BatchId, type RunId, showBatch } from '../model/ids.ts';
 import type { Ports } from '../model/ports.ts';
 import type { Position } from '../model/position.ts';
 import type { Window } from '../model/window.ts';
+import type { MetadataBlock, OdfSpelling } from '../odf/blocks.ts';
 import { type BackfillWorld, backfillPlan, backfillTurn } from './backfill.ts';
 import type { BackfillPlan } from './backfill-plan.ts';
+import { discover } from './discovery.ts';
 import { diagnose } from './doctor.ts';
 import { checkFlows, requireFlow, requireSecrets, requireSound } from './findings.ts';
 import type { Config, FlowConfig } from './flow-config.ts';
 import { copyLedger } from './ledger-copy.ts';
 import type { LedgerHome } from './ledger-home.ts';
+import { exportOdf } from './odf-export.ts';
 import { ownerOf } from './owner.ts';
 import { retryBatches, settleBatches } from './person.ts';
+import { goOn, planPull, pull } from './pulls.ts';
 import { planWindow, type RunWorld, runWindow } from './running.ts';
 import { dueWindows } from './schedule.ts';
 import { withTakeover } from './takeover.ts';
@@ -25,9 +30,12 @@ import type {
   BackfillAsk,
   BackfillTurn,
   Diagnosis,
+  Discovery,
   Finding,
   FlowInfo,
   PlanOptions,
+  PullOptions,
+  PullOutcome,
   ReadableTrace,
   RunOptions,
   SettleAsk,
@@ -77,13 +85,29 @@ export class Instance implements Waybill {
 
   async plan(name: string, window: string | undefined, options: PlanOptions = {}): ReturnType<Waybill['plan']> {
     const flow = requireFlow(this.#config, name);
+    if (flow.window === 'pull') return await planPull(flow, window, this.#running());
     return await planWindow(flow, this.#window(flow, window), options, this.#running());
   }
 
   async run(name: string, window: string | undefined, options: RunOptions): ReturnType<Waybill['run']> {
     const flow = requireFlow(this.#config, name);
     requireSecrets(this.#config, flow, this.#world.secrets);
-    return await runWindow(flow, this.#window(flow, window), options, this.#running());
+    const at = this.#window(flow, window);
+    if (flow.window !== 'pull') return await runWindow(flow, at, options, this.#running());
+    const summary = await goOn(flow, at, options, this.#running());
+    assert(summary !== undefined, 'run.has-a-summary');
+    return summary;
+  }
+
+  async pull(name: string, options: PullOptions): Promise<PullOutcome> {
+    const flow = requireFlow(this.#config, name);
+    requireSecrets(this.#config, flow, this.#world.secrets);
+    if (flow.window !== 'pull') {
+      const reads = flow.window === 'all' ? 'everything' : `a ${flow.window}`;
+      const message = `flow ${name} reads ${reads}, not what is new`;
+      throw new WaybillError('PULL_IMPOSSIBLE', message, { hint: 'Say `window: pull`.', ids: { flow: name } });
+    }
+    return await pull(flow, options, this.#running());
   }
 
   async due(name?: string): ReturnType<Waybill['due']> {
@@ -168,7 +192,8 @@ export class Instance implements Waybill {
       const run = async (row: RunRow, only: readonly BatchId[]): Promise<void> => {
         const stop = new AbortController().signal;
         const flow = requireFlow(this.#config, row.flow);
-        await runWindow(flow, row.window, { only, signals: { stop, abort: stop } }, this.#running());
+        const carry = flow.window === 'pull' ? goOn : runWindow;
+        await carry(flow, row.window, { only, signals: { stop, abort: stop } }, this.#running());
       };
       return await settleBatches(ask, person, run);
     }
@@ -202,6 +227,14 @@ export class Instance implements Waybill {
     await withTakeover(ledger, () => ledger.setPosition({ flow, sourceName, position, who: userName() }));
   }
 
+  async exportOdf(name: string, spelling: OdfSpelling): Promise<AsyncIterable<MetadataBlock>> {
+    return exportOdf(requireFlow(this.#config, name), await this.#existing(), spelling);
+  }
+
+  async discover(name: string, signal: AbortSignal): Promise<Discovery> {
+    return await discover(this.#config, name, this.#world, signal);
+  }
+
   async verify(run?: RunId): Promise<readonly string[]> {
     const { read } = await this.#existing();
     return [...(await read.verify(run)), ...(await verifyStaging(run, read, this.#home.staging))];
@@ -223,11 +256,11 @@ export class Instance implements Waybill {
 }
 
 function flowInfo(flow: FlowConfig, world: WireWorld): FlowInfo {
-  const { connection, key } = flow.source;
+  const { name, connection, key } = flow.source;
   const { lanes } = wireLanes(flow, world);
   return {
     name: flow.name,
-    source: { name: connection.name, connection: connection.name, connector: connection.connector.type, key },
+    source: { name, connection: connection.name, connector: connection.connector.type, key },
     window: flow.window,
     timezone: flow.timezone,
     lanes: flow.lanes.map((lane, at) => {

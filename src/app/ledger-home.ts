@@ -44,6 +44,8 @@ export class LedgerHome {
   readonly place: string;
   readonly stagingFolder: string;
   readonly journalPath: string;
+  /** What sources have downloaded and may use again; nothing is lost with it. */
+  readonly downloadsFolder: string;
   readonly #ports: Ports;
   #ledger: Promise<Ledger> | undefined;
   #staging: Staging | undefined;
@@ -55,6 +57,7 @@ export class LedgerHome {
     const beside = at.kind === 'file' ? at.path : join(folder, '.waybill', 'ledger');
     this.stagingFolder = stagingFolder ?? join(dirname(beside), 'staging');
     this.journalPath = `${beside}.journal`;
+    this.downloadsFolder = join(dirname(beside), 'downloads');
     this.#ports = ports;
   }
 

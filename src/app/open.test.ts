@@ -247,7 +247,7 @@ setInterval(() => {}, 1000);
     while (stateOf(child.pid!) !== 'T' && ports.monotonicMs() < deadline) await ports.sleep(5);
     await expect(waybill.run('daily', DAY, OPTIONS)).rejects.toMatchObject(refusal);
     expect(memoryStore(store()).table('out').records).toHaveLength(0);
-  }, 20_000);
+  });
 
   it('U17: is taken over at once when that process was killed, with the proof in the ledger', async () => {
     const waybill = await open(FLOWS());
@@ -259,7 +259,7 @@ setInterval(() => {}, 1000);
     expect(events.find((event) => event.kind === 'lease-broken')?.detail).toMatchObject({
       evidence: expect.stringContaining(`process ${child.pid} on`),
     });
-  }, 20_000);
+  });
 });
 
 describe('statuses of a run', () => {

@@ -49,6 +49,7 @@ const withoutFile = (cwd: string): Config => ({
   file: '',
   folder: cwd,
   flows: new Map(),
+  connections: new Map(),
   flowNames: [],
   ledger: placeOf(cwd, LEDGER_BESIDE),
   stagingFolder: undefined,

@@ -63,6 +63,9 @@ export function realProcess(): ProcessPort {
  */
 function useLittleMemory(): void {
   setFlagsFromString('--optimize-for-size');
+  // With it alone the heap would be collected whenever it has grown by a tenth, and the bytes that stand outside of it
+  // count: a collection for every few megabytes that are read.
+  setFlagsFromString('--heap-growing-percent=100');
   kernel();
   setFlagsFromString('--no-wasm-tier-up');
   setFlagsFromString('--no-wasm-dynamic-tiering');

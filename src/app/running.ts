@@ -1,7 +1,8 @@
-import type { Notice, Plan, RunAsk, RunSummary, Services } from '../engine/engine.ts';
+import type { Job, Notice, Plan, RunAsk, RunSummary, Services } from '../engine/engine.ts';
 import { planJob } from '../engine/plan.ts';
 import { runJob } from '../engine/run.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { assert } from '../model/assert.ts';
 import { describeError } from '../model/errors.ts';
 import { mask } from '../model/masking.ts';
 import type { Ports } from '../model/ports.ts';
@@ -36,6 +37,21 @@ export async function runWindow(
   options: RunOptions,
   world: RunWorld,
 ): Promise<RunSummary> {
+  const summary = await runPrepared(flow, window, options, world, async (job) => job);
+  assert(summary !== undefined, 'run.has-a-summary');
+  return summary;
+}
+
+/** What is still to be found out of a job once its ledger is open; undefined: there is nothing to be done. */
+export type Prepare = (job: Job, ledger: Ledger, tell: Tell) => Promise<Job | undefined>;
+
+export async function runPrepared(
+  flow: FlowConfig,
+  window: Window,
+  options: RunOptions,
+  world: RunWorld,
+  prepare: Prepare,
+): Promise<RunSummary | undefined> {
   const wired = wireJob(flow, window, world.wire, options.correlationId);
   const tell: Tell = (notice) => options.notice?.({ ...notice, message: mask(notice.message) });
   try {
@@ -44,6 +60,8 @@ export async function runWindow(
     const recordsPerBatch = Math.max(...wired.job.lanes.map((lane) => lane.limits.recordsPerBatch));
     const ledger = await world.home.open({ create: true, inFlight, recordsPerBatch });
     await releaseGone(flow.name, window, ledger, world.owner);
+    const job = await prepare(wired.job, ledger, tell);
+    if (job === undefined) return undefined;
     const services: Services = {
       ports: world.ports,
       ledger,
@@ -54,7 +72,7 @@ export async function runWindow(
     };
     const ask = askOf(flow, options, world);
     return await tellingStatus(openOutbox(world.status, ledger), world.ports, tell, () =>
-      withTakeover(ledger, () => runJob(wired.job, ask, services, options.signals)),
+      withTakeover(ledger, () => runJob(job, ask, services, options.signals)),
     );
   } finally {
     await closeWired(wired, tell);

@@ -29,6 +29,7 @@ export async function dueWindows(
   if (moment === undefined) return [];
   const runs = reader === undefined ? [] : await runsOf(flow.name, reader);
   if (flow.window === 'all') return dueAgain(flow, runs, moment);
+  if (flow.window === 'pull') return await dueToLook(flow, runs, reader, moment);
   const cut: Cut = { kind: flow.window, timezone: flow.timezone };
   const last = latestComplete(cut, moment);
   const first = firstWindow(flow, cut, runs, last, nowMs);
@@ -52,6 +53,19 @@ function dueAgain(flow: FlowConfig, runs: readonly RunRow[], moment: number): re
   if (run === undefined) return [dueOf(flow, { name: 'all' }, undefined)];
   const struck = moment > (run.endedAtMs ?? run.openedAtMs);
   return !run.paused && run.state !== 'cancelled' && (struck || isOwed(run)) ? [dueOf(flow, run.window, run)] : [];
+}
+
+/** A flow that pulls is due when its schedule has struck since somebody looked, or a pull has not come to its end. */
+async function dueToLook(
+  flow: FlowConfig,
+  runs: readonly RunRow[],
+  reader: LedgerReader | undefined,
+  moment: number,
+): Promise<readonly DueWindow[]> {
+  const looks = reader === undefined ? [] : await reader.looks(flow.name);
+  const lookedMs = Math.max(0, ...looks.map((look) => look.atMs));
+  const owed = runs.find(isOwed);
+  return moment > lookedMs || owed !== undefined ? [dueOf(flow, { name: 'pull' }, owed)] : [];
 }
 
 function isOwed(run: RunRow): boolean {

@@ -1,4 +1,4 @@
-import type { Connector } from '../connectors/connector.ts';
+import type { Connector, Discovered } from '../connectors/connector.ts';
 import type { Notice, Plan, Progress, RunSummary, StopSignals } from '../engine/engine.ts';
 import type { BatchRow, DoubtRow, Ledger, LedgerReader, Moved, RecordRow, RunRow, Trace } from '../ledger/ledger.ts';
 import type { Payload } from '../model/batch.ts';
@@ -6,7 +6,9 @@ import type { Guarantee } from '../model/guarantee.ts';
 import type { BatchId, RunId } from '../model/ids.ts';
 import type { LoadRow } from '../model/load.ts';
 import type { Position } from '../model/position.ts';
+import type { LookRow } from '../model/slice.ts';
 import type { Window, WindowKind } from '../model/window.ts';
+import type { MetadataBlock, OdfSpelling } from '../odf/blocks.ts';
 import type { BackfillAsk, BackfillPlan, BackfillTurn } from './backfill-plan.ts';
 
 /**
@@ -22,6 +24,11 @@ export interface Waybill {
   check(): Promise<readonly Finding[]>;
   plan(flow: string, window: string | undefined, options?: PlanOptions): Promise<Plan>;
   run(flow: string, window: string | undefined, options: RunOptions): Promise<RunSummary>;
+  /**
+   * Of a flow with `window: pull`: goes on with what earlier pulls have left, then reads what is new as a pull of its
+   * own. Throws PULL_IMPOSSIBLE, and as `run` does.
+   */
+  pull(flow: string, options: PullOptions): Promise<PullOutcome>;
   /** Windows that a schedule says should have run by now and that are not complete, oldest first. */
   due(flow?: string): Promise<readonly { readonly flow: string; readonly window: Window; readonly run?: RunRow }[]>;
   /**
@@ -60,6 +67,14 @@ export interface Waybill {
     flow: string,
   ): Promise<readonly { readonly position: Position; readonly atMs: number; readonly run?: RunId }[]>;
   setPosition(flow: string, sourceName: string, position: Position | null): Promise<void>;
+  /** The history of a flow that pulls, in the words of Open Data Fabric. Throws LEDGER_MISSING. */
+  exportOdf(flow: string, spelling: OdfSpelling): Promise<AsyncIterable<MetadataBlock>>;
+
+  /**
+   * What a connection, or the source of a flow, could read, as its place tells it; needs no sound flow. Throws USAGE
+   * for a name that there is not and for a place that does not tell, and as reading does.
+   */
+  discover(name: string, signal: AbortSignal): Promise<Discovery>;
 
   /** Digests, chains, balances and staged bytes; one line for each thing that does not agree. */
   verify(run?: RunId): Promise<readonly string[]>;
@@ -70,6 +85,13 @@ export interface Waybill {
    */
   copyLedger(ask: { to: string; keep?: boolean }): Promise<LedgerCopy>;
   close(): Promise<void>;
+}
+
+export interface Discovery {
+  readonly connection: string;
+  /** Its type. */
+  readonly connector: string;
+  readonly streams: readonly Discovered[];
 }
 
 export interface OpenOptions {
@@ -144,6 +166,23 @@ export interface RunOptions {
   readonly signals: StopSignals;
   notice?(notice: Notice): void;
   progress?(progress: Progress): void;
+}
+
+export interface PullOptions extends Omit<RunOptions, 'refresh' | 'resendAll' | 'because' | 'only'> {
+  /** Read although nobody can tell whether anything is new. */
+  readonly force?: boolean;
+  /** Parts of the source to read although they lie before its position, such as files that came late. */
+  readonly take?: readonly string[];
+}
+
+/** What was found when it was looked whether there is anything new. */
+export type LookOutcome = Pick<LookRow, 'kind' | 'why'>;
+
+export interface PullOutcome {
+  /** Pulls that were gone on with, oldest first, and the new one if there was anything new. */
+  readonly runs: readonly RunSummary[];
+  /** Absent where an earlier pull has stopped again, so that nobody looked. */
+  readonly look?: LookOutcome;
 }
 
 export interface SettleAsk {

@@ -1,5 +1,6 @@
+import { assert } from '../model/assert.ts';
 import { WaybillError } from '../model/errors.ts';
-import { ALL, type Parameters, type Window, type WindowKind } from '../model/window.ts';
+import { ALL, type Parameters, pullNumber, pullWindow, type Window, type WindowKind } from '../model/window.ts';
 import { type Day, dayOf, dayText, firstInstantOf, localHour, offsetText, shiftDay } from './calendar.ts';
 
 /**
@@ -15,6 +16,7 @@ export interface Cut {
 /** The window that holds an instant. */
 export function windowAt(cut: Cut, atMs: number): Window {
   if (cut.kind === 'all') return ALL;
+  assert(cut.kind !== 'pull', 'window.is-a-stretch-of-time');
   if (cut.kind === 'hour') return hourAt(cut.timezone, atMs);
   let first = firstDay(cut.kind, dayOf(cut.timezone, atMs));
   // Where a clock is set back over midnight, the calendar day of an instant is not yet proof of the window.
@@ -54,6 +56,8 @@ export function windowsBetween(cut: Cut, first: Window, last: Window, limit = 10
  * that is named, or of a day, whatever cuts time. Throws WINDOW_INVALID.
  */
 export function windowsFrom(cut: Cut, ask: { from: string; to: string }, nowMs: number): readonly Window[] {
+  if (cut.kind === 'pull')
+    throw invalid(cut, `${ask.from} to ${ask.to}`, 'each run of it reads what is new, and no stretch of time');
   if (cut.kind === 'all') return [parseWindow(cut, ask.from, nowMs), parseWindow(cut, ask.to, nowMs)].slice(1);
   const [fromMs, toMs] = [beginOf(cut, ask.from, nowMs), beginOf(cut, ask.to, nowMs)];
   const first = windowAt(cut, fromMs);
@@ -77,6 +81,7 @@ export function parseWindow(cut: Cut, text: string | undefined, nowMs: number): 
     if (text === undefined || text === 'all' || text === 'latest') return ALL;
     throw invalid(cut, text, 'the flow has one window, all');
   }
+  if (cut.kind === 'pull') return parsePull(cut, text);
   if (text === undefined || text === 'latest') return latestComplete(cut, nowMs);
   if (cut.kind === 'hour') return parseHour(cut, text);
   if (cut.kind === 'day' && text === 'today') return windowAt(cut, nowMs);
@@ -88,6 +93,13 @@ export function parseWindow(cut: Cut, text: string | undefined, nowMs: number): 
   return window;
 }
 
+/** `pull-000007`, or the number alone. */
+function parsePull(cut: Cut, text: string | undefined): Window {
+  const nth = pullNumber(text ?? '') ?? Number(/^[1-9]\d{0,14}$/.exec(text ?? '')?.[0] ?? 0);
+  if (nth > 0) return pullWindow(nth);
+  throw invalid(cut, text ?? 'latest', 'it should look like pull-000007; what is new is read when no window is named');
+}
+
 function invalid(cut: Cut, text: string, why: string): WaybillError {
   const message = `${JSON.stringify(text)} is not a window of this flow, which cuts time by ${cut.kind}: ${why}`;
   return new WaybillError('WINDOW_INVALID', message, { ids: { window: text, kind: cut.kind, timezone: cut.timezone } });
@@ -95,7 +107,7 @@ function invalid(cut: Cut, text: string, why: string): WaybillError {
 
 // ---- days, weeks, months, years ------------------------------------------------------------------------------------
 
-type DayKind = Exclude<WindowKind, 'all' | 'hour'>;
+type DayKind = Exclude<WindowKind, 'all' | 'hour' | 'pull'>;
 
 interface Form {
   readonly example: string;

@@ -34,12 +34,12 @@ export function wireJob(flow: FlowConfig, window: Window, world: WireWorld, corr
     opened.push(sink);
     return laneJob(flow, lane, sink, world.strategies);
   });
-  const { key, exclude, onReject, onDuplicate, connection } = flow.source;
+  const { name, key, exclude, onReject, onDuplicate } = flow.source;
   const job: Job = {
     flow: flow.name,
     window,
     parameters: parametersOf(flow, window),
-    source: { name: connection.name, source, key, exclude, onReject, onDuplicate },
+    source: { name, source, key, exclude, onReject, onDuplicate },
     lanes,
     deliver: flow.deliver,
     configDigest: flow.digest,
@@ -61,7 +61,7 @@ export function wireLanes(
 
 export const fitOf = (lane: LaneJob): Fit => lane.strategy.fit(lane.sink, lane.facts ?? NO_FACTS);
 
-function openContext(world: WireWorld): OpenContext {
+export function openContext(world: WireWorld): OpenContext {
   return {
     ports: world.ports,
     folder: world.folder,
@@ -114,6 +114,7 @@ function laneJob(
     onChanged: lane.onChanged,
     retry: { attempts, firstDelayMs: firstDelay, maxDelayMs: maxDelay, maxAgeMs: maxAge },
     ...(lane.mapping === undefined ? {} : { mapping: lane.mapping }),
+    ...(lane.schema === undefined ? {} : { schema: lane.schema }),
     ...(rate === undefined ? {} : { rate }),
     ...(lane.limits.intendAhead === undefined ? {} : { intendAhead: lane.limits.intendAhead }),
   };

@@ -37,6 +37,11 @@ export const textOption = (given: Given, name: string): string | undefined => {
   const value = given.options[name];
   return typeof value === 'string' ? value : undefined;
 };
+/** Of an option that may be given more words than one. */
+export const textsOption = (given: Given, name: string): readonly string[] | undefined => {
+  const value = given.options[name];
+  return Array.isArray(value) ? value.map(String) : undefined;
+};
 export const numberOption = (given: Given, name: string): number | undefined => {
   const value = given.options[name];
   return typeof value === 'number' ? value : undefined;

@@ -392,7 +392,36 @@ describe('deciding', () => {
     expect(set.document.positions).toMatchObject([{ position: { kind: 'odf/etag', value: 'abc' } }]);
     const reset = await json('state', ['state', 'daily', 'reset', '--yes']);
     expect(reset.document.positions).toEqual([]);
-    expect((await json('state', ['state', 'daily', 'history'])).code).toBe(0);
+    const { code, document } = await json('state', ['state', 'daily', 'history']);
+    expect(code).toBe(0);
+    expect(document.history?.slice(-2)).toMatchObject([
+      { what: expect.stringMatching(/^set by ./), position: { kind: 'odf/etag', value: 'abc' } },
+      { what: expect.stringMatching(/^reset by ./), detail: { before: { kind: 'odf/etag', value: 'abc' } } },
+    ]);
+  });
+
+  it('state keeps for a flow that never ran who has set a position, when, and what was before', async () => {
+    for (const value of ['abc', 'def']) {
+      await json('state', ['state', 'daily', 'set', '--kind', 'odf/etag', '--value', value, '--yes']);
+    }
+    await json('state', ['state', 'daily', 'reset', '--yes']);
+    const { document } = await json('state', ['state', 'daily', 'history']);
+    const etag = (value: string) => ({ kind: 'odf/etag', value });
+    const who = expect.stringMatching(/./);
+    expect(document.history).toMatchObject([
+      { position: etag('abc'), detail: { who } },
+      { position: etag('def'), detail: { who, before: etag('abc') } },
+      { detail: { who, before: etag('def') } },
+    ]);
+    expect(document.history?.every(({ run }) => run === undefined)).toBe(true);
+    const shown = (await waybill(['state', 'daily', 'history'])).out;
+    expect(shown).toMatch(/set by .*odf\/etag def +odf\/etag abc/);
+    expect(shown).toMatch(/reset by .*none +odf\/etag def/);
+    expect((await waybill(['verify'])).code).toBe(0);
+    await waybill(runDay);
+    expect((await json('state', ['state', 'daily', 'history'])).document.history?.slice(0, 3)).toEqual(
+      document.history,
+    );
   });
 });
 

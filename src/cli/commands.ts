@@ -111,6 +111,12 @@ export const COMMANDS: readonly ListedCommand[] = [
     load: async () => (await import('./commands/cancel.ts')).cancel,
   },
   {
+    name: 'export-odf',
+    summary: 'write the history of a flow as metadata of Open Data Fabric',
+    group: 'Look',
+    load: async () => (await import('./commands/export-odf.ts')).exportOdf,
+  },
+  {
     name: 'state',
     summary: 'show, set or reset where the source of a flow stands',
     group: 'Decide',
@@ -139,6 +145,12 @@ export const COMMANDS: readonly ListedCommand[] = [
     summary: 'list the places that records come from and go to',
     group: 'Set up',
     load: async () => (await import('./commands/connectors.ts')).connectors,
+  },
+  {
+    name: 'discover',
+    summary: 'list what a connection could read: tables, columns, keys',
+    group: 'Set up',
+    load: async () => (await import('./commands/discover.ts')).discover,
   },
   {
     name: 'schema',

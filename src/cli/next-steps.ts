@@ -1,6 +1,7 @@
 import type { RunSummary } from '../app/waybill.ts';
 import { showRun } from '../model/ids.ts';
 import { addBalances, type Balance } from '../model/states.ts';
+import { isPull } from '../model/window.ts';
 import type { Context } from './context.ts';
 import { EXIT } from './exit-codes.ts';
 
@@ -24,7 +25,7 @@ export function nextSteps(context: Context, at: Standing): string[] {
   const steps: string[] = [];
   if (at.paused) steps.push(context.command('resume', at.run));
   else if ((at.balance.pending > 0 || at.open) && at.idle) steps.push(runCommand(context, at.flow, at.window));
-  if (at.cancelled) steps.push(`${runCommand(context, at.flow, at.window)} --refresh`);
+  if (at.cancelled && !isPull(at.window)) steps.push(`${runCommand(context, at.flow, at.window)} --refresh`);
   if (at.balance.inDoubt > 0) {
     steps.push(context.command('doubts', at.run));
     steps.push(context.command('settle', '--run', at.run));

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { WINDOW_STATES } from '../app/window-ledger.ts';
 import { RUNGS } from '../model/guarantee.ts';
 import { LOAD_STATES } from '../model/load.ts';
+import { ODF_SPELLINGS } from '../odf/blocks.ts';
 import {
   attemptShape,
   balanceShape,
@@ -56,8 +57,15 @@ const plannedLane = z.strictObject({
   compared: z.strictObject({ same: count, changed: count, vanished: count, fresh: count }).optional(),
   unbatched: z.array(z.strictObject({ row: count, code: z.string(), message: z.string() })),
   warnings: z.array(z.string()).describe('what a person should know before the window is loaded'),
+  schema: z
+    .array(z.string())
+    .describe('what would be done about the columns of the sink, or why nothing would be sent'),
   balance: balanceShape,
 });
+
+const leftOut = z
+  .array(z.strictObject({ column: z.string(), records: count }))
+  .describe('columns that the sink does not have, and of how many records in batches they were left out');
 
 const laneSummary = z.strictObject({
   lane: z.string(),
@@ -66,6 +74,7 @@ const laneSummary = z.strictObject({
   attempts: count,
   batches: count,
   answers: z.record(z.string(), count),
+  leftOut,
 });
 
 const generationLane = z.strictObject({
@@ -100,6 +109,10 @@ const runResult = z.strictObject({
   paused: z.boolean(),
   stalled: z.array(z.strictObject({ lane: z.string(), reason: z.string() })),
   durationMs: z.number(),
+  look: z
+    .strictObject({ kind: z.enum(['new', 'unchanged', 'uncacheable']), why: z.string() })
+    .optional()
+    .describe('of a flow that pulls: what was found when nothing was read'),
   error: errorShape.optional(),
   next: commands,
 });
@@ -180,7 +193,7 @@ export const OUTPUTS = {
         condition: z.string().describe('the state, or what an open run is really doing'),
         needsAttention: z.boolean(),
         balance: balanceShape,
-        lanes: z.array(z.strictObject({ lane: z.string(), balance: balanceShape })),
+        lanes: z.array(z.strictObject({ lane: z.string(), balance: balanceShape, leftOut })),
         next: commands,
       }),
     ),
@@ -221,15 +234,37 @@ export const OUTPUTS = {
   pause: document('pause', runChange),
   resume: document('resume', runChange),
   cancel: document('cancel', runChange),
+  'export-odf': document('export-odf', {
+    flow: z.string(),
+    spelling: z.enum(ODF_SPELLINGS),
+    blocks: z
+      .array(
+        z.strictObject({
+          systemTime: z.iso.datetime(),
+          sequenceNumber: count,
+          event: z.looseObject({ kind: z.string() }).describe('as Open Data Fabric has it'),
+        }),
+      )
+      .describe('oldest first'),
+  }),
   state: document('state', {
     flow: z.string(),
     positions: z.array(z.strictObject({ position: positionShape, at: z.iso.datetime(), run: z.string().optional() })),
+    looks: z.array(
+      z.strictObject({
+        source: z.string(),
+        at: z.iso.datetime(),
+        kind: z.enum(['new', 'unchanged', 'uncacheable']),
+        why: z.string(),
+        inVain: count.describe('looks since there was last anything new'),
+      }),
+    ),
     history: z
       .array(
         z.strictObject({
           at: z.iso.datetime(),
           what: z.string(),
-          run: z.string(),
+          run: z.string().optional().describe('absent where a person has done it'),
           window: z.string().optional(),
           position: positionShape.optional(),
           detail: z.record(z.string(), z.unknown()).optional(),
@@ -251,6 +286,24 @@ export const OUTPUTS = {
     tables: z.array(z.strictObject({ table: z.string(), rows: z.number(), digest: z.string() })),
     staging: z.string(),
     setAside: z.string().optional(),
+  }),
+  discover: document('discover', {
+    connection: z.string(),
+    connector: z.string().describe('the type of the connection'),
+    streams: z.array(
+      z.strictObject({
+        name: z.string().describe('as `source` of a flow names it'),
+        columns: z.array(
+          z.strictObject({
+            name: z.string(),
+            type: z.string().describe('as the place spells it'),
+            nullable: z.boolean(),
+          }),
+        ),
+        key: z.array(z.string()).describe('columns that tell records apart; none where the place names none'),
+        cursors: z.array(z.string()).describe('columns that a pull may go on by; those without nulls come first'),
+      }),
+    ),
   }),
   connectors: document('connectors', {
     connectors: z.array(

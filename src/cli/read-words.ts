@@ -35,6 +35,13 @@ export function readChoices<T extends string>(text: string | undefined, allowed:
   });
 }
 
+/** One of the words that an option takes. */
+export function readChoice<T extends string>(text: string, option: string, allowed: readonly T[]): T {
+  const found = allowed.find((one) => one === text);
+  if (found !== undefined) return found;
+  throw usage(`${option} ${JSON.stringify(text)} is not known`, `Give one of ${allowed.join(', ')}.`);
+}
+
 export function readDuration(text: string, option: string): number {
   const ms = parseDuration(text);
   if (ms !== undefined) return ms;

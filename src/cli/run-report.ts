@@ -7,13 +7,17 @@ import { type Cell, type Column, wrapText } from './table.ts';
 /** The end of a run, for people: what became of the records of each lane, what was promised, what to do next. */
 export function reportLines(context: Context, result: RunResult): string[] {
   // The error itself stands on stderr, with all there is to say of it.
-  if (result.run === undefined) return [];
   const { paint } = context.view;
+  if (result.look !== undefined) return [`${paint.bold(result.flow)}: nothing new: ${plainText(result.look.why)}`];
+  if (result.run === undefined) return [];
   const lines = [headline(context, result)];
   const nothing = nothingLine(result);
   if (nothing !== undefined) lines.push(`  ${nothing}`);
   lines.push(...laneTable(context, result).map((line) => `  ${line}`));
   for (const line of changeLines(result)) lines.push(`  ${line}`);
+  for (const { lane, leftOut } of result.lanes) {
+    if (leftOut.length > 0) lines.push(`  ${paint.yellow(plainText(lane))}: ${leftOutOf(leftOut)}`);
+  }
   for (const stall of result.stalled) {
     lines.push(`  ${paint.yellow(`${plainText(stall.lane)} has stopped for now:`)} ${plainText(stall.reason)}`);
   }
@@ -114,6 +118,14 @@ function changeLines(result: RunResult): string[] {
     ];
     return facts.length === 0 ? [] : [`${plainText(lane.lane)}: ${facts.join(', ')}`];
   });
+}
+
+/** `left out, since the sink has no such column: "note" of 3 records`. */
+export function leftOutOf(leftOut: RunResult['lanes'][number]['leftOut']): string {
+  const each = leftOut.map(
+    ({ column, records }) => `${plainText(JSON.stringify(column))} of ${countOf(records, 'record')}`,
+  );
+  return `left out, since the sink has no such column: ${each.join(', ')}`;
 }
 
 function promiseLines(context: Context, result: RunResult): string[] {

@@ -1,6 +1,6 @@
 import type { BatchRow, EventRow, LedgerReader, RecordRow, RunRow } from '../ledger/ledger.ts';
 import { assertNever } from '../model/assert.ts';
-import { type BatchId, type RunId, showBatch, showRun } from '../model/ids.ts';
+import { type BatchId, NO_RUN, type RunId, showBatch, showRun } from '../model/ids.ts';
 import type { BatchState, RunState } from '../model/states.ts';
 import type { DatasetDetails, MessageCommon, Stage, Status, StatusChange, StatusMessage } from './status.ts';
 
@@ -26,6 +26,8 @@ export class MessageMaker {
   }
 
   async of(event: EventRow): Promise<readonly StatusMessage[]> {
+    // What was done to a flow belongs to no data set.
+    if (event.run === NO_RUN) return [];
     const run = await this.#run(event.run);
     const about = new EventMessages(event, run, this.#world.ledger);
     switch (event.kind) {
@@ -130,6 +132,8 @@ function simple(event: EventRow, about: EventMessages): readonly StatusMessage[]
       ];
     case 'lease-broken':
     case 'position-set':
+    case 'schema-kept':
+    case 'columns-left-out':
       return [];
     case 'generation-closed':
     case 'answered':

@@ -59,6 +59,7 @@ function planDocument(context: Context, plan: Plan): PlanDocument {
       compared: lane.compared === undefined ? undefined : { ...lane.compared },
       unbatched: lane.unbatched.map((record) => ({ ...record })),
       warnings: [...lane.warnings],
+      schema: [...lane.schema],
       balance: { ...lane.balance },
     })),
     next: [runCommand(context, plan.flow, plan.window.name)],
@@ -82,6 +83,7 @@ function laneLines(context: Context, lane: LaneDocument): string[] {
   return [
     `${paint.bold(plainText(lane.lane))}: ${lane.strategy}${lane.ordered ? ', batches one after the other' : ''}`,
     ...amountLines(lane).map((line) => `  ${line}`),
+    ...schemaLines(context, lane),
     ...unbatchedLines(context, lane),
     ...warningLines(context, lane),
     ...guaranteeLines(context, lane.guarantee),
@@ -123,6 +125,11 @@ function unbatchedLines(context: Context, lane: LaneDocument): string[] {
   }
   const more = lane.unbatched.length - UNBATCHED_SHOWN;
   return more > 0 ? [...lines, `    and ${formatCount(more)} more (--output json lists them all)`] : lines;
+}
+
+function schemaLines(context: Context, lane: LaneDocument): string[] {
+  const { width } = context.view;
+  return lane.schema.flatMap((said) => wrapText(`schema: ${plainText(said)}`, width - 2).map((line) => `  ${line}`));
 }
 
 function warningLines(context: Context, lane: LaneDocument): string[] {

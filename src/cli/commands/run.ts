@@ -1,4 +1,4 @@
-import { type CommandDefinition, flagOption, type Given, textOption } from '../command.ts';
+import { type CommandDefinition, flagOption, type Given, textOption, textsOption } from '../command.ts';
 import { confirm } from '../confirm.ts';
 import type { Context } from '../context.ts';
 import { EXIT, worstOf } from '../exit-codes.ts';
@@ -21,6 +21,7 @@ export const run: CommandDefinition = {
     ['waybill run roket-daily --from 2026-11-01 --to 2026-12-01', 'November, day by day'],
     ['waybill run --due', 'all that schedules say should have run by now; for cron'],
     ['waybill run roket-daily --for 2026-11-19 --refresh', 'read again and send what is new'],
+    ['waybill run rates', 'what is new, of a flow with `window: pull`'],
   ],
   configure(command, acts) {
     command
@@ -28,6 +29,8 @@ export const run: CommandDefinition = {
       .option('--for <window>', 'the window: 2026-11-19, 2026-11-19T05, 2026-W47, 2026-11, latest')
       .option('--from <window>', 'the first of several windows, oldest first')
       .option('--to <window>', 'the window before which to stop; not run itself')
+      .option('--force', 'of a flow that pulls: read although nobody can tell whether anything is new')
+      .option('--take <parts...>', 'of a flow that pulls: read these files, though they lie before its position')
       .option('--due', 'every window that a schedule says should have run by now')
       .option('--refresh', 'read the window again and compare it with what was delivered')
       .option('--resend-all', 'read the window again and send all of it once more; needs --reason')
@@ -99,10 +102,13 @@ async function readOptions(context: Context, given: Given): Promise<RunAsk['opti
   const resendAll = flagOption(given, 'resendAll');
   if (resendAll) await allowResend(context, given, reason);
   const batches = textOption(given, 'batches');
+  const take = textsOption(given, 'take');
   const lease = textOption(given, 'lease');
   const correlationId = textOption(given, 'correlationId');
   return {
     ...(flagOption(given, 'refresh') ? { refresh: true } : {}),
+    ...(flagOption(given, 'force') ? { force: true } : {}),
+    ...(take === undefined ? {} : { take }),
     ...(resendAll && reason !== undefined ? { resendAll: { reason } } : {}),
     ...(batches === undefined ? {} : { only: readBatches([batches]) }),
     ...(correlationId === undefined ? {} : { correlationId }),
@@ -128,7 +134,7 @@ async function readTargets(context: Context, given: Given): Promise<Target[]> {
     throw usage('--for, --from with --to, and --due are three ways to say the same', 'Choose one of them.');
   }
   const waybill = await context.waybill();
-  if (due) return (await waybill.due(flow)).map((each) => ({ flow: each.flow, window: each.window.name }));
+  if (due) return (await waybill.due(flow)).map((each) => ({ flow: each.flow, window: nameOfDue(each.window) }));
   const name = flow ?? onlyFlow(waybill.flows().map((each) => each.name));
   if (from === undefined && to === undefined) return [{ flow: name, window }];
   if (from === undefined || to === undefined) throw usage('--from and --to come together', 'Give both, or --for.');
@@ -137,6 +143,9 @@ async function readTargets(context: Context, given: Given): Promise<Target[]> {
     throw usage(`no window begins at or after ${from} and before ${to}`, '--to is not run itself.');
   return windows.map((each) => ({ flow: name, window: each.name }));
 }
+
+/** What is new has no name before it is read. */
+const nameOfDue = ({ name }: { readonly name: string }): string | undefined => (name === 'pull' ? undefined : name);
 
 /** The flow of a file that has one; otherwise it must be named. */
 export function onlyFlow(names: readonly string[]): string {

@@ -6,7 +6,7 @@ import { Interrupts } from '../interrupts.ts';
 import type { OutputOf } from '../output-schemas.ts';
 import { readDuration, usage } from '../read-words.ts';
 import { reportLines } from '../run-report.ts';
-import { type RunAsk, runWindow } from '../run-windows.ts';
+import { type RunAsk, type RunResult, runTarget } from '../run-windows.ts';
 
 /** A window that failed is tried again after this long, without waiting for the schedule. */
 const AGAIN_MS = 5 * 60_000;
@@ -67,15 +67,22 @@ async function runDue(context: Context, flow: string | undefined, ask: RunAsk, t
       held.add(name);
       continue;
     }
-    const result = await runWindow(context, { flow: name, window: window.name }, ask);
-    const document: OutputOf<'schedule'> = { schema: 'waybill.schedule/1', flow: name, window: window.name, result };
-    if (context.view.json) context.write(`${JSON.stringify(document)}\n`);
-    else for (const line of reportLines(context, result)) context.write(`${line}\n`);
-    // Refused records and doubts are decided as far as a machine can: they wait for a person, not for another try.
-    const failed = result.error !== undefined || result.exitCode === EXIT.temporary;
+    const target = { flow: name, window: window.name === 'pull' ? undefined : window.name };
+    const failed = tell(context, name, await runTarget(context, target, ask));
     if (failed) held.add(name);
     tried.note(key, failed, context.io.wallMs());
   }
+}
+
+/** Shows what came of a window; answers whether it is worth another try. */
+function tell(context: Context, flow: string, results: readonly RunResult[]): boolean {
+  for (const result of results) {
+    const document: OutputOf<'schedule'> = { schema: 'waybill.schedule/1', flow, window: result.window, result };
+    if (context.view.json) context.write(`${JSON.stringify(document)}\n`);
+    else for (const line of reportLines(context, result)) context.write(`${line}\n`);
+  }
+  // Refused records and doubts are decided as far as a machine can: they wait for a person, not for another try.
+  return results.some((result) => result.error !== undefined || result.exitCode === EXIT.temporary);
 }
 
 async function rest(

@@ -1,11 +1,15 @@
-import type { Waybill } from '../../app/waybill.ts';
-import { showRun } from '../../model/ids.ts';
+import type { LedgerReader, Waybill } from '../../app/waybill.ts';
+import { WaybillError } from '../../model/errors.ts';
+import { NO_RUN, showRun } from '../../model/ids.ts';
+import { everyRow } from '../../model/pages.ts';
 import type { Position } from '../../model/position.ts';
+import type { SliceRow } from '../../model/slice.ts';
+import { isPull } from '../../model/window.ts';
 import { type CommandDefinition, flagOption, type Given, textOption } from '../command.ts';
 import { confirm } from '../confirm.ts';
 import type { Context } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
-import { formatTime, isoTime } from '../format-values.ts';
+import { countOf, formatCount, formatTime, isoTime, plainText } from '../format-values.ts';
 import type { OutputOf } from '../output-schemas.ts';
 import { usage } from '../read-words.ts';
 
@@ -19,6 +23,7 @@ export const state: CommandDefinition = {
   examples: [
     ['waybill state files-in show', 'where the sources stand'],
     ['waybill state files-in set --kind odf/etag --value abc', 'go on from somewhere else'],
+    ['waybill state files-in set --state block.yaml', 'go on where another tool had stopped'],
     ['waybill state files-in reset', 'read from the beginning'],
   ],
   configure(command, acts) {
@@ -28,12 +33,14 @@ export const state: CommandDefinition = {
       .option('--source <name>', 'the source; may be left out where the flow has one')
       .option('--kind <kind>', 'the kind of the position to set; that of the present one when not given')
       .option('--value <value>', 'the position to set')
+      .option('--state <file>', 'the position to set, as a source state or a block of Open Data Fabric')
       .option('--yes', 'ask nothing')
       .action(acts(stateOf));
   },
 };
 
 type StateDocument = OutputOf<'state'>;
+type StatePosition = StateDocument['positions'][number]['position'];
 
 async function stateOf(context: Context, given: Given): Promise<number> {
   const [flow = '', word = 'show'] = given.words;
@@ -50,6 +57,13 @@ async function stateOf(context: Context, given: Given): Promise<number> {
       at: isoTime(atMs),
       run: run === undefined ? undefined : showRun(run),
     })),
+    looks: (await (await waybill.reader()).looks(flow)).map(({ sourceName, atMs, kind, why, inVain }) => ({
+      source: sourceName,
+      at: isoTime(atMs),
+      kind,
+      why,
+      inVain,
+    })),
     history: verb === 'history' ? await historyOf(waybill, flow) : undefined,
   };
   context.show(document, () =>
@@ -60,8 +74,10 @@ async function stateOf(context: Context, given: Given): Promise<number> {
 
 async function change(context: Context, waybill: Waybill, flow: string, verb: 'set' | 'reset', given: Given) {
   const sourceName = textOption(given, 'source') ?? sourceOf(waybill, flow);
-  const present = (await waybill.positions(flow)).find((each) => each.position.sourceName === sourceName)?.position;
-  const position = verb === 'reset' ? null : wanted(given, sourceName, present);
+  const reader = await readerOf(waybill, flow);
+  const present = (await reader?.positions(flow))?.find((each) => each.position.sourceName === sourceName)?.position;
+  const position = verb === 'reset' ? null : await wanted(context, given, sourceName, present);
+  if (reader !== undefined) context.talk(await readAgain(reader, flow, sourceName, position));
   const question =
     position === null
       ? `Forget where ${sourceName} stands? It is read from the beginning the next time.`
@@ -72,13 +88,56 @@ async function change(context: Context, waybill: Waybill, flow: string, verb: 's
   await waybill.setPosition(flow, sourceName, position);
 }
 
+/** Undefined where there is no ledger yet: a flow of the flow file may be told where to begin before it ever ran. */
+async function readerOf(waybill: Waybill, flow: string): Promise<LedgerReader | undefined> {
+  try {
+    return await waybill.reader();
+  } catch (error) {
+    const known = waybill.flows().some(({ name }) => name === flow);
+    if (!known || !(error instanceof WaybillError) || error.code !== 'LEDGER_MISSING') throw error;
+    return undefined;
+  }
+}
+
 function sourceOf(waybill: Waybill, flow: string): string {
   const info = waybill.flows().find((each) => each.name === flow);
   if (info !== undefined) return info.source.name;
   throw usage(`the flow file has no flow ${JSON.stringify(flow)}`, 'Name the source with --source.');
 }
 
-function wanted(given: Given, sourceName: string, present: Position | undefined): Position {
+/** What a change of the position means for what was taken in already: it would come once more. */
+async function readAgain(
+  reader: LedgerReader,
+  flow: string,
+  source: string,
+  position: Position | null,
+): Promise<string> {
+  let [after, records, slices] = [position === null, 0, 0];
+  for await (const slice of everyRow(
+    (page) => reader.slices({ flow, source, ...page }),
+    (row) => row.id,
+  )) {
+    if (after) {
+      records += slice.records;
+      slices++;
+    }
+    const { kind, value } = slice.position;
+    if (kind === position?.kind && value === position.value) [after, records, slices] = [true, 0, 0];
+  }
+  if (!after) return `${source} never stood there: nobody can say what would be read again, or left out`;
+  if (slices === 0) return 'nothing that was taken in would be read again';
+  return `what ${countOf(slices, 'slice')} brought would be read again: ${countOf(records, 'record')}`;
+}
+
+async function wanted(
+  context: Context,
+  given: Given,
+  sourceName: string,
+  present: Position | undefined,
+): Promise<Position> {
+  const file = textOption(given, 'state');
+  if (file !== undefined)
+    return (await import('../../app/state-file.ts')).readStateFile(file, context.io.cwd, sourceName);
   const kind = textOption(given, 'kind') ?? present?.kind;
   const value = textOption(given, 'value');
   if (value === undefined) throw usage('the position to set is missing', 'Give it with --value.');
@@ -91,10 +150,20 @@ function wanted(given: Given, sourceName: string, present: Position | undefined)
 async function historyOf(waybill: Waybill, flow: string): Promise<NonNullable<StateDocument['history']>> {
   const reader = await waybill.reader();
   const history: NonNullable<StateDocument['history']> = [];
+  for (const slice of await lastSlices(reader, flow)) {
+    history.push({
+      at: isoTime(slice.systemTimeMs),
+      what: slice.records === 0 ? 'no records' : `records ${slice.offset} to ${slice.offset + slice.records - 1}`,
+      run: showRun(slice.run),
+      position: { ...slice.position },
+      detail: sliceDetail(slice),
+    });
+  }
   for (const run of await reader.runs({ flow, newestFirst: true, limit: 200 })) {
     for (const { startedAtMs, closedAtMs, kind, position } of await reader.generations(run.id)) {
       const at = isoTime(closedAtMs ?? startedAtMs);
-      if (position !== undefined) {
+      // A pull has told of itself slice by slice.
+      if (position !== undefined && !isPull(run.window.name)) {
         history.push({
           at,
           what: `read (${kind})`,
@@ -104,22 +173,62 @@ async function historyOf(waybill: Waybill, flow: string): Promise<NonNullable<St
         });
       }
     }
-    for (const event of await reader.events({ run: run.id })) {
-      if (event.kind !== 'position-set') continue;
-      history.push({
-        at: isoTime(event.atMs),
-        what: 'set by a person',
-        run: showRun(run.id),
-        detail: { ...event.detail },
-      });
-    }
   }
+  history.push(...(await changesOf(reader, flow)));
   return history.sort((a, b) => a.at.localeCompare(b.at));
 }
 
+/** Each time that a person has set or forgotten where a source stands. */
+async function changesOf(reader: LedgerReader, flow: string): Promise<NonNullable<StateDocument['history']>> {
+  const changes: NonNullable<StateDocument['history']> = [];
+  const events = everyRow(
+    (page) => reader.events({ run: NO_RUN, ...page }),
+    (event) => event.seq,
+  );
+  for await (const { kind, atMs, detail } of events) {
+    if (kind !== 'position-set' || detail.flow !== flow) continue;
+    const sourceName = String(detail.source);
+    const stateOf = (value: unknown, ofKind: unknown) =>
+      value === undefined ? undefined : { sourceName, kind: String(ofKind), value: String(value) };
+    const position = stateOf(detail.position, detail.kind);
+    const who = String(detail.who);
+    changes.push({
+      at: isoTime(atMs),
+      what: `${position === undefined ? 'reset' : 'set'} by ${who}`,
+      position,
+      detail: { source: sourceName, who, before: stateOf(detail.before, detail.beforeKind) },
+    });
+  }
+  return changes;
+}
+
+/** Of a long history the latest part: it is read from its end, and a year of pulls fills no screen. */
+async function lastSlices(reader: LedgerReader, flow: string): Promise<readonly SliceRow[]> {
+  const last = await reader.lastSlice(flow);
+  return last === undefined
+    ? []
+    : await reader.slices({ flow, after: Math.max(0, last.id - HISTORY_SHOWN), limit: HISTORY_SHOWN });
+}
+const HISTORY_SHOWN = 200;
+
+const sliceDetail = ({ part, watermark, late, records, bytes }: SliceRow): Record<string, unknown> => ({
+  records,
+  bytes,
+  ...(part === undefined ? {} : { part }),
+  ...(watermark === undefined ? {} : { watermark }),
+  ...(late === 0 ? {} : { late }),
+});
+
+function lookLine({ source, at, kind, why, inVain }: StateDocument['looks'][number]): string {
+  const often = inVain > 1 ? ` (${formatCount(inVain)} times)` : '';
+  return `${source}: looked at ${formatTime(Date.parse(at))}: ${kind}, ${plainText(why)}${often}`;
+}
+
 function positionLines(context: Context, document: StateDocument): string[] {
-  if (document.positions.length === 0) return [`${document.flow} has no position: it is read from the beginning`];
-  return context.table(
+  const looks = document.looks.map(lookLine);
+  if (document.positions.length === 0)
+    return [`${document.flow} has no position: it is read from the beginning`, ...looks];
+  const table = context.table(
     [
       { head: 'source', shrinkTo: 8 },
       { head: 'kind', shrinkTo: 8 },
@@ -135,6 +244,7 @@ function positionLines(context: Context, document: StateDocument): string[] {
       run,
     ]),
   );
+  return [...table, ...looks];
 }
 
 function historyLines(context: Context, document: StateDocument): string[] {
@@ -147,13 +257,18 @@ function historyLines(context: Context, document: StateDocument): string[] {
       { head: 'what' },
       { head: 'source', shrinkTo: 8 },
       { head: 'position', shrinkTo: 20 },
+      { head: 'before', shrinkTo: 12 },
     ],
     history.map(({ at, run, what, position, detail }) => [
       formatTime(Date.parse(at)),
       run,
       what,
-      position?.sourceName,
-      position === undefined ? JSON.stringify(detail ?? {}) : `${position.kind} ${position.value}`,
+      position?.sourceName ?? (detail?.source as string | undefined),
+      placeOf(position),
+      detail?.who === undefined ? undefined : placeOf(detail.before as StatePosition | undefined),
     ]),
   );
 }
+
+const placeOf = (position: StatePosition | undefined): string =>
+  position === undefined ? 'none' : `${position.kind} ${position.value}`;

@@ -8,7 +8,7 @@ import { countOf, plainText, showState } from '../format-values.ts';
 import { nextSteps, sumBalances } from '../next-steps.ts';
 import type { OutputOf } from '../output-schemas.ts';
 import { readWhole } from '../read-words.ts';
-import { balanceCells, nextLines } from '../run-report.ts';
+import { balanceCells, leftOutOf, nextLines } from '../run-report.ts';
 import type { Cell, Column } from '../table.ts';
 import { stateStyle } from '../view.ts';
 
@@ -84,7 +84,12 @@ async function interesting(reader: LedgerReader, flow: string | undefined, limit
 async function statusRun(context: Context, reader: LedgerReader, row: RunRow): Promise<StatusRun> {
   const run = runDocument(row, context.io.wallMs());
   const balances = await reader.balance(row.id);
-  const lanes = [...balances].map(([lane, balance]) => ({ lane, balance: { ...balance } }));
+  const leftOut = await reader.leftOut(row.id);
+  const lanes = [...balances].map(([lane, balance]) => ({
+    lane,
+    balance: { ...balance },
+    leftOut: leftOut.filter((one) => one.lane === lane).map(({ column, records }) => ({ column, records })),
+  }));
   const balance = { ...sumBalances(lanes) };
   const condition = run.state === 'open' && !run.paused ? await openCondition(reader, row, run) : conditionOf(run);
   const { id, flow, window, paused } = run;
@@ -169,5 +174,15 @@ function statusLines(context: Context, document: StatusDocument): string[] {
       ...why(run),
       ...nextLines(context, next),
     ]);
-  return [head, '', ...table, ...steps];
+  return [head, '', ...table, ...leftOutLines(document), ...steps];
+}
+
+function leftOutLines({ runs }: StatusDocument): string[] {
+  const lines = runs.flatMap(({ run, lanes }) =>
+    lanes.flatMap(({ lane, leftOut }) => {
+      if (leftOut.length === 0) return [];
+      return [`${run.id} ${plainText(run.flow)} ${run.window.name}, ${plainText(lane)}: ${leftOutOf(leftOut)}`];
+    }),
+  );
+  return lines.length === 0 ? [] : ['', ...lines];
 }
