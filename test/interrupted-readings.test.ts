@@ -173,7 +173,7 @@ describe('a reading that dies', () => {
     let at = 1;
     while ((await dyingAt(about, [at])).died) at++;
     expect(at).toBeGreaterThan(20);
-  }, 60_000);
+  });
 
   it.each<[string, Case, number]>([
     [

@@ -223,7 +223,7 @@ describe('keyed writes', () => {
     for (const { folder } of [first, second]) await ended(run(folder));
     expect(await size(`KV_${name}`), 'revisions in the log').toBe(RECORDS * 2);
     expect((await nats.texts(name)).size, 'keys').toBe(RECORDS);
-  }, 60_000);
+  });
 
   it('P30: into a table become upserts, and nothing is said of duplicates', async () => {
     const { folder, change } = newPlace('connection: shop, table: copy, key: [id]', 'keyed');
@@ -239,5 +239,5 @@ describe('keyed writes', () => {
       0,
     ]);
     db.close();
-  }, 60_000);
+  });
 });

@@ -1,7 +1,7 @@
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { type KV, Kvm } from '@nats-io/kv';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
-import type { Sink } from '../src/connectors/connector.ts';
+import type { Sink, Source } from '../src/connectors/connector.ts';
 import { nats } from '../src/connectors/nats/config.ts';
 import { openContext } from '../src/testing/peer/open-context.ts';
 import { startServer, type TestServer } from './server.ts';
@@ -60,6 +60,11 @@ export class TestNats {
   sink(settings: Record<string, unknown>, connection: Record<string, unknown> = {}, secrets = {}): Sink {
     const full = nats.connection.parse({ servers: [`127.0.0.1:${this.server.port}`], ...connection });
     return nats.sink!.open(full, nats.sink!.settings.parse(settings), openContext(secrets));
+  }
+
+  source(settings: Record<string, unknown>, connection: Record<string, unknown> = {}, secrets = {}): Source {
+    const full = nats.connection.parse({ servers: [`127.0.0.1:${this.server.port}`], ...connection });
+    return nats.source!.open(full, nats.source!.settings.parse(settings), openContext(secrets));
   }
 
   async bucket(name: string, options: { history?: number; maxValueSize?: number } = {}): Promise<KV> {

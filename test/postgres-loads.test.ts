@@ -4,7 +4,7 @@ import { register } from '../src/testing/suites/suite.ts';
 import { postgresLoads } from './postgres-loads.ts';
 import { Places } from './postgres-place.ts';
 
-vi.setConfig({ testTimeout: 60_000 });
+vi.setConfig({ testTimeout: 120_000 });
 
 let places: Places;
 beforeAll(async () => {

@@ -5,7 +5,7 @@ import type { Sink } from '../src/connectors/connector.ts';
 import { postgres } from '../src/connectors/postgres/config.ts';
 import { encodeRecord } from '../src/formats/encode.ts';
 import { testPayload, testPermit } from '../src/testing/permit.ts';
-import type { Ability, SinkFixture, SinkSubject } from '../src/testing/suites/sink-subject.ts';
+import type { Ability, SchemaFixture, SinkFixture, SinkSubject } from '../src/testing/suites/sink-subject.ts';
 import { sinkSuite } from '../src/testing/suites/sink-suite.ts';
 import { register } from '../src/testing/suites/suite.ts';
 import { Places, thrownBy } from './postgres-place.ts';
@@ -38,15 +38,23 @@ async function fixture(columns: string, abilities: readonly Ability[]): Promise<
     lose: { 'half-applied': { never: 'a batch is one transaction of the database' } },
   };
 }
+/** A table that is not there yet. */
+function withoutTable(key: readonly string[] | undefined): SchemaFixture {
+  const table = places.name();
+  const settings = { table, markerSchema: `books_${table}`, ...(key === undefined ? {} : { key }) };
+  return { sink: places.open(settings), another: () => places.open(settings) };
+}
 const subjects: readonly SinkSubject[] = [
   {
     name: 'a PostgreSQL table',
     abilities: APPENDING,
+    schema: { open: () => withoutTable(undefined) },
     open: () => fixture('n int, version int', APPENDING),
   },
   {
     name: 'a PostgreSQL table with a key',
     abilities: KEYED,
+    schema: { open: () => withoutTable(['id']) },
     open: () => fixture('n int primary key, version int', KEYED),
   },
 ];

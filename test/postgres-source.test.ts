@@ -7,7 +7,9 @@ import { postgres } from '../src/connectors/postgres/config.ts';
 import type { Chunk, Format } from '../src/model/chunk.ts';
 import { describeError, WaybillError } from '../src/model/errors.ts';
 import { ALL, type Parameters } from '../src/model/window.ts';
-import { readAll, type SourceSubject, sourceSuite, textsOf } from '../src/testing/suites/source-suite.ts';
+import { readAll, textsOf } from '../src/testing/suites/source-reading.ts';
+import type { SourceSubject } from '../src/testing/suites/source-subject.ts';
+import { sourceSuite } from '../src/testing/suites/source-suite.ts';
 import { register } from '../src/testing/suites/suite.ts';
 import { startPostgres, type TestPostgres } from './postgres.ts';
 

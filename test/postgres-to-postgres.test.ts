@@ -136,7 +136,7 @@ describe.each(['ledgered-append', 'keyed'])('a copy from PostgreSQL to PostgreSQ
     expect([0, 6], woken.stderr).toContain(woken.status);
     expect(await contents('copies')).toEqual(await contents('items'));
     expect((await client.query(writers)).rows).toEqual(before);
-  }, 60_000);
+  });
 
   it('two starts at once: each row is there once, and no start says that it failed', async () => {
     const both = [run(), run()];
@@ -149,7 +149,7 @@ describe.each(['ledgered-append', 'keyed'])('a copy from PostgreSQL to PostgreSQ
     const last = await run().ended;
     expect(last.status, last.stderr).toBe(0);
     expect(await contents('copies')).toEqual(await contents('items'));
-  }, 60_000);
+  });
 });
 
 describe('rows of one table in another one', () => {
@@ -198,7 +198,7 @@ describe('rows of one table in another one', () => {
     const again = await run(['run', 'copy', '--refresh']).ended;
     expect(again.stdout).toContain('3 records changed since it was sent, 1 record no longer in the source');
     expect(await held()).toBe(904);
-  }, 60_000);
+  });
 });
 
 describe('records that PostgreSQL does not take', () => {
@@ -213,7 +213,7 @@ describe('records that PostgreSQL does not take', () => {
     const listed = await run(['records', '--state', 'refused', '--output', 'json']).ended;
     expect((JSON.parse(listed.stdout) as { records: unknown[] }).records).toHaveLength(12);
     expect(listed.stdout).toMatch(/23514/);
-  }, 60_000);
+  });
 
   it('P32: are refused one by one, with the reason of each; all others are delivered', async () => {
     const record = (id: number) => JSON.stringify({ id, name: `n${id}`, price: id });
@@ -235,5 +235,5 @@ describe('records that PostgreSQL does not take', () => {
     expect(listed.stdout).toMatch(/22007/);
     expect(listed.stdout).toMatch(/column-unknown/);
     expect(listed.stdout).not.toMatch(/dear|never/);
-  }, 60_000);
+  });
 });

@@ -1,5 +1,5 @@
 import { createClient } from 'redis';
-import type { Sink } from '../src/connectors/connector.ts';
+import type { Sink, Source } from '../src/connectors/connector.ts';
 import { redis } from '../src/connectors/redis/config.ts';
 import { openContext } from '../src/testing/peer/open-context.ts';
 import { startServer, type TestServer } from './server.ts';
@@ -47,6 +47,11 @@ export class TestRedis {
   sink(settings: Record<string, unknown>, connection: Record<string, unknown> = {}, secrets = {}): Sink {
     const full = redis.connection.parse({ host: '127.0.0.1', port: this.server.port, ...connection });
     return redis.sink!.open(full, redis.sink!.settings.parse(settings), openContext(secrets));
+  }
+
+  source(settings: Record<string, unknown>, connection: Record<string, unknown> = {}, secrets = {}): Source {
+    const full = redis.connection.parse({ host: '127.0.0.1', port: this.server.port, ...connection });
+    return redis.source!.open(full, redis.source!.settings.parse(settings), openContext(secrets));
   }
 
   /** The texts under all keys that begin so, by key. */

@@ -94,6 +94,15 @@ export class S3Place {
     return s3.source!.open(this.#connection(), parsedSettings, this.#context);
   }
 
+  /** What `waybill discover` shows of a flow that reads here: names and types of columns, by object. */
+  async columns(settings: { path: string }, signal: AbortSignal): Promise<Readonly<Record<string, readonly string[]>>> {
+    const parsedSettings = s3.source!.settings.parse({ path: `${this.folder}/${settings.path}` });
+    const found = await s3.source!.discover!(this.#connection(), this.#context, signal, parsedSettings);
+    return Object.fromEntries(
+      found.map(({ name, columns }) => [name, columns.map((one) => `${one.name} ${one.type}`)]),
+    );
+  }
+
   /** Everything in the place, hidden names too, without its folder. */
   async names(): Promise<readonly string[]> {
     const command = new sdk.ListObjectsV2Command({ Bucket: this.bucket, Prefix: `${this.folder}/` });

@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { readCase } from '../src/testing/simulation/case-file.ts';
-import { everyBoundary } from '../src/testing/simulation/exhaustive.ts';
+import { everyBoundary, SUBJECTS } from '../src/testing/simulation/exhaustive.ts';
 import { INVARIANTS } from '../src/testing/simulation/invariants/all.ts';
 import { LedgerBench } from '../src/testing/simulation/ledger-bench.ts';
+import { REQUIRED_MARKS } from '../src/testing/simulation/marks.ts';
 import { drawScenario } from '../src/testing/simulation/scenario.ts';
 import { replay, runSchedule } from '../src/testing/simulation/schedule.ts';
 import { Tape } from '../src/testing/simulation/tape.ts';
@@ -56,8 +57,22 @@ describe('the simulator', () => {
     expect([...checked].sort()).toEqual(Object.keys(INVARIANTS).sort());
   }, 120_000);
 
+  it('has a place that makes each mark that a campaign has to see', () => {
+    const folder = 'src/testing/simulation';
+    const made = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.ts') && name !== 'marks.ts')
+      .flatMap((name) => [...readFileSync(join(folder, name), 'utf8').matchAll(/['`](\w[^'`\n]+)['`]/g)])
+      .map(([, text]) => new RegExp(`^${text!.replaceAll(/\$\{.*\}/g, '.+').replaceAll(/[()?[\]{}]/g, '\\$&')}$`));
+    expect(REQUIRED_MARKS.filter((mark) => !made.some((text) => text.test(mark)))).toEqual([]);
+  });
+
   it('A01: strikes a small schedule at each of its effect boundaries', async () => {
-    const { runs, violations } = await everyBoundary('none', 'after-read', 'kill', bench);
+    const { runs, violations } = await everyBoundary(
+      SUBJECTS.find(({ name }) => name === 'none')!,
+      'after-read',
+      'kill',
+      bench,
+    );
     expect(violations).toEqual([]);
     expect(runs).toBeGreaterThan(30);
   }, 120_000);

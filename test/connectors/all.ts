@@ -1,7 +1,7 @@
 import type { SinkSubject } from '../../src/testing/suites/sink-subject.ts';
-import type { SourceSubject } from '../../src/testing/suites/source-suite.ts';
+import type { SourceSubject } from '../../src/testing/suites/source-subject.ts';
 import { filesSinks, filesSources } from './files.ts';
-import { httpSinks } from './http.ts';
+import { httpSinks, httpSources } from './http.ts';
 import { lancedbSinks } from './lancedb.ts';
 import { memorySinks, memorySources } from './memory.ts';
 import { parquetSinks, parquetSources } from './parquet.ts';
@@ -17,7 +17,7 @@ interface Subjects {
 
 /** By type of connector, what the suites are run on: in the tests, and for the page that says what they found. */
 export const SUBJECTS: Readonly<Record<string, Subjects>> = {
-  http: { sources: [], sinks: httpSinks },
+  http: { sources: httpSources, sinks: httpSinks },
   files: { sources: [...filesSources, ...parquetSources], sinks: [...filesSinks, ...parquetSinks] },
   sqlite: { sources: sqliteSources, sinks: sqliteSinks },
   lancedb: {
@@ -30,20 +30,30 @@ export const SUBJECTS: Readonly<Record<string, Subjects>> = {
     sinks: [],
     elsewhere: 'It needs a server: its cases run in `test/postgres-source.test.ts` and `test/postgres-sink.test.ts`.',
   },
+  mysql: {
+    sources: [],
+    sinks: [],
+    elsewhere: 'It needs a server: its cases run in `test/mysql-source.test.ts`.',
+  },
   redis: {
     sources: [],
     sinks: [],
-    elsewhere: 'It needs a server: its cases run in `test/redis-suites.test.ts`.',
+    elsewhere: 'It needs a server: its cases run in `test/redis-suites.test.ts` and `test/redis-source.test.ts`.',
   },
   nats: {
     sources: [],
     sinks: [],
-    elsewhere: 'It needs a server: its cases run in `test/nats-suites.test.ts`.',
+    elsewhere: 'It needs a server: its cases run in `test/nats-suites.test.ts` and `test/nats-source.test.ts`.',
   },
   s3: {
     sources: [],
     sinks: [],
     elsewhere: 'It needs a server: its cases run in `test/real/s3.test.ts`, on a real object gateway of Ceph.',
+  },
+  singer: {
+    sources: [],
+    sinks: [],
+    elsewhere: 'It needs Python, which the tap of its tests is written in: `test/singer/singer-source.test.ts`.',
   },
   stdin: {
     sources: [],

@@ -3,9 +3,11 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { OpenContext } from '../../src/connectors/connector.ts';
 import { files } from '../../src/connectors/files/config.ts';
+import type { Position } from '../../src/model/position.ts';
 import { ALL } from '../../src/model/window.ts';
+import { openContext } from '../../src/testing/peer/open-context.ts';
 import type { Losing, SinkFixture, SinkSubject } from '../../src/testing/suites/sink-subject.ts';
-import type { SourceSubject } from '../../src/testing/suites/source-suite.ts';
+import type { SourceSubject } from '../../src/testing/suites/source-subject.ts';
 import { newFolder } from './place.ts';
 
 const wide = 'ü'.repeat(800);
@@ -15,7 +17,7 @@ const ndjson = (rows: readonly object[]): string => rows.map((row) => `${JSON.st
 const csv = (rows: readonly { id: string; text: string }[]): string =>
   `\ufeffid,text\r\n${rows.map(({ id, text }) => `${id},"${text.replaceAll('"', '""')}"\r\n`).join('')}`;
 
-const contextOf = (folder: string): OpenContext => ({ folder }) as OpenContext;
+const contextOf = (folder: string): OpenContext => openContext({}, folder);
 
 interface Written {
   readonly name: string;
@@ -23,20 +25,41 @@ interface Written {
   readonly contents: Readonly<Record<string, string | Uint8Array>>;
   readonly settings: Readonly<Record<string, unknown>>;
   readonly expected: readonly Readonly<Record<string, unknown>>[];
+  /** What a file holds after something was added to the place, or a file that joins it; and what a pull then brings. */
+  readonly grown: { readonly contents: Written['contents']; readonly brings: Written['expected'] };
 }
 
-const written = ({ name, abilities, contents, settings, expected }: Written): SourceSubject => ({
+/** Positions that are refused: another kind's, and of the source's own kind what says nothing. */
+export const unreadableOf = (path: string, own = 'odf/etag'): readonly Position[] => {
+  const kind = path.includes('*') ? 'waybill/file-name' : own;
+  return [{ sourceName: path, kind, value: '' }];
+};
+
+const written = ({ name, abilities, contents, settings, expected, grown }: Written): SourceSubject => ({
   name,
   abilities,
   open: () => {
     const root = newFolder('files');
-    for (const [file, content] of Object.entries(contents)) writeFileSync(join(root, file), content);
-    const open = () => files.source!.open({ root: '.' }, files.source!.settings.parse(settings), contextOf(root));
+    const write = (some: Written['contents']): void => {
+      for (const [file, content] of Object.entries(some)) writeFileSync(join(root, file), content);
+    };
+    write(contents);
+    // They were written just now, and whole.
+    const parsed = files.source!.settings.parse({ settleSeconds: 0, ...settings });
+    const open = () => files.source!.open({ root: '.' }, parsed, contextOf(root));
     return {
       source: open(),
       another: open,
       range: { window: ALL, parameters: {} },
       expected,
+      pull: {
+        unreadable: unreadableOf(String(settings.path), settings.pullBy === 'offset' ? 'waybill/offset' : 'odf/etag'),
+        grow: async () => {
+          write(grown.contents);
+          return grown.brings;
+        },
+        called: (part) => part.slice(0, part.lastIndexOf('@')),
+      },
       close: () => rmSync(root, { recursive: true, force: true }),
     };
   },
@@ -44,10 +67,16 @@ const written = ({ name, abilities, contents, settings, expected }: Written): So
 
 const typed = Array.from({ length: 1500 }, (_, n) => ({ n, on: true, text: wide }));
 
+const PULLED = ['resume', 'remaining', 'pull'] as const;
+const PARTS = [...PULLED, 'parts'] as const;
+const typedCsv = (rows: readonly { n: number }[]): string =>
+  `n,on,text\n${rows.map(({ n }) => `${n},true,"${wide}"\n`).join('')}`;
+const document = (rows: readonly object[]): string => JSON.stringify({ data: { items: rows } }, null, 2);
+
 export const filesSources: readonly SourceSubject[] = [
   written({
     name: 'a folder of NDJSON files',
-    abilities: ['resume', 'remaining'],
+    abilities: PARTS,
     contents: {
       'b.ndjson': `${ndjson(records(1000, 900))}\n\n`,
       'a.ndjson': ndjson(records(0, 900)).trimEnd(),
@@ -55,37 +84,65 @@ export const filesSources: readonly SourceSubject[] = [
     },
     settings: { path: '*.ndjson' },
     expected: [...records(0, 900), ...records(1000, 900)],
+    grown: {
+      contents: { 'd.ndjson': ndjson(records(2000, 90)), 'e.ndjson': ndjson(records(3000, 9)) },
+      brings: [...records(2000, 90), ...records(3000, 9)],
+    },
   }),
   written({
     name: 'a CSV file',
-    abilities: ['resume', 'remaining'],
+    abilities: PULLED,
     contents: { 'a.csv': csv(records(0, 1500)) },
     settings: { path: 'a.csv' },
     expected: records(0, 1500),
+    // As many bytes as before, written at once: only what is in it tells.
+    grown: { contents: { 'a.csv': csv(records(0, 1500).reverse()) }, brings: records(0, 1500).reverse() },
   }),
   written({
     name: 'a CSV file with types',
-    abilities: ['resume', 'remaining'],
-    contents: { 'a.csv': `n,on,text\n${typed.map(({ n }) => `${n},true,"${wide}"\n`).join('')}` },
+    abilities: PULLED,
+    contents: { 'a.csv': typedCsv(typed) },
     settings: { path: 'a.csv', types: { n: 'integer', on: 'boolean' } },
     expected: typed,
+    grown: { contents: { 'a.csv': typedCsv(typed.slice(0, 7)) }, brings: typed.slice(0, 7) },
   }),
   written({
     name: 'packed NDJSON files',
-    abilities: ['resume', 'remaining'],
+    abilities: PARTS,
     contents: {
       'a.ndjson.gz': gzipSync(ndjson(records(0, 900))),
       'b.ndjson.gz': Buffer.concat([gzipSync(ndjson(records(900, 400))), gzipSync(ndjson(records(1300, 200)))]),
     },
     settings: { path: '*.gz' },
     expected: [...records(0, 900), ...records(900, 400), ...records(1300, 200)],
+    grown: { contents: { 'c.ndjson.gz': gzipSync(ndjson(records(7, 7))) }, brings: records(7, 7) },
   }),
   written({
     name: 'a JSON document',
-    abilities: ['resume', 'remaining'],
-    contents: { 'a.json': JSON.stringify({ data: { items: records(0, 1500) } }, null, 2) },
+    abilities: PULLED,
+    contents: { 'a.json': document(records(0, 1500)) },
     settings: { path: 'a.json', recordsAt: 'data.items' },
     expected: records(0, 1500),
+    grown: { contents: { 'a.json': document(records(5, 5)) }, brings: records(5, 5) },
+  }),
+  written({
+    name: 'an NDJSON file that grows',
+    abilities: PULLED,
+    contents: { 'a.ndjson': ndjson(records(0, 1500)) },
+    settings: { path: 'a.ndjson', pullBy: 'offset' },
+    expected: records(0, 1500),
+    grown: {
+      contents: { 'a.ndjson': `${ndjson(records(0, 1600))}{"id":"not yet ` },
+      brings: records(0, 1600).slice(1500),
+    },
+  }),
+  written({
+    name: 'a CSV file that grows',
+    abilities: PULLED,
+    contents: { 'a.csv': csv(records(0, 1500)) },
+    settings: { path: 'a.csv', pullBy: 'offset' },
+    expected: records(0, 1500),
+    grown: { contents: { 'a.csv': csv(records(0, 1600)) }, brings: records(0, 1600).slice(1500) },
   }),
 ];
 

@@ -1,9 +1,14 @@
+import type { IncomingMessage } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
+import { gzipSync } from 'node:zlib';
 import { http } from '../../src/connectors/http/config.ts';
+import { ALL } from '../../src/model/window.ts';
 import { openApiPeer } from '../../src/testing/peer/api-peer.ts';
 import type { Behaviour, Fault } from '../../src/testing/peer/behaviour.ts';
+import { openDocumentPeer } from '../../src/testing/peer/document-peer.ts';
 import { openContext } from '../../src/testing/peer/open-context.ts';
 import type { Ability, Losing, SinkFixture, SinkSubject } from '../../src/testing/suites/sink-subject.ts';
+import type { SourceSubject } from '../../src/testing/suites/source-subject.ts';
 
 const LATE_MS = 15;
 const RECEIPT = { shape: 'position', success: 'success', id: 'id', code: 'errors.0.statusCode' };
@@ -94,4 +99,116 @@ export const httpSinks: readonly SinkSubject[] = [
         },
       ),
   },
+];
+
+const ROWS = Array.from({ length: 1500 }, (_, id) => ({ id: String(id), text: `"q", ${'ü'.repeat(400)}\n.` }));
+const asJson = (rows: readonly object[]): string => JSON.stringify({ data: { items: rows } });
+const range = { window: ALL, parameters: {} };
+
+type Documents = Parameters<typeof openDocumentPeer>[0];
+
+interface Given {
+  readonly name: string;
+  readonly abilities: SourceSubject['abilities'];
+  /** What the server gives while it holds so many rows. */
+  readonly documents: (held: () => readonly object[]) => Documents;
+  readonly settings: Record<string, unknown>;
+  readonly unreadable: readonly (readonly [kind: string, value: string])[];
+  /** What a pull brings once rows were added: those, or all there are. */
+  readonly brings: 'added' | 'all';
+  readonly atEnd?: 'unchanged' | 'uncacheable';
+}
+
+const reading = ({ name, abilities, documents, settings, unreadable, brings, atEnd }: Given): SourceSubject => ({
+  name,
+  abilities,
+  open: async () => {
+    const rows: object[] = [...ROWS];
+    const peer = await openDocumentPeer(documents(() => rows));
+    const parsed = http.source!.settings.parse(settings);
+    const open = () => http.source!.open(http.connection.parse({ url: peer.url }), parsed, openContext());
+    const grow = async () => {
+      const added = Array.from({ length: 100 }, (_, nth) => ({ id: String(rows.length + nth), text: 'new' }));
+      rows.push(...added);
+      return (brings === 'all' ? [...rows] : added) as readonly (typeof ROWS)[number][];
+    };
+    const strange = unreadable.map(([kind, value]) => ({ sourceName: 's', kind, value }));
+    const pull = { unreadable: strange, grow, ...(atEnd === undefined ? {} : { atEnd }) };
+    return { source: open(), another: open, range, expected: ROWS, pull, close: () => peer.close() };
+  },
+});
+
+const queryOf = (request: IncomingMessage) => new URL(request.url ?? '/', 'http://h').searchParams;
+
+export const httpSources: readonly SourceSubject[] = [
+  reading({
+    name: 'a packed document over HTTP',
+    abilities: ['pull'],
+    documents: (held) => ({
+      '/o.ndjson': () => ({
+        body: gzipSync(
+          held()
+            .map((row) => `${JSON.stringify(row)}\n`)
+            .join(''),
+        ),
+        headers: { 'content-encoding': 'gzip' },
+        etag: `"${held().length}"`,
+      }),
+    }),
+    settings: { path: '/o.ndjson' },
+    unreadable: [
+      ['odf/etag', '*'],
+      ['odf/last-modified', 'yesterday'],
+    ],
+    brings: 'all',
+  }),
+  reading({
+    name: 'pages of an API',
+    abilities: ['pull'],
+    documents: (held) => ({
+      '/o.json': (request) => ({
+        body: asJson(
+          held()
+            .slice(Number(queryOf(request).get('offset')))
+            .slice(0, 400),
+        ),
+      }),
+    }),
+    settings: { path: '/o.json', recordsAt: 'data.items', pages: { by: 'offset', size: 400 } },
+    unreadable: [['odf/etag', '"v"']],
+    brings: 'all',
+    atEnd: 'uncacheable',
+  }),
+  reading({
+    name: 'pages of an API with a cursor that is good for later',
+    abilities: ['resume', 'pull'],
+    documents: (held) => ({
+      '/o.json': (request) => {
+        const after = Number(queryOf(request).get('after') ?? -1);
+        return { body: asJson(held().slice(after + 1, after + 201)) };
+      },
+    }),
+    settings: {
+      path: '/o.json',
+      recordsAt: 'data.items',
+      pages: { by: 'cursor', parameter: 'after', ofRecord: 'id', resumes: true },
+    },
+    unreadable: [['waybill/cursor', '']],
+    brings: 'added',
+  }),
+  reading({
+    name: 'a numbered source',
+    abilities: ['resume', 'pull'],
+    documents: (held) => ({
+      '/head': () => ({ body: String(held().length / 100 - 1) }),
+      '/o.ndjson': (request) => {
+        const from = Number(queryOf(request).get('from')) * 100;
+        const rows = held().slice(from, from + 100);
+        return { body: rows.map((row) => `${JSON.stringify(row)}\n`).join('') };
+      },
+    }),
+    settings: { path: '/o.ndjson?from={{ number }}', sequence: { head: { path: '/head' } } },
+    unreadable: [['waybill/seq', '12x']],
+    brings: 'added',
+  }),
 ];

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import type { LoadAbility, LoadFixture, LoadRecord, LoadSubject } from '../../src/testing/suites/load-subject.ts';
-import type { Losing, SinkFixture, SinkSubject } from '../../src/testing/suites/sink-subject.ts';
+import type { Losing, SchemaFixture, SinkFixture, SinkSubject } from '../../src/testing/suites/sink-subject.ts';
 import { isUsable, LanceBench } from '../lancedb/bench.ts';
 
 const KEYED = { key: ['n'], columns: { n: 'int64', version: 'int64' } };
@@ -22,18 +22,25 @@ function fixture(settings: Record<string, unknown>): SinkFixture {
   };
 }
 
+function withoutTable(settings: Record<string, unknown>): SchemaFixture {
+  const bench = new LanceBench();
+  return { sink: bench.sink(settings), another: () => bench.sink(settings), close: () => bench.close() };
+}
+
 export const lancedbSinks: readonly SinkSubject[] = isUsable
   ? [
       {
         name: 'a table of LanceDB with a key',
         abilities: ['put'],
         loads: KEYED_LOADS,
+        schema: { open: () => withoutTable({ key: ['id'] }) },
         open: () => fixture(KEYED),
       },
       {
         name: 'a table of LanceDB without a key',
         abilities: ['commitOnce'],
         loads: ROW_LOADS,
+        schema: { open: () => withoutTable({}) },
         open: () => fixture(TOLD_BY_ROW),
       },
     ]

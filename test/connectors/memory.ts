@@ -1,9 +1,9 @@
 import { MEMORY_ABILITIES, type MemorySinkOptions, memorySink } from '../../src/connectors/memory/sink.ts';
-import { memorySource } from '../../src/connectors/memory/source.ts';
+import { MEMORY_POSITION, memorySource } from '../../src/connectors/memory/source.ts';
 import { MemoryTable } from '../../src/connectors/memory/store.ts';
 import { ALL } from '../../src/model/window.ts';
 import type { SinkFixture, SinkSubject } from '../../src/testing/suites/sink-subject.ts';
-import type { SourceSubject } from '../../src/testing/suites/source-suite.ts';
+import type { SourceSubject } from '../../src/testing/suites/source-subject.ts';
 
 const range = { window: ALL, parameters: {} };
 const rows = Array.from({ length: 25 }, (_, n) => ({ n, text: `ü"${n}\n`, big: 2n ** 63n - BigInt(n), none: null }));
@@ -11,13 +11,24 @@ const rows = Array.from({ length: 25 }, (_, n) => ({ n, text: `ü"${n}\n`, big: 
 export const memorySources: readonly SourceSubject[] = [
   {
     name: 'a memory source',
-    abilities: ['resume', 'remaining'],
-    open: () => ({
-      source: memorySource(rows, { chunkRecords: 7 }),
-      another: () => memorySource(rows, { chunkRecords: 7 }),
-      range,
-      expected: rows,
-    }),
+    abilities: ['resume', 'remaining', 'pull'],
+    open: () => {
+      const held = [...rows];
+      const open = () => memorySource(() => held, { chunkRecords: 7 });
+      return {
+        source: open(),
+        another: open,
+        range,
+        expected: rows,
+        pull: {
+          unreadable: [{ sourceName: 'memory', kind: MEMORY_POSITION, value: '-1' }],
+          grow: async () => {
+            held.push(...rows.slice(0, 9));
+            return rows.slice(0, 9);
+          },
+        },
+      };
+    },
   },
   {
     name: 'a memory source without positions',

@@ -6,11 +6,14 @@ import { openParquet } from '../../src/formats/parquet/read.ts';
 import { ParquetFile } from '../../src/formats/parquet/write.ts';
 import type { Columns } from '../../src/model/columns.ts';
 import { ALL } from '../../src/model/window.ts';
+import { openContext } from '../../src/testing/peer/open-context.ts';
 import type { SinkFixture, SinkSubject } from '../../src/testing/suites/sink-subject.ts';
-import { type SourceSubject, textsOf } from '../../src/testing/suites/source-suite.ts';
+import { textsOf } from '../../src/testing/suites/source-reading.ts';
+import type { SourceSubject } from '../../src/testing/suites/source-subject.ts';
+import { unreadableOf } from './files.ts';
 import { newFolder } from './place.ts';
 
-const contextOf = (folder: string): OpenContext => ({ folder }) as OpenContext;
+const contextOf = (folder: string): OpenContext => openContext({}, folder);
 const COLUMNS: Columns = [
   { name: 'id', type: { kind: 'int64' }, nullable: false },
   { name: 'at', type: { kind: 'timestamptz' }, nullable: true },
@@ -27,18 +30,26 @@ async function put(path: string, rows: ReturnType<typeof records>): Promise<void
 export const parquetSources: readonly SourceSubject[] = [
   {
     name: 'a folder of Parquet files',
-    abilities: ['resume', 'remaining'],
+    abilities: ['resume', 'remaining', 'pull', 'parts'],
     open: async () => {
       const root = newFolder('parquet');
       await put(join(root, 'a.parquet'), records(0, 4500));
       await put(join(root, 'b.parquet'), records(4500, 700));
-      const settings = files.source!.settings.parse({ path: '*.parquet' });
+      const settings = files.source!.settings.parse({ path: '*.parquet', settleSeconds: 0 });
       const open = () => files.source!.open({ root: '.' }, settings, contextOf(root));
       return {
         source: open(),
         another: open,
         range: { window: ALL, parameters: {} },
         expected: records(0, 5200),
+        pull: {
+          unreadable: unreadableOf('*.parquet'),
+          grow: async () => {
+            await put(join(root, 'c.parquet'), records(5200, 20));
+            return records(5200, 20);
+          },
+          called: (part) => part.slice(0, part.lastIndexOf('@')),
+        },
         close: () => rmSync(root, { recursive: true, force: true }),
       };
     },

@@ -2,7 +2,7 @@ import { ALL } from '../../src/model/window.ts';
 import type { Cut } from '../../src/testing/faults/cut.ts';
 import type { LoadFixture, LoadSubject } from '../../src/testing/suites/load-subject.ts';
 import type { Losing, SinkFixture, SinkSubject } from '../../src/testing/suites/sink-subject.ts';
-import type { SourceSubject } from '../../src/testing/suites/source-suite.ts';
+import type { SourceSubject } from '../../src/testing/suites/source-subject.ts';
 import type { S3Place, S3Places } from '../s3-place.ts';
 import { COLUMNS as LOAD_COLUMNS, LOAD_PATHS, recordsIn } from './files-loads.ts';
 
@@ -135,24 +135,80 @@ const records = (from: number, count: number) =>
   Array.from({ length: count }, (_, at) => ({ id: `${from + at}`, text: `${wide} "q", ${at}\n.` }));
 const ndjson = (rows: readonly object[]): string => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
 
-export const s3Sources = (gateway: Gateway): readonly SourceSubject[] => [
-  {
-    name: 'NDJSON objects of a bucket',
-    abilities: ['resume', 'remaining'],
-    open: async () => {
-      const place = await gateway().place();
-      await place.put('b.ndjson', ndjson(records(1000, 900)));
-      await place.put('a.ndjson', ndjson(records(0, 900)).trimEnd());
-      await place.put('.hidden.ndjson', '{"id":"hidden"}\n');
-      await place.put('deeper/a.ndjson', '{"id":"deeper"}\n');
-      const open = () => place.source({ path: '*.ndjson' });
-      return {
-        source: open(),
-        another: open,
-        range: { window: ALL, parameters: {} },
-        expected: [...records(0, 900), ...records(1000, 900)],
-        close: () => place.close(),
-      };
-    },
+interface Objects {
+  readonly name: string;
+  readonly abilities: SourceSubject['abilities'];
+  readonly contents: Readonly<Record<string, string>>;
+  readonly settings: { readonly path: string } & Readonly<Record<string, unknown>>;
+  readonly expected: readonly Readonly<Record<string, unknown>>[];
+  /** What is put there later, and what a pull then brings. */
+  readonly grown: { readonly contents: Objects['contents']; readonly brings: Objects['expected'] };
+  /** The kind of its positions. */
+  readonly kind: string;
+}
+
+const objects = (gateway: Gateway, { name, abilities, contents, settings, ...about }: Objects): SourceSubject => ({
+  name,
+  abilities,
+  open: async () => {
+    const place = await gateway().place();
+    const put = async (some: Objects['contents']): Promise<void> => {
+      for (const [key, content] of Object.entries(some)) await place.put(key, content);
+    };
+    await put(contents);
+    const open = () => place.source(settings);
+    return {
+      source: open(),
+      another: open,
+      range: { window: ALL, parameters: {} },
+      expected: about.expected,
+      pull: {
+        unreadable: [{ sourceName: settings.path, kind: about.kind, value: '' }],
+        grow: async () => {
+          await put(about.grown.contents);
+          return about.grown.brings;
+        },
+        called: (part) => part.slice(0, part.lastIndexOf('@')),
+      },
+      close: () => place.close(),
+    };
   },
+});
+
+export const s3Sources = (gateway: Gateway): readonly SourceSubject[] => [
+  objects(gateway, {
+    name: 'NDJSON objects of a bucket',
+    abilities: ['resume', 'remaining', 'pull', 'parts'],
+    contents: {
+      'b.ndjson': ndjson(records(1000, 900)),
+      'a.ndjson': ndjson(records(0, 900)).trimEnd(),
+      '.hidden.ndjson': '{"id":"hidden"}\n',
+      'deeper/a.ndjson': '{"id":"deeper"}\n',
+    },
+    settings: { path: '*.ndjson' },
+    expected: [...records(0, 900), ...records(1000, 900)],
+    grown: {
+      contents: { 'c.ndjson': ndjson(records(7, 7)), 'd.ndjson': ndjson(records(9, 2)) },
+      brings: [...records(7, 7), ...records(9, 2)],
+    },
+    kind: 'waybill/file-name',
+  }),
+  objects(gateway, {
+    name: 'an object that is replaced',
+    abilities: ['resume', 'remaining', 'pull'],
+    contents: { 'a.ndjson': ndjson(records(0, 1800)) },
+    settings: { path: 'a.ndjson' },
+    expected: records(0, 1800),
+    grown: { contents: { 'a.ndjson': ndjson(records(5, 5)) }, brings: records(5, 5) },
+    kind: 'odf/etag',
+  }),
+  objects(gateway, {
+    name: 'an object that grows',
+    abilities: ['resume', 'remaining', 'pull'],
+    contents: { 'a.ndjson': ndjson(records(0, 1800)) },
+    settings: { path: 'a.ndjson', pullBy: 'offset' },
+    expected: records(0, 1800),
+    grown: { contents: { 'a.ndjson': ndjson(records(0, 1900)) }, brings: records(0, 1900).slice(1800) },
+    kind: 'waybill/offset',
+  }),
 ];

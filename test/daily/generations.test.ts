@@ -26,7 +26,7 @@ describe('a window that is read again', () => {
         { member_id: 1001, name: 'new', updated_on: DAY },
       ],
     ]);
-    expect(summary.generation.lanes[0]).toMatchObject({ read: 250, same: 245, changed: 3, vanished: 2 });
+    expect(summary.generation?.lanes[0]).toMatchObject({ read: 250, same: 245, changed: 3, vanished: 2 });
     expect(summary.lanes[0]?.balance).toMatchObject({ delivered: 252, skipped: 3, pending: 0 });
     const { records } = await (await job.waybill()).ledger().then(({ read }) => read.records({ states: ['skipped'] }));
     expect(records.map((record) => record.code)).toEqual(['CHANGED_HELD', 'CHANGED_HELD', 'CHANGED_HELD']);
@@ -44,7 +44,7 @@ describe('a window that is read again', () => {
     expect(counts(job.held()).get(11)).toBe(1);
     // Once sent, the new version is what the next reading is compared with.
     const third = await job.run(DAY, { refresh: true });
-    expect(third.generation.lanes[0]).toMatchObject({ read: 250, same: 250, changed: 0 });
+    expect(third.generation?.lanes[0]).toMatchObject({ read: 250, same: 250, changed: 0 });
     expect(counts(job.held()).get(10)).toBe(2);
   });
 
@@ -82,7 +82,7 @@ describe('a window that is read again', () => {
     expect([...counts(job.held()).values()]).toEqual([2, 2, 2]);
     job.change(`insert into members values (1, 'member 1', '${DAY}')`);
     const summary = await job.run(DAY, { refresh: true });
-    expect(summary.generation.lanes[0]).toMatchObject({ read: 7, same: 6 });
+    expect(summary.generation?.lanes[0]).toMatchObject({ read: 7, same: 6 });
     expect(counts(job.held()).get(1)).toBe(3);
     expect(counts(job.held()).get(2)).toBe(2);
   });
@@ -95,7 +95,7 @@ describe('rows with the same key in one extraction', () => {
   it('U20: are both sent and reported, unless the flow says otherwise', async () => {
     await open({ members: doubled, source });
     const summary = await job.run();
-    expect(summary.generation.lanes[0]).toMatchObject({ read: 121, duplicates: 1 });
+    expect(summary.generation?.lanes[0]).toMatchObject({ read: 121, duplicates: 1 });
     expect(counts(job.held()).get(7)).toBe(2);
     expect(job.notices.map((notice) => notice.kind)).toContain('duplicate-keys');
     const { traces } = await job.json<{ traces: unknown[] }>(['trace', '7']);

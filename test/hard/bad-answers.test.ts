@@ -95,7 +95,7 @@ describe('a sink that goes away in the middle', () => {
     } finally {
       await back.close();
     }
-  }, 40_000);
+  });
 
   it('and stays away ends with 5 and says when to try again; the next start sends what is left', async () => {
     await open({

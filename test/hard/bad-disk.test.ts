@@ -81,7 +81,7 @@ describe('a disk that is full', () => {
     expect(mended.status, mended.stderr).toBe(0);
     expect(counts(job.held()).size).toBe(4_000);
     await expectAccounted(4_000);
-  }, 40_000);
+  });
 
   it('while batches are read and sent at once keeps what it knows, and the next start goes on', async () => {
     if (!(await open('2m', { members: wide, flow: { deliver: 'while-reading' } }))) return;
@@ -92,7 +92,7 @@ describe('a disk that is full', () => {
     const mended = await run();
     expect([0, 4], mended.stderr).toContain(mended.status);
     await expectAccounted(4_000);
-  }, 40_000);
+  });
 
   it('while batches are sent stops sending, loses no answer that it had, and goes on with room', async () => {
     if (!(await open('16m', { members: members(6_000), behaviour: { delayMs: 30 } }))) return;
@@ -112,7 +112,7 @@ describe('a disk that is full', () => {
     await expectAccounted(6_000);
     const { doubts } = await job.json<{ doubts: unknown[] }>(['doubts']);
     expect(doubts.length, 'no more than what was in flight, twice').toBeLessThanOrEqual(8);
-  }, 40_000);
+  });
 });
 
 describe('a folder that is read-only', () => {

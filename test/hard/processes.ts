@@ -26,10 +26,11 @@ export function start(
   job: { readonly folder: string; readonly env: NodeJS.ProcessEnv },
   args: readonly string[],
   env = {},
+  program = cli,
 ): Started {
   const from = performance.now();
   let tookMs = Number.NaN;
-  const child = spawn(process.execPath, [cli, ...args], { cwd: job.folder, env: { ...job.env, ...env } });
+  const child = spawn(process.execPath, [program, ...args], { cwd: job.folder, env: { ...job.env, ...env } });
   let [stdout, stderr] = ['', ''];
   child.stdout.on('data', (chunk) => (stdout += chunk));
   child.stderr.on('data', (chunk) => (stderr += chunk));

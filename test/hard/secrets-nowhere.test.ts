@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { ExpectedAuth, Fault } from '../../src/testing/peer/behaviour.ts';
 import { DAY, DailyJob, everyByteBelow, members } from '../daily/daily-job.ts';
+import { tellFigure } from '../real/figures.ts';
 
 /** Signs that are written another way in JSON, in an address and in a form; and enough letters to be unmistakable. */
 const SECRET = 'cnry"k7/+&=?%\\Z zq-4711';
@@ -96,10 +97,12 @@ describe('G20: a secret that the API repeats in eleven encodings', () => {
     async (auth) => {
       await openJob(auth);
       const found: string[] = [];
-      let stars = 0;
+      let [stars, outputs] = [0, 0];
       const look = async (args: string[]): Promise<number> => {
         const { status, stdout, stderr } = await job.cli(args);
         found.push(...leaks(`waybill ${args.join(' ')}`, stdout + stderr));
+        // Both streams.
+        outputs += 2;
         stars += (stdout + stderr).split('***').length - 1;
         return status;
       };
@@ -118,6 +121,7 @@ describe('G20: a secret that the API repeats in eleven encodings', () => {
         ...leaks('a file of the project', everyByteBelow(join(job.folder, '.waybill')) + job.read('statuses.ndjson')),
       );
       expect(found).toEqual([]);
+      tellFigure('G20', `outputs searched for a secret from ${auth.name}, in ${needles.length} encodings`, outputs);
       expect(stars, 'what the API said is shown, with stars').toBeGreaterThan(needles.length);
     },
     120_000,

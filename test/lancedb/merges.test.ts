@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { Opened } from '../../src/connectors/lancedb/database.ts';
+import { loadDrivers } from '../../src/connectors/lancedb/driver.ts';
 import { RefusedError } from '../../src/model/errors.ts';
 import type { MergeBy } from '../../src/model/load.ts';
 import { collected, merged, onLance } from './bench.ts';
@@ -227,6 +229,53 @@ describe('two writers of one table of LanceDB', () => {
       expect(held.map(({ id }) => Number(id)).sort((a, b) => a - b)).toEqual(Array.from({ length: 30 }, (_, id) => id));
       // Each batch is one commit, so the last one has all of it.
       expect(new Set(held.map(({ name }) => name)).size).toBe(1);
+    }),
+  );
+
+  it(
+    'P30: make a table once, whoever of them is the first, and lose no row that another one has written',
+    onLance(async (bench) => {
+      for (let round = 0; round < 5; round++) {
+        const table = `made${round}`;
+        const writers = Array.from({ length: 12 }, () => bench.sink({ ...KEYED, table }));
+        // Who comes late finds a table that others have just begun to fill.
+        await Promise.all(
+          writers.map(async (sink, writer) => {
+            for (let turn = 0; turn < writer; turn++) await bench.lines(table);
+            await sink.can.put!(permitOf(undefined, [row(writer, 'x')]));
+          }),
+        );
+        expect(await bench.lines(table), table).toHaveLength(12);
+      }
+    }),
+  );
+
+  it(
+    'P30: say in a bucket, where nothing can be moved, whose rows were overwritten, and which version has them',
+    onLance(async (bench) => {
+      const drivers = await loadDrivers();
+      const connection = await bench.connection();
+      // What LanceDB does to whoever makes a table that another one has made since it looked.
+      const late = new Proxy(connection, {
+        get: (target, name) =>
+          name === 'createEmptyTable'
+            ? (table: string, schema: never, options: object) =>
+                target.createEmptyTable(table, schema, { ...options, mode: 'overwrite' })
+            : Reflect.get(target, name).bind(target),
+      });
+      const opened = new Opened(drivers, late);
+      const columns = opened.newColumns([{ name: 'id', type: { kind: 'int64' }, nullable: false }], ['id']);
+      const fields = columns.map(({ field }) => field);
+      const made = await opened.make('t', fields);
+      // An empty one holds nothing that could be lost.
+      expect(await (await opened.make('t', fields)).version()).toBe(2);
+      await made.checkoutLatest();
+      await made.add([{ id: 1n }, { id: 2n }]);
+      const error = await refusal(opened.make('t', fields));
+      expect(error.message).toMatch(/overwritten their 2 rows/);
+      expect(error.hint).toMatch(/version 3 of the table: restore it/);
+      await made.checkout(3);
+      expect(await made.countRows()).toBe(2);
     }),
   );
 

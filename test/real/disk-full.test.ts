@@ -11,6 +11,8 @@ const BATCH = 50;
 const wide = members(RECORDS).map((one) => ({ ...one, name: 'x'.repeat(400) }));
 const ids = wide.map((one) => one.member_id);
 const RUN = ['run', 'roket-daily', '--for', DAY];
+/** One batch in flight, and time enough for its answer on a machine that does much else. */
+const USUAL = { batch: `{ maxRecords: ${BATCH}, maxBytes: 1MB }`, inFlight: '1', requestTimeout: '30s' };
 const WRITE = /(?:STAGING|LEDGER|JOURNAL)_WRITE/;
 
 const mounts = new Mounts();
@@ -34,7 +36,7 @@ async function open(options: DailyJobOptions = {}): Promise<DailyJob> {
   job = await DailyJob.open({
     members: wide,
     ...options,
-    sink: { batch: `{ maxRecords: ${BATCH}, maxBytes: 1MB }`, inFlight: '1', ...options.sink },
+    sink: { ...USUAL, ...options.sink },
   });
   mkdirSync(join(job.folder, '.waybill'));
   return job;

@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import type { DailyJob } from '../daily/daily-job.ts';
 import type { Ended } from '../hard/processes.ts';
 import { failed } from './disks.ts';
 
@@ -30,12 +29,19 @@ export interface Traced extends Ended {
  * Runs the command line under strace with one fault, `fsync:error=EIO:when=7`. Calls are counted thread by thread, so
  * the pool of threads is one thread.
  */
-export async function runTraced(job: DailyJob, args: readonly string[], inject: string): Promise<Traced> {
+export async function runTraced(
+  job: { readonly folder: string; readonly env: NodeJS.ProcessEnv },
+  args: readonly string[],
+  inject: string,
+): Promise<Traced> {
   const log = join(job.folder, 'strace.log');
   const traced = `trace=fsync,fdatasync,write,writev,${inject.split(':')[0]}`;
-  const words = ['-f', '-qq', '-y', '-s', '24', '-e', traced, '-e', `inject=${inject}`, '-e', 'signal=none', '-o', log];
+  // Stopping at these calls only is much quicker, but then no signal is sent.
+  const only = inject.includes('signal=') ? [] : ['--seccomp-bpf'];
+  const words = ['-f', ...only, '-qq', '-y', '-s', '24', '-e', traced, '-e', `inject=${inject}`];
   const env = { ...job.env, UV_THREADPOOL_SIZE: '1' };
-  const child = spawn('strace', [...words, process.execPath, cli, ...args], { cwd: job.folder, env });
+  const command = [process.execPath, cli, ...args];
+  const child = spawn('strace', [...words, '-e', 'signal=none', '-o', log, ...command], { cwd: job.folder, env });
   let [stdout, stderr] = ['', ''];
   child.stdout.on('data', (chunk) => (stdout += chunk));
   child.stderr.on('data', (chunk) => (stderr += chunk));

@@ -5,11 +5,14 @@ import { isSending, LOSSES } from '../../src/testing/suites/sink-subject.ts';
 import { sinkSuite } from '../../src/testing/suites/sink-suite.ts';
 import { sourceSuite } from '../../src/testing/suites/source-suite.ts';
 import { strategySuite } from '../../src/testing/suites/strategy-suite.ts';
-import { runSuite } from '../../src/testing/suites/suite.ts';
+import { register, runSuite } from '../../src/testing/suites/suite.ts';
 import { LOAD_LIES } from './lying-loads.ts';
+import { PULL_LIES } from './lying-pulls.ts';
+import { honestSchema, SCHEMA_LIES } from './lying-schemas.ts';
 import { SINK_LIES } from './lying-sink.ts';
 import { SOURCE_LIES } from './lying-source.ts';
 import { STRATEGY_LIES } from './lying-strategy.ts';
+import { PULLED } from './pulled-sources.ts';
 
 const failed = (results: Awaited<ReturnType<typeof runSuite>>) =>
   results.filter(({ failure }) => failure !== undefined);
@@ -46,6 +49,27 @@ describe('the suite of sinks', () => {
   });
 });
 
+describe('what the suite of sinks asks of columns', () => {
+  it.each(SCHEMA_LIES)('notices $subject.name', async ({ subject, noticedBy }) => {
+    const results = failed(await runSuite(sinkSuite(subject)));
+    expect(
+      results.map(({ title }) => title),
+      subject.name,
+    ).toContainEqual(expect.stringContaining(noticedBy));
+    expect(results.filter(({ failure }) => /is not a function|of undefined/.test(failure ?? ''))).toEqual([]);
+  });
+
+  it('has nothing against a sink that does as it says', async () => {
+    expect(failed(await runSuite(sinkSuite(honestSchema())))).toEqual([]);
+  });
+
+  it('has a lie about each of its cases', () => {
+    const cases = sinkSuite(honestSchema()).cases.filter(({ title }) => title.startsWith('schema: '));
+    const silent = cases.filter(({ title }) => !SCHEMA_LIES.some(({ noticedBy }) => title.includes(noticedBy)));
+    expect(silent.map(({ title }) => title)).toEqual([]);
+  });
+});
+
 describe('the suite of loads', () => {
   it.each(LOAD_LIES)('notices $subject.name', async ({ subject, noticedBy }) => {
     const results = failed(await runSuite(loadSuite(subject)));
@@ -61,13 +85,35 @@ describe('the suite of loads', () => {
   });
 });
 
+for (const subject of PULLED) register({ describe, it }, sourceSuite(subject));
+
+const NO_PULLS = { name: 'any', open: () => Promise.reject(new Error('not opened')) };
+
 describe('the suite of sources', () => {
-  it.each(SOURCE_LIES)('notices $title', async ({ title, abilities, noticedBy, open }) => {
+  it.each([...SOURCE_LIES, ...PULL_LIES])('notices $title', async ({ title, abilities, noticedBy, open }) => {
     const results = failed(await runSuite(sourceSuite({ name: title, abilities, open })));
     expect(
       results.map((result) => result.title),
       title,
     ).toContainEqual(expect.stringContaining(noticedBy));
+    // Found out for what it is, and not for something that was wrong with the lie.
+    const clumsy = results.filter(({ failure }) => /name it in `abilities`|does not show/.test(failure ?? ''));
+    if (!noticedBy.startsWith('shows')) expect(clumsy, title).toEqual([]);
+  });
+
+  it('has a lie about each promise of pulls', () => {
+    const { cases } = sourceSuite({ ...NO_PULLS, abilities: ['pull', 'parts'] });
+    const about = cases.filter(({ title }) => /^(pull|parts): /.test(title)).map(({ title }) => title);
+    expect(about).toHaveLength(11);
+    for (const title of about) expect(PULL_LIES.map(({ noticedBy }) => title.includes(noticedBy))).toContain(true);
+  });
+
+  it('fails a source that shows pulls and does not claim them', async () => {
+    for (const { name, abilities, open } of PULLED) {
+      const silent = abilities.filter((ability) => ability !== 'pull' && ability !== 'parts');
+      const results = await runSuite(sourceSuite({ name, abilities: silent, open }));
+      expect(results.map(({ failure }) => failure)).toEqual(results.map(() => expect.stringContaining('shows pull')));
+    }
   });
 });
 

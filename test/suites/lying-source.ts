@@ -1,8 +1,8 @@
 import type { ReadRange, Source } from '../../src/connectors/connector.ts';
-import { memorySource } from '../../src/connectors/memory/source.ts';
+import { MEMORY_POSITION, memorySource } from '../../src/connectors/memory/source.ts';
 import type { Chunk } from '../../src/model/chunk.ts';
 import { ALL } from '../../src/model/window.ts';
-import type { SourceAbility, SourceFixture } from '../../src/testing/suites/source-suite.ts';
+import type { SourceAbility, SourceFixture } from '../../src/testing/suites/source-subject.ts';
 
 export interface SourceLie {
   readonly title: string;
@@ -13,15 +13,26 @@ export interface SourceLie {
 
 const expected = Array.from({ length: 20 }, (_, n) => ({ n }));
 const range: ReadRange = { window: ALL, parameters: {} };
-const BOTH = ['resume', 'remaining'] as const;
+const BOTH = ['resume', 'remaining', 'pull'] as const;
 const never = new AbortController().signal;
 
 type Change = (source: Source) => Partial<Source>;
 type Alter = (chunk: Chunk, at: number, before: Chunk | undefined) => Chunk;
 
 const lying = (change: Change): SourceFixture => {
-  const source = memorySource(expected, { chunkRecords: 6 });
-  return { source: { ...source, ...change(source) }, range, expected };
+  const rows = [...expected];
+  const source = memorySource(() => rows, { chunkRecords: 6 });
+  const { pulls, ...lie } = { ...source, ...change(source) };
+  return {
+    // One that gives no positions has nothing to pull from.
+    source: lie.resumable && pulls !== undefined ? { ...lie, pulls } : lie,
+    range,
+    expected,
+    pull: {
+      unreadable: [{ sourceName: 'memory', kind: MEMORY_POSITION, value: 'twenty' }],
+      grow: async () => [rows[rows.push({ n: rows.length }) - 1]!],
+    },
+  };
 };
 
 /** Every chunk is changed on its way out. */

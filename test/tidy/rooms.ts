@@ -59,8 +59,27 @@ export const ROOMS: readonly Room[] = [
     name: 'objects',
     files: /^src\/objects\//,
     may: [...MODEL, ...FORMATS, 'src/connectors/connector.ts'],
+    // The settings that are the same for both are zod schemas, as those of a connector are.
+    packages: ['zod'],
     node: [...COMPUTING, 'zlib'],
     why: 'what folders and buckets have in common: things that lie under names, and how loads are shown by them',
+  },
+  {
+    name: 'cursors',
+    files: /^src\/cursors\//,
+    may: [...MODEL, ...FORMATS, 'src/connectors/connector.ts'],
+    packages: ['zod'],
+    node: COMPUTING,
+    why: 'what databases have in common that are read by a column that only grows; it knows none of them',
+  },
+  {
+    name: 'servers',
+    files: /^src\/servers\//,
+    may: [...MODEL, 'src/connectors/connector.ts'],
+    packages: ['zod'],
+    // The certificate of an authority is a file.
+    node: [...COMPUTING, 'fs'],
+    why: 'what is the same for all servers that have an address, a user and a password; it connects to none of them',
   },
   {
     name: 'front files',
@@ -83,7 +102,7 @@ export const ROOMS: readonly Room[] = [
   {
     name: 'connectors/X',
     files: /^src\/connectors\/([^/]+)\//,
-    may: [...MODEL, ...FORMATS, 'src/connectors/connector.ts', 'src/objects/*'],
+    may: [...MODEL, ...FORMATS, 'src/connectors/connector.ts', 'src/objects/*', 'src/cursors/*', 'src/servers/*'],
     packages: ['zod'],
     node: ['*'],
     why: 'a connector knows its own system: never another connector, the ledger or the engine',
@@ -128,9 +147,15 @@ export const ROOMS: readonly Room[] = [
     why: 'status reads the ledger and hands messages to sinks; a queue is a sink',
   },
   {
+    name: 'odf',
+    files: /^src\/odf\//,
+    may: MODEL,
+    why: 'another house’s words for what the ledger knows; it reads slices, and nobody needs it to move a record',
+  },
+  {
     name: 'dispatch',
     files: /^src\/dispatch\//,
-    may: [...MODEL, 'src/ledger/ledger.ts', 'src/engine/engine.ts'],
+    may: [...MODEL, 'src/ledger/ledger.ts', 'src/engine/engine.ts', 'src/odf/blocks.ts'],
     why: 'dispatch says which shard is next; it never sees data',
   },
   {
@@ -146,6 +171,7 @@ export const ROOMS: readonly Room[] = [
       'src/engine/*',
       'src/status/*',
       'src/dispatch/*',
+      'src/odf/*',
     ],
     packages: ['zod', 'yaml', 'jiti', 'croner'],
     node: ['*'],
@@ -154,7 +180,14 @@ export const ROOMS: readonly Room[] = [
   {
     name: 'cli',
     files: /^src\/(cli|api)\//,
-    may: [...MODEL, 'src/app/*', 'src/status/status.ts', 'src/ledger/ledger.ts', 'src/engine/engine.ts'],
+    may: [
+      ...MODEL,
+      'src/app/*',
+      'src/status/status.ts',
+      'src/ledger/ledger.ts',
+      'src/engine/engine.ts',
+      'src/odf/blocks.ts',
+    ],
     packages: ['commander', 'picocolors', 'log-update', 'zod'],
     node: ['*'],
     why: 'a face asks the app and shows what it is told; of the ledger and the engine it knows the types of answers',
@@ -192,6 +225,7 @@ export const DRIVERS: Readonly<Record<string, { readonly in: RegExp; readonly la
   // The doctor loads it to say what is wrong with it; the store of statuses is two tables of an SQLite file.
   'better-sqlite3': { in: /^src\/((ledger|connectors)\/sqlite\/|app\/doctor\.ts$|status\/emit-store\.ts$)/ },
   pg: { in: /^src\/(ledger|connectors)\/postgres\//, lazy: true },
+  mysql2: { in: /^src\/connectors\/mysql\//, lazy: true },
   'wa-sqlite': { in: /^src\/testing\/disk\//, lazy: true },
   hyparquet: { in: /^src\/formats\/parquet\//, lazy: true },
   'hyparquet-compressors': { in: /^src\/formats\/parquet\//, lazy: true },
