@@ -1,6 +1,8 @@
 // Prints three numbers over the JSON reports that are named: tests passed, failed, left out. A report that cannot be
-// read, and a file of tests that could not even be loaded, count as one that failed.
+// read, and a file of tests that could not even be loaded, count as one that failed. Those that failed are named on the
+// other stream.
 import { readFileSync } from 'node:fs';
+import { basename, relative } from 'node:path';
 
 const sum = { passed: 0, failed: 0, skipped: 0 };
 for (const path of process.argv.slice(2)) count(path);
@@ -18,7 +20,12 @@ function count(path) {
   sum.passed += report.numPassedTests;
   sum.failed += report.numFailedTests;
   sum.skipped += report.numPendingTests + report.numTodoTests;
-  sum.failed += report.testResults.filter(
-    (file) => file.status === 'failed' && file.assertionResults.length === 0,
-  ).length;
+  for (const { name, status, assertionResults } of report.testResults) {
+    const failed = assertionResults.filter((test) => test.status === 'failed').map((test) => test.fullName);
+    if (status === 'failed' && assertionResults.length === 0) {
+      sum.failed++;
+      failed.push('could not be loaded');
+    }
+    for (const title of failed) console.error(`failed (${basename(path)}): ${relative('.', name)}: ${title}`);
+  }
 }

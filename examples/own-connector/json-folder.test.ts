@@ -48,16 +48,24 @@ register({ describe, it }, sinkSuite(sink));
 // #region source
 const source: SourceSubject = {
   name: 'a folder of JSON files',
-  abilities: ['resume', 'remaining'],
+  abilities: ['resume', 'remaining', 'pull'],
   open() {
     const folder = newFolder();
-    const expected = Array.from({ length: 12 }, (_, n) => ({ id: `record-${String(n).padStart(2, '0')}`, n }));
-    for (const record of expected) writeFileSync(join(folder, `${record.id}.json`), JSON.stringify(record));
+    const records = Array.from({ length: 15 }, (_, n) => ({ id: `record-${String(n).padStart(2, '0')}`, n }));
+    const write = (some: typeof records) => {
+      for (const record of some) writeFileSync(join(folder, `${record.id}.json`), JSON.stringify(record));
+      return some;
+    };
+    const expected = write(records.slice(0, 12));
     return {
       source: jsonFolderSource(folder, 5),
       another: () => jsonFolderSource(folder, 5),
       range: { window: { name: 'all' }, parameters: {} },
       expected,
+      pull: {
+        unreadable: { never: 'every text may be the name of a file' },
+        grow: async () => write(records.slice(12)),
+      },
       close: removed(folder),
     };
   },

@@ -146,6 +146,14 @@ export function jsonFolderSource(folder: string, chunkRecords: number): Source {
       }
     },
     remaining: async ({ from }) => ({ records: (await namesAfter(from)).length }),
+    pulls: {
+      refuses: ({ kind }) => (kind === POSITION ? undefined : `it goes on from the name of a file, not from ${kind}`),
+      async look({ from }) {
+        const records = (await namesAfter(from)).length;
+        if (records > 0) return { kind: 'new', estimate: { records } };
+        return { kind: 'unchanged', why: 'no file has a later name' };
+      },
+    },
   };
 }
 // #endregion

@@ -94,7 +94,8 @@ class Rows {
     if (json.const !== undefined) return `\`${String(json.const)}\``;
     if (Array.isArray(json.enum)) return json.enum.map((one) => `\`${String(one)}\``).join(', ');
     if (json.type === 'array') return isSchema(json.items) ? `list of ${this.#kind(json.items)}` : 'list';
-    return KINDS[String(json.type)] ?? 'any value';
+    const types = Array.isArray(json.type) ? json.type : [json.type];
+    return types.map((type) => KINDS[String(type)] ?? 'any value').join(' or ');
   }
 
   #resolved(schema: JsonSchema): JsonSchema {
@@ -133,13 +134,24 @@ const textOf = (json: JsonSchema): string => (typeof json.description === 'strin
 
 /** What is taken for a field that is absent; durations and sizes as people write them. */
 function presetOf(json: JsonSchema, field: string): string | undefined {
-  if (typeof json.made === 'number') return `\`${/bytes$/i.test(field) ? size(json.made) : duration(json.made)}\``;
+  if (typeof json.made === 'number')
+    return `\`${/bytes(max)?$/i.test(field) ? size(json.made) : duration(json.made)}\``;
   const value = json.default;
   if (value === undefined || (typeof value === 'object' && Object.keys(value ?? {}).length === 0)) return undefined;
   return cell(`\`${typeof value === 'string' && value !== '' ? value : JSON.stringify(value)}\``);
 }
 
-const size = (bytes: number): string => (bytes % 1e6 === 0 ? `${bytes / 1e6}MB` : `${bytes}B`);
+function size(bytes: number): string {
+  for (const [unit, length] of [
+    ['MB', 1e6],
+    ['GiB', 1024 ** 3],
+    ['MiB', 1024 ** 2],
+    ['KiB', 1024],
+  ] as const) {
+    if (bytes >= length && bytes % length === 0) return `${bytes / length}${unit}`;
+  }
+  return `${bytes}B`;
+}
 
 function duration(ms: number): string {
   for (const [unit, length] of [

@@ -1,5 +1,6 @@
 import Database from 'better-sqlite3';
-import { plainOfSqlite, type SqliteValue, sqliteType, sqliteValue } from '../../src/formats/columns/sqlite-values.ts';
+import { declaredType } from '../../src/formats/columns/sqlite-types.ts';
+import { plainOfSqlite, type SqliteValue, sqliteValue } from '../../src/formats/columns/sqlite-values.ts';
 import { jsonOf, readJsonValue, readText } from '../../src/formats/columns/values.ts';
 import { cellOf, plainOfCell } from '../../src/formats/parquet/cells.ts';
 import { shapeOf } from '../../src/formats/parquet/schema.ts';
@@ -91,7 +92,7 @@ function sampleRow(type: ColumnType, plain: string): string {
     csv,
     sqlType(type),
     pgOfPlain(type, plain),
-    sqliteType(type),
+    declaredType(type),
   ];
   return `| ${[...cells.map(code), parquetShape(type)].join(' | ')} |`;
 }
@@ -132,7 +133,7 @@ function throughSqlite(type: ColumnType, plain: string): string | null {
   const database = new Database(':memory:');
   try {
     database.defaultSafeIntegers(true);
-    database.exec(`create table t (v ${sqliteType(type)})`);
+    database.exec(`create table t (v ${declaredType(type)})`);
     database.prepare('insert into t values (?)').run(sqliteValue(type, plain));
     return plainOfSqlite(type, database.prepare<[], SqliteValue>('select v from t').pluck().get() ?? null);
   } finally {
@@ -146,9 +147,9 @@ function throughParquet(type: ColumnType, plain: string): string {
 
 const HEAD = `# Types of columns
 
-A column has one of these types wherever Waybill knows it: where a source tells (PostgreSQL, Parquet) or the flow file
-says so (\`types:\` of CSV, \`columns:\` of Parquet). Each value has one spelling in JSON and CSV, so that a row is the
-same row in every format. An array may have any number of dimensions and is \`type[]\`.
+A column has one of these types wherever Waybill knows it: where a source tells (PostgreSQL, SQLite, Parquet) or the
+flow file says so (\`types:\` of CSV, \`columns:\` of Parquet and of \`schema:\`). Each value has one spelling in JSON
+and CSV, so that a row is the same row in every format. An array may have any number of dimensions and is \`type[]\`.
 
 This page is made by carrying the values through the code.
 `;
@@ -174,6 +175,7 @@ const TAIL = `## What to know
 - **Timestamps** with a zone are kept as the moment, in UTC; the zone itself is not kept, as in PostgreSQL. Dates before
   year 1 end with \` BC\`; the signed years of ISO 8601 are read as well.
 - **Arrays** that do not begin at 1, and arrays of JSON with several dimensions, are refused: JSON has no form for them.
-- **SQLite** stores what it is given in whatever column; a column of the type in the table keeps values as they are.
+- **SQLite** stores what it is given in whatever column; one that is declared as in the table keeps values as they are,
+  and Waybill reads its type from that.
 - Types that are not here (intervals, ranges, enumerations) travel as text, if the query casts them to it.
 `;
