@@ -146,7 +146,7 @@ async function untilThere(world: World, arrived: number, exposed: number): Promi
 }
 
 describe('a lane that delivers while its source is read', () => {
-  it('U22: has as many batches on their way as it may, though each was sealed after the one before had left', async () => {
+  it('U22: has as many batches on their way as it may, though each was sealed after the last had left', async () => {
     const world = await World.open();
     const slowly = { deliver: 'while-reading', source: world.slowly(5) } as const;
     const running = world.start(['append'], { limits: { recordsPerBatch: 1, inFlight: 3 } }, slowly);

@@ -143,7 +143,7 @@ export class LaneFeed {
     this.#changed();
   }
 
-  /** The same, where what is left needs a claim anew: the shard is given back as soon as what is under way is through. */
+  /** The same, where what is left needs a claim anew: the shard is given back when what is under way is through. */
   async anew(work: Work): Promise<void> {
     const held = this.#held.get(work.claim.shard);
     if (held !== undefined) held.closing = true;
