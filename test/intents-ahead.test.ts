@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import type { Source } from '../src/connectors/connector.ts';
 import { type MemoryAbility, memorySink } from '../src/connectors/memory/sink.ts';
 import { memorySource } from '../src/connectors/memory/source.ts';
 import { MemoryTable } from '../src/connectors/memory/store.ts';
@@ -56,9 +57,14 @@ class World {
     return new World(ports, await openSqliteLedger({ path, ports, thread: 'main', create: true }), folder);
   }
 
-  start(abilities: readonly MemoryAbility[], lane: Partial<LaneJob> = {}): Promise<RunSummary> {
+  start(abilities: readonly MemoryAbility[], lane: Partial<LaneJob> = {}, job: Partial<Job> = {}): Promise<RunSummary> {
     const signals = { stop: this.stop.signal, abort: new AbortController().signal };
-    return runJob(this.#job(abilities, lane), { owner: 'test', leaseMs: 600_000 }, this.#services, signals);
+    return runJob(
+      { ...this.#job(abilities, lane), ...job },
+      { owner: 'test', leaseMs: 600_000 },
+      this.#services,
+      signals,
+    );
   }
 
   answer(): void {
@@ -71,7 +77,27 @@ class World {
     return batches.filter((batch) => batch.state === 'sending').length;
   }
 
-  #job(abilities: readonly MemoryAbility[], lane: Partial<LaneJob>): Job {
+  /** Gives a record only when all batches that the earlier ones have filled wait at the sink. */
+  slowly(records: number): Job['source'] {
+    const source = memorySource(
+      Array.from({ length: records }, (_, id) => ({ id })),
+      { chunkRecords: 1 },
+    );
+    const arrived = async (wanted: number): Promise<void> => {
+      while (this.arrived < wanted) await new Promise<void>((resolve) => setImmediate(resolve));
+    };
+    const read = async function* (...asked: Parameters<Source['read']>): ReturnType<Source['read']> {
+      let given = 0;
+      for await (const chunk of source.read(...asked)) {
+        // A batch is full when the record comes that it has no room for.
+        await arrived(given++ - 1);
+        yield chunk;
+      }
+    };
+    return { ...this.#job([]).source, source: { ...source, read } };
+  }
+
+  #job(abilities: readonly MemoryAbility[], lane: Partial<LaneJob> = {}): Job {
     const before = async (): Promise<void> => {
       this.arrived++;
       await this.#answered;
@@ -118,6 +144,20 @@ async function untilThere(world: World, arrived: number, exposed: number): Promi
     if (world.arrived >= arrived && (await world.exposed()) >= exposed) there++;
   }
 }
+
+describe('a lane that delivers while its source is read', () => {
+  it('U22: has as many batches on their way as it may, though each was sealed after the last had left', async () => {
+    const world = await World.open();
+    const slowly = { deliver: 'while-reading', source: world.slowly(5) } as const;
+    const running = world.start(['append'], { limits: { recordsPerBatch: 1, inFlight: 3 } }, slowly);
+    await untilThere(world, 3, 3);
+    expect(world.arrived).toBe(3);
+    world.answer();
+    const summary = await drive(world.ports, running);
+    expect(summary.lanes[0]!.balance.delivered).toBe(5);
+    await world.ledger.close();
+  });
+});
 
 describe('intents that are written ahead of their sends', () => {
   it.each<[string, readonly MemoryAbility[], Partial<LaneJob>, number]>([

@@ -297,7 +297,7 @@ export class LaneDelivery {
     if (this.#stop.aborted) return await this.#feed.done(work, true);
     // A fence shuts out older ones only: to settle an attempt of this claim, the shard has to be claimed anew.
     const fences = this.#lane.guarantee.rung === 'fence-then-look';
-    if (fences && doubt.attempt.fence >= work.claim.fence) return await this.#feed.done(work, false);
+    if (fences && doubt.attempt.fence >= work.claim.fence) return await this.#feed.anew(work);
     const notBeforeMs = this.#lane.services.ports.monotonicMs() + waitBeforeSettling(doubt, work.claim, this.#lane);
     this.#feed.again(work, { todo: 'settle', batch: doubt, doubt, tries: work.tries, notBeforeMs });
   }

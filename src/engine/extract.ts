@@ -12,6 +12,7 @@ import type { Staging } from '../ledger/staging.ts';
 import { assertNever } from '../model/assert.ts';
 import type { Chunk } from '../model/chunk.ts';
 import { describeError, WaybillError } from '../model/errors.ts';
+import type { BatchId } from '../model/ids.ts';
 import type { Position } from '../model/position.ts';
 import type { BatchRooms } from './batch-rooms.ts';
 import type { Job, LaneJob, Services } from './engine.ts';
@@ -32,7 +33,7 @@ export interface ExtractionEvents {
   /** Rows read so far by this extraction. */
   read(rows: number): void;
   /** Batches of a lane are durable; deliveries may begin. */
-  sealed(decided: readonly Told[]): void;
+  sealed(decided: readonly Told[], batches: SealedAs): void;
   /** Records of earlier readings count no more. */
   superseded(counts: readonly SupersededCounts[]): void;
   /** Records of a lane were taken as unchanged because what was sent of them is lost. */
@@ -113,6 +114,19 @@ function goesOnOrAgain(
     return { reads: true, kind: generation.kind, goesOn: generation, why };
   }
   return { reads: true, kind: asked ?? generation.kind, abandon: generation, why: INTERRUPTED };
+}
+
+/** The batches of each lane that one transaction has sealed. */
+export type SealedAs = ReadonlyMap<string, readonly BatchId[]>;
+
+export function sealedAs(batches: readonly Pick<SealedBatch, 'lane'>[], ids: readonly BatchId[]): SealedAs {
+  const byLane = new Map<string, BatchId[]>();
+  for (const [nth, { lane }] of batches.entries()) {
+    const of = byLane.get(lane);
+    if (of === undefined) byLane.set(lane, [ids[nth]!]);
+    else of.push(ids[nth]!);
+  }
+  return byLane;
 }
 
 interface Passed {
@@ -281,7 +295,7 @@ export class Extraction {
     const batches: SealedBatch[] = [];
     for (const one of decided) batches.push(...(await this.#stager.stage(one)));
     await this.#stager.sync();
-    await this.#ledger.seal({
+    const sealed = await this.#ledger.seal({
       ...this.#claim,
       generation: this.#generation,
       batches,
@@ -292,7 +306,7 @@ export class Extraction {
       ...(passed?.trail === undefined ? {} : { trail: showTrail(passed.trail) }),
     });
     this.#arrived.push(...decided);
-    this.#events.sealed(decided);
+    this.#events.sealed(decided, sealedAs(batches, sealed.batches));
   }
 
   /** Between two chunks: one that is being judged needs keys where they were when the ledger was asked about it. */

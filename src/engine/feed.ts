@@ -27,8 +27,12 @@ export interface Work {
 interface HeldShard {
   readonly claim: ShardClaim;
   readonly lease: LeaseKeeper;
-  /** Works that were handed out or are queued. */
+  /** Works that were handed out or are queued; at 0 it is being given back. */
   open: number;
+  /** The newest batch that the claim, or a look after it, has brought. */
+  upTo: BatchId | 0;
+  /** Takes in nothing more, so that it is given back soon: what is left of it needs a claim anew. */
+  closing: boolean;
 }
 
 export interface FeedOptions {
@@ -60,6 +64,8 @@ export class LaneFeed {
   #only: readonly BatchId[] | undefined;
   #reading: boolean;
   #mayClaim = true;
+  /** Sealed since the last look, and to be taken into the shards that are held. */
+  #fresh: BatchId[] = [];
   #wake: (() => void) | undefined;
 
   constructor(ledger: Ledger, ports: Ports, options: FeedOptions, reading: boolean) {
@@ -75,6 +81,10 @@ export class LaneFeed {
     while (!stop.aborted) {
       const work = this.#takeReady();
       if (work !== undefined) return work;
+      if (this.#fresh.length > 0) {
+        await this.#takeIn(this.#fresh.splice(0));
+        continue;
+      }
       if (this.#mayClaim && !(this.#options.ordered && this.#busy())) {
         await this.#claim();
         continue;
@@ -85,9 +95,17 @@ export class LaneFeed {
     return undefined;
   }
 
-  /** More was sealed, or nothing more will be. */
-  sealed(reading: boolean): void {
-    this.#reading = reading;
+  /** More was sealed, and these batches of it are of this lane. */
+  sealed(batches: readonly BatchId[]): void {
+    this.#exhausted.clear();
+    if (this.#takesIn && this.#busy()) this.#fresh.push(...batches);
+    else this.#mayClaim = true;
+    this.#wake?.();
+  }
+
+  /** Nothing more will be sealed. */
+  ended(): void {
+    this.#reading = false;
     this.#exhausted.clear();
     this.#changed();
   }
@@ -101,7 +119,7 @@ export class LaneFeed {
   /** Batches that came of this one. */
   children(children: readonly BatchRow[], tries: number, notBeforeMs: number): void {
     for (const batch of children) {
-      const shard = Math.floor((batch.seq - 1) / SHARD_BATCHES);
+      const shard = shardOf(batch);
       const held = this.#held.get(shard);
       if (held === undefined) {
         this.#awaited.set(batch.id, { tries, notBeforeMs });
@@ -123,6 +141,13 @@ export class LaneFeed {
     await this.#giveBack(held);
     this.#held.delete(work.claim.shard);
     this.#changed();
+  }
+
+  /** The same, where what is left needs a claim anew: the shard is given back when what is under way is through. */
+  async anew(work: Work): Promise<void> {
+    const held = this.#held.get(work.claim.shard);
+    if (held !== undefined) held.closing = true;
+    await this.done(work, false);
   }
 
   /** Gives back every shard. */
@@ -152,6 +177,30 @@ export class LaneFeed {
     const tried = this.#options.place === undefined ? [] : this.#queue.filter((work) => work.batch.attempts > 0);
     const queue = tried.length > 0 ? tried : this.#queue;
     return [queue.reduce((first, work) => (comesBefore(work.batch, first.batch) ? work : first))];
+  }
+
+  /** In order, or where others may write to the same place, a claim decides what comes next. */
+  get #takesIn(): boolean {
+    const { ordered, place, only } = this.#options;
+    return !ordered && place === undefined && only === undefined;
+  }
+
+  /** Into shards that are held: a claim would find nothing of them, and they need not be given back for it. */
+  async #takeIn(batches: readonly BatchId[]): Promise<void> {
+    const { run, lane } = this.#options;
+    const found = { run, lane, states: ['sealed' as const], after: Math.min(...batches) - 1, limit: batches.length };
+    const wanted = new Set(batches);
+    let taken = 0;
+    for (const batch of await this.#ledger.read.batches(found)) {
+      const held = this.#held.get(shardOf(batch));
+      if (held === undefined || held.open === 0 || held.closing || !wanted.has(batch.id)) continue;
+      taken++;
+      if (batch.id <= held.upTo) continue;
+      held.upTo = batch.id;
+      held.open++;
+      this.#queue.push({ todo: 'send', batch, claim: held.claim, lease: held.lease, tries: 0, notBeforeMs: 0 });
+    }
+    if (taken < wanted.size) this.#mayClaim = true;
   }
 
   async #claim(): Promise<void> {
@@ -210,7 +259,8 @@ export class LaneFeed {
       this.#awaited.delete(batch.id);
       works.push({ todo: 'send', batch, claim, lease, ...brought });
     }
-    const held: HeldShard = { claim, lease, open: works.length };
+    const upTo = works.reduce<BatchId | 0>((last, { batch }) => (batch.id > last ? batch.id : last), 0);
+    const held: HeldShard = { claim, lease, open: works.length, upTo, closing: false };
     if (works.length === 0) {
       this.#exhausted.add(shard.shard);
       await this.#giveBack(held);
@@ -244,6 +294,8 @@ export class LaneFeed {
     }
   }
 }
+
+const shardOf = ({ seq }: BatchRow): number => Math.floor((seq - 1) / SHARD_BATCHES);
 
 /** Children stand at the end of their lane, but their records belong where they were sealed: before what came later. */
 function comesBefore(a: BatchRow, b: BatchRow): boolean {

@@ -10,7 +10,7 @@ import type { Position } from '../model/position.ts';
 import type { HistoryChanges } from '../model/slice.ts';
 import type { BatchRooms } from './batch-rooms.ts';
 import type { Job, LaneJob, PullJob, SourceJob } from './engine.ts';
-import { asSourceErrors, type ExtractionEvents, orderOf } from './extract.ts';
+import { asSourceErrors, type ExtractionEvents, orderOf, sealedAs } from './extract.ts';
 import { type History, openHistory } from './history.ts';
 import { Intake, keepsVersionsApart, type Told } from './intake.ts';
 import { LaneMemory } from './lane-memory.ts';
@@ -191,7 +191,7 @@ export class PullExtraction {
     if (nothing && isSame(end, this.#committed)) return this.#forget();
     await this.#stager.sync();
     const decided = this.#decided;
-    await this.#stores.ledger.seal({
+    const sealed = await this.#stores.ledger.seal({
       ...this.#at,
       batches: this.#staged,
       unbatched: decided.flatMap((one): readonly Unbatched[] => one.unbatched),
@@ -202,7 +202,7 @@ export class PullExtraction {
       ...withChanges(history?.changes()),
     });
     for (const { lane, keys } of this.#staged) this.#memories.get(lane)?.sealed(keys);
-    this.#events.sealed(decided);
+    this.#events.sealed(decided, sealedAs(this.#staged, sealed.batches));
     book.next(this.#stores.ports.wallMs());
     history?.committed();
     this.#committed = end;

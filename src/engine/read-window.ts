@@ -9,7 +9,6 @@ import type { BatchRooms } from './batch-rooms.ts';
 import type { Job, RunAsk, Services } from './engine.ts';
 import { Extraction, type ExtractionEvents, type Reading } from './extract.ts';
 import { historyColumns } from './history.ts';
-import type { Told } from './intake.ts';
 import type { LaneTally } from './lane.ts';
 import { Payloads } from './payloads.ts';
 import type { ProgressTeller } from './progress.ts';
@@ -44,7 +43,7 @@ export interface WindowFacts {
   /** A generation has begun, or goes on; nothing of it has been read in this start. */
   readonly began: (generation: number) => Promise<void>;
   /** Batches are durable; deliveries may begin. */
-  readonly sealed: (decided: readonly Told[]) => void;
+  readonly sealed: ExtractionEvents['sealed'];
 }
 
 /** The reading of a window by one start: under which generation, then the extraction, then what was found different. */

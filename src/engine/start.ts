@@ -6,7 +6,7 @@ import { awaitedLater } from './awaited-later.ts';
 import { BatchRooms } from './batch-rooms.ts';
 import { LaneDelivery } from './deliver.ts';
 import type { Job, LaneJob, RunAsk, RunSummary, Services, StopSignals } from './engine.ts';
-import { decideReading, type Reading } from './extract.ts';
+import { decideReading, type Reading, type SealedAs } from './extract.ts';
 import { LaneFeed } from './feed.ts';
 import { keepsOrder, type LaneFit } from './fit-lane.ts';
 import type { Told } from './intake.ts';
@@ -39,7 +39,7 @@ export class Start {
   /** Stops for whatever reason: told to, paused or cancelled by somebody else, or the run's lease lost. */
   readonly #halt = new AbortController();
   readonly #signals: StopSignals;
-  #feeds: LaneFeed[] = [];
+  readonly #feeds = new Map<string, LaneFeed>();
   readonly #progress: ProgressTeller;
   readonly #rooms = new BatchRooms();
   readonly #indexing: KeyIndexing;
@@ -158,7 +158,7 @@ export class Start {
       rooms: this.#rooms,
       stop: this.#signals.stop,
       began: (generation) => this.#loads.open(generation),
-      sealed: (decided) => this.#sealed(decided),
+      sealed: (decided, batches) => this.#sealed(decided, batches),
     });
   }
 
@@ -181,13 +181,13 @@ export class Start {
     try {
       await window.extract();
     } finally {
-      for (const feed of this.#feeds) feed.sealed(false);
+      for (const feed of this.#feeds.values()) feed.ended();
       await Promise.allSettled([delivering]);
     }
     return await delivering;
   }
 
-  #sealed(decided: readonly Told[]): void {
+  #sealed(decided: readonly Told[], batches: SealedAs): void {
     this.#schemas.sealed(decided);
     for (const { batches, unbatched, counts } of decided) {
       const tally = this.#tallies.get(counts.lane)!;
@@ -196,7 +196,7 @@ export class Start {
       this.#indexing.sealed(records);
       for (const one of unbatched) tally.move(1, one.state);
     }
-    for (const feed of this.#feeds) feed.sealed(true);
+    for (const [lane, feed] of this.#feeds) feed.sealed(batches.get(lane) ?? []);
   }
 
   async #deliver(reading: boolean): Promise<readonly LaneDelivery[]> {
@@ -237,7 +237,7 @@ export class Start {
       ...(ask.only === undefined ? {} : { only: ask.only }),
     };
     const feed = new LaneFeed(services.ledger, services.ports, options, reading);
-    this.#feeds.push(feed);
+    this.#feeds.set(lane.name, feed);
     return new LaneDelivery(runtime, feed, this.#signals);
   }
 

@@ -143,7 +143,7 @@ export const ENGINE = [
     edits: [
       {
         file: 'engine/deliver.ts',
-        find: 'if (fences && doubt.attempt.fence >= work.claim.fence) return await this.#feed.done(work, false);',
+        find: 'if (fences && doubt.attempt.fence >= work.claim.fence) return await this.#feed.anew(work);',
         replace: 'void fences;',
       },
     ],
