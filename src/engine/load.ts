@@ -7,7 +7,7 @@ import type { Load, LoadRow, LoadStep, StepReceipt } from '../model/load.ts';
 import { mask } from '../model/masking.ts';
 import { type Balance, EMPTY_BALANCE } from '../model/states.ts';
 import type { Window } from '../model/window.ts';
-import { type Loading, type LoadJob, NO_FACTS, type Published } from '../strategies/strategy.ts';
+import { type Loading, type LoadJob, NO_FACTS, type Published, WentBackError } from '../strategies/strategy.ts';
 import type { LaneJob, Services } from './engine.ts';
 import { surelyFits } from './fit-lane.ts';
 import { backoffMs } from './pace.ts';
@@ -187,16 +187,23 @@ export class LaneLoad {
       const others = undone() ?? [];
       await ledger.moveLoad({ ...at, to: 'published', receipt, replaces: this.#loading.replaces, undone: others });
       this.#notice('info', 'load-published', `lane ${this.lane}: ${receipt.summary}`);
-      for (const { window } of others) {
-        this.#notice('warning', 'load-undone', `${window.name} has to be loaded again: its records were taken out`);
-      }
+      this.#tellUndone(others);
       return undefined;
     } catch (error) {
       const failure = heard(error, isUnanswered(before));
       const reason = mask(describeError(error));
       // Without proof the step stays begun, so that whoever comes next asks again.
-      if (failure.proved && begins === 'publishing') await ledger.moveLoad({ ...at, to: 'open', reason });
+      if (!failure.proved || begins !== 'publishing') return failure;
+      const gone = error instanceof WentBackError ? { replaces: this.#loading.replaces, undone: error.undone } : {};
+      await ledger.moveLoad({ ...at, to: 'open', reason, ...gone });
+      this.#tellUndone(gone.undone ?? []);
       return failure;
+    }
+  }
+
+  #tellUndone(loads: readonly LoadRow[]): void {
+    for (const { window } of loads) {
+      this.#notice('warning', 'load-undone', `${window.name} has to be loaded again: its records were taken out`);
     }
   }
 
@@ -217,6 +224,7 @@ const isUnanswered = ({ loads, step: { load } }: LoadJob): boolean =>
  * nothing of an earlier one without an answer; that the sink refuses the load does, since it has looked for it first.
  */
 function heard(error: unknown, unanswered: boolean): Failure {
+  if (error instanceof WentBackError) return { ...heard(error.cause, unanswered), error };
   if (error instanceof NotAppliedError) return { proved: !unanswered, again: true, error };
   if (error instanceof RefusedError) return { proved: true, again: false, error };
   if (error instanceof WaybillError && SAID_BEFORE.has(error.code)) return { proved: !unanswered, again: false, error };
@@ -234,8 +242,10 @@ function whyForbidden(error: unknown): Failure {
 const SAID_BEFORE: ReadonlySet<string> = new Set(['PERIOD_PARTIAL', 'VERSION_GONE', 'PROMISE_IMPOSSIBLE']);
 const FROM_THE_LEDGER = /^(LEDGER_.*|FENCED|LEASE_HELD|MOVE_FORBIDDEN|RUN_UNKNOWN|INVARIANT_BROKEN)$/;
 
-const retryAfter = (error: unknown): number | undefined =>
-  error instanceof NotAppliedError ? error.retryAfterMs : undefined;
+function retryAfter(error: unknown): number | undefined {
+  if (error instanceof WentBackError) return retryAfter(error.cause);
+  return error instanceof NotAppliedError ? error.retryAfterMs : undefined;
+}
 
 const masked = (receipt: StepReceipt): StepReceipt => ({ ...receipt, summary: mask(receipt.summary) });
 

@@ -139,7 +139,8 @@ export interface LoadRow {
 /**
  * `opening`, `publishing`: about to be asked for, once more too. `open`, `published`: done, with what it came to; also
  * back to `open`, with a reason, when publishing is proved not to have happened. `replaces`: earlier loads of the run
- * are seen no more; `undone`: neither are these, of other runs.
+ * are seen no more; `undone`: neither are these, of other runs. Back to `open` with them: the sink has gone back behind
+ * them, and has not come further.
  */
 export interface LoadMove {
   readonly lane: string;

@@ -1,10 +1,12 @@
 import type { LoadAbilities } from '../connectors/connector.ts';
 import { assert } from '../model/assert.ts';
-import { WaybillError } from '../model/errors.ts';
+import { describeError, WaybillError } from '../model/errors.ts';
 import type { LoadRow, StepReceipt } from '../model/load.ts';
 import { inOrderOfTime, isLater, loadingStrategy, publishedElsewhere } from './loading.ts';
 import { lacksKey, mergeBy } from './merge-by.ts';
-import type { BeforeLoad, LoadJob, Published } from './strategy.ts';
+import { type BeforeLoad, type LoadJob, WentBackError } from './strategy.ts';
+
+type Versions = NonNullable<LoadAbilities['versions']>;
 
 /**
  * Merges as the merger does, but a window that is loaded again finds what it found the first time: the sink goes back
@@ -35,7 +37,7 @@ export const statefulMerger = loadingStrategy({
     },
     async publish(job) {
       const undone = laterThan({ ...job, window: job.step.load.window });
-      return { receipt: await mergedBack(job), undone };
+      return { receipt: await mergedBack(job, undone), undone };
     },
     warnings(job) {
       const undone = laterThan(job);
@@ -47,7 +49,7 @@ export const statefulMerger = loadingStrategy({
   },
 });
 
-async function mergedBack(job: LoadJob): Promise<Published['receipt']> {
+async function mergedBack(job: LoadJob, undone: readonly LoadRow[]): Promise<StepReceipt> {
   const { sink, step, flow } = job;
   const { window } = step.load;
   assert(window.start !== undefined, 'strategy.fits-its-flow');
@@ -56,13 +58,28 @@ async function mergedBack(job: LoadJob): Promise<Published['receipt']> {
   const before = versionBefore(job);
   const current = await versions.current();
   const restored = current === before ? undefined : await restore(job, versions, before);
-  const merged = await surely(sink.can.merge)(step, mergeBy(flow));
-  const version = await versions.current();
+  const merge = surely(sink.can.merge);
+  const merged = await merge(step, mergeBy(flow)).catch((cause: unknown) => {
+    if (restored === undefined) throw cause;
+    const message = `the sink has gone back to before ${window.name}, and then: ${describeError(cause)}`;
+    throw new WentBackError(message, { cause, undone });
+  });
+  const version = await versionAfter(job, versions);
   const summary = restored === undefined ? merged.summary : `${restored.summary}; ${merged.summary}`;
   return { summary, facts: { ...merged.facts, version, before: before ?? 'nothing' } };
 }
 
-async function restore(job: LoadJob, versions: LoadAbilities['versions'], before: string | null): Promise<StepReceipt> {
+/** The load is there by now: that nobody says of which version it is a part does not prove the contrary. */
+async function versionAfter({ step }: LoadJob, versions: Versions): Promise<string> {
+  try {
+    return await versions.current();
+  } catch (cause) {
+    const message = `${step.load.window.name} is merged, and what version that made is not known: ${describeError(cause)}`;
+    throw new WaybillError('LOAD_FAILED', message, { cause });
+  }
+}
+
+async function restore(job: LoadJob, versions: Versions, before: string | null): Promise<StepReceipt> {
   await surelyKept(job);
   return await versions.restore(job.step, before);
 }

@@ -1,6 +1,7 @@
 import type { Permit, Sink } from '../connectors/connector.ts';
 import { assertNever } from '../model/assert.ts';
 import type { Batch, Payload } from '../model/batch.ts';
+import { WaybillError } from '../model/errors.ts';
 import type { Guarantee, Rung } from '../model/guarantee.ts';
 import type { LoadRow, LoadSettings, LoadStep, StepReceipt } from '../model/load.ts';
 import type { Verdict } from '../model/verdict.ts';
@@ -91,6 +92,21 @@ export interface Published {
   readonly receipt: StepReceipt;
   /** Loads of other windows that readers see no more: their windows have to be loaded again. */
   readonly undone?: readonly LoadRow[];
+}
+
+/**
+ * Thrown by a strategy that publishes in two steps: the sink has gone back to an earlier state, and the load that was
+ * to come then has not been published, for the reason that `cause` gives. Whatever that proves, what was gone back
+ * behind is gone.
+ */
+export class WentBackError extends WaybillError {
+  /** What `Published.undone` would have said. */
+  readonly undone: readonly LoadRow[];
+
+  constructor(message: string, details: { readonly cause: unknown; readonly undone: readonly LoadRow[] }) {
+    super('LOAD_FAILED', message, { cause: details.cause });
+    this.undone = details.undone;
+  }
 }
 
 export interface LaneContext {

@@ -66,7 +66,7 @@ export class DailyJob {
       path: '/v1/events',
       batch: '{ maxRecords: 100, maxBytes: 1MB }',
       inFlight: '4',
-      requestTimeout: '2s',
+      requestTimeout: '5s',
       receipt: '{ shape: none }',
       ...this.#options.sink,
       ...more.sink,

@@ -39,7 +39,7 @@ describe('an answer that proves nothing', () => {
   ])(
     'because it %s leaves its batch in doubt, never delivered, and never sent again by itself',
     async (_, bad, why) => {
-      await open({ behaviour: badAt(2, bad), sink: { receipt: COUNTS, inFlight: '1', requestTimeout: '700ms' } });
+      await open({ behaviour: badAt(2, bad), sink: { receipt: COUNTS, inFlight: '1', requestTimeout: '3s' } });
       const ended = await run();
       expect(ended.status, ended.stderr).toBe(4);
       expect(ended.stdout, 'says what comes next').toMatch(/waybill doubts/);

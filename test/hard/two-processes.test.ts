@@ -67,7 +67,7 @@ describe('a process that stands still past its lease', () => {
     await open({
       members: members(2_000),
       behaviour: { delayMs: 80 },
-      sink: { inFlight: '2', requestTimeout: '500ms' },
+      sink: { inFlight: '2', requestTimeout: '1500ms' },
       flow: { lease: '2s' },
     });
     const first = start(job, RUN);

@@ -152,12 +152,29 @@ export const LOADS = [
     edits: [
       {
         file: 'strategies/stateful-merger.ts',
-        find: 'return { receipt: await mergedBack(job), undone };',
-        replace: 'void undone; return { receipt: await mergedBack(job) };',
+        find: 'return { receipt: await mergedBack(job, undone), undone };',
+        replace: 'return { receipt: await mergedBack(job, undone) };',
       },
     ],
     focus: { strategies: ['stateful-merger'], load: { readAgain: 0 }, change: { windows: 2 } },
     limit: 100,
+  },
+  {
+    name: 'a load that was merged counts as not published when its version is not told',
+    edits: [
+      {
+        file: 'strategies/stateful-merger.ts',
+        find: 'const version = await versionAfter(job, versions);',
+        replace: 'const version = await versions.current(); void versionAfter;',
+      },
+    ],
+    focus: {
+      strategies: ['stateful-merger'],
+      load: { past: 'versions' },
+      swarm: { 'connect-refused': 250, 'operator-refreshes': 400 },
+      change: { windows: 2 },
+    },
+    limit: 400,
   },
   {
     name: 'a period is never begun again',

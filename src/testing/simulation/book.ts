@@ -224,7 +224,9 @@ export class Book {
     this.#begun.add(`${lane}/${window.name}/${ask.generation}/${ask.to}/${ask.fence}`);
     if (ask.to === 'publishing' && tries > 1) world.mark('publishing was begun once more');
     if (ask.to === 'open' && ask.receipt === undefined) world.mark('a load was proved not to be published');
-    if (ask.to !== 'published' || (ask.undone ?? []).length === 0) return;
+    if (ask.to === 'open' && ask.undone !== undefined)
+      world.mark('a load was not published after the sink had gone back for it');
+    if ((ask.undone ?? []).length === 0) return;
     world.mark('a load took out what other windows had brought');
     // Their runs are open again, by no order of anybody.
     this.orders++;

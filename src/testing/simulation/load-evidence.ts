@@ -18,9 +18,11 @@ export interface LaneOfLoads {
   readonly server: LoadServer;
   /** In the order in which the sink published them. */
   readonly published: readonly PublishedLoad[];
+  /** All that has changed what readers see: those, and how the sink went back in between. */
+  readonly steps: readonly PublishedLoad[];
 }
 
-export const PUBLISHING: ReadonlySet<string> = new Set([
+const PUBLISHING: ReadonlySet<string> = new Set([
   'appendLoad',
   'replace',
   'merge',
@@ -33,17 +35,24 @@ export function lanesOfLoads(evidence: Evidence): readonly LaneOfLoads[] {
   return evidence.machine.servers.flatMap(({ loads: server }, nth) => {
     if (server === undefined) return [];
     const lane = laneName(nth);
-    const effects = server.effects.filter(({ request }) => PUBLISHING.has(request.ability));
-    return [{ lane, server, published: effects.map((effect) => publishedLoad(evidence, lane, effect)) }];
+    const steps = server.effects.filter(isSeen).map((effect) => publishedLoad(evidence, lane, effect));
+    return [{ lane, server, steps, published: steps.filter(({ back }) => back !== true) }];
   });
 }
+
+const wentBack = ({ request }: StepEffect): boolean => request.ability === 'versions.restore';
+
+/** Readers see what it has done. */
+export const isSeen = (effect: StepEffect): boolean => PUBLISHING.has(effect.request.ability) || wentBack(effect);
 
 function publishedLoad(evidence: Evidence, lane: string, effect: StepEffect): PublishedLoad {
   const { load } = effect.request.step;
   const row = evidence.final.loads.find(
     (one) => one.lane === lane && one.window.name === load.window.name && one.generation === load.generation,
   );
-  return { id: load.id, window: load.window, effect, row, texts: textsOf(evidence, lane, effect, row) };
+  const about = { id: load.id, window: load.window, effect, row };
+  if (wentBack(effect)) return { ...about, texts: [], back: true };
+  return { ...about, texts: textsOf(evidence, lane, effect, row) };
 }
 
 /**

@@ -7,6 +7,8 @@ export interface ModelLoad {
   readonly id: string;
   readonly window: Window;
   readonly texts: readonly string[];
+  /** It was not published: the sink has gone back to where it stood before its window, which is a step of its own. */
+  readonly back?: boolean;
 }
 
 interface Fields {
@@ -16,10 +18,10 @@ interface Fields {
 }
 
 /**
- * What each strategy promises, said once more and as plainly as can be: what readers see after these loads have been
- * published, in this order; and which of them have not been taken out again. Nothing of the code under test is used.
+ * What each strategy promises, said once more and as plainly as can be: what readers see after these steps, in this
+ * order; and which loads have been published and not been taken out again. Nothing of the code under test is used.
  */
-export function modelOf(load: LoadScenario, published: readonly ModelLoad[]): Model {
+export function modelOf<L extends ModelLoad>(load: LoadScenario, published: readonly L[]): Model<L> {
   switch (load.strategy) {
     case 'transactional-writer':
       return { texts: published.flatMap(({ texts }) => texts), kept: published };
@@ -43,25 +45,25 @@ export function modelOf(load: LoadScenario, published: readonly ModelLoad[]): Mo
   }
 }
 
-export interface Model {
+export interface Model<L extends ModelLoad> {
   readonly texts: readonly string[];
-  readonly kept: readonly ModelLoad[];
+  readonly kept: readonly L[];
 }
 
-const newestOfEachWindow = (published: readonly ModelLoad[]): readonly ModelLoad[] =>
+const newestOfEachWindow = <L extends ModelLoad>(published: readonly L[]): readonly L[] =>
   published.filter((one, at) => !published.slice(at + 1).some(({ window }) => window.name === one.window.name));
 
 /** A load takes out everything of its own time and of later ones. Days are called so that their names sort. */
-export const inTime = (published: readonly ModelLoad[]): readonly ModelLoad[] =>
-  published.reduce<readonly ModelLoad[]>(
-    (kept, one) => [...kept.filter(({ window }) => window.name < one.window.name), one],
-    [],
-  );
+const inTime = <L extends ModelLoad>(published: readonly L[]): readonly L[] =>
+  published.reduce<readonly L[]>((kept, one) => {
+    const earlier = kept.filter(({ window }) => window.name < one.window.name);
+    return one.back === true ? earlier : [...earlier, one];
+  }, []);
 
 /** A window that comes again begins its period again. */
-function inPeriods({ period }: LoadScenario, published: readonly ModelLoad[]): readonly ModelLoad[] {
+function inPeriods<L extends ModelLoad>({ period }: LoadScenario, published: readonly L[]): readonly L[] {
   const nameOf = ({ window }: ModelLoad): string => periodOf(window, period).name;
-  return published.reduce<readonly ModelLoad[]>((kept, one) => {
+  return published.reduce<readonly L[]>((kept, one) => {
     const again = kept.some(({ window }) => window.name === one.window.name);
     return [...kept.filter((other) => !again || nameOf(other) !== nameOf(one)), one];
   }, []);

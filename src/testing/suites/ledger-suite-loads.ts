@@ -165,5 +165,23 @@ export function loadCases({ bench, ledger, describe, it }: UnderTest): void {
       const told = (await ledger().read.events({ run: second.run })).at(-1);
       expect(told).toMatchObject({ kind: 'load-moved', detail: { state: 'replaced' } });
     });
+
+    it('have taken out what the sink went back behind, also where they were not published then', async () => {
+      const first = await loaded('2026-11-18');
+      await publish(first);
+      const second = await loaded('2026-11-19', 'aar');
+      await publish(second);
+      await first.start('refresh');
+      await opened(first);
+      await first.close();
+      await move(first, 'publishing');
+      const undone = [{ run: second.run, lane: 'api', generation: 1 }];
+      await move(first, 'open', { reason: 'the sink has gone back, and refused the load', replaces: true, undone });
+      expect(await states()).toEqual(['2026-11-18 1 replaced', '2026-11-18 2 open', '2026-11-19 1 replaced']);
+      expect((await ledger().read.run(second.run)).state).toBe('open');
+      expect(await second.balance()).toBe('0/0/0/0/0 of 0');
+      await publish(first);
+      expect((await states())[1]).toBe('2026-11-18 2 published');
+    });
   });
 }

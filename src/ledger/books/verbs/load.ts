@@ -32,7 +32,7 @@ export function* moveLoad(tx: Transaction, ask: RunClaim & LoadMove): Asking<Loa
     reason: ask.reason,
     undone: ask.undone?.map(({ run }) => showRun(run)),
   });
-  if (ask.to === 'published') {
+  if (ask.to === 'published' || ask.to === 'open') {
     if (ask.replaces === true) yield* replaceOlder(tx, lane.id, ask.generation);
     for (const other of ask.undone ?? []) yield* undo(tx, ask, other);
   }
@@ -120,7 +120,7 @@ function* undo(tx: Transaction, by: RunClaim, other: NonNullable<LoadMove['undon
     generation: other.generation,
     state: 'replaced',
     tries: load.tries,
-    reason: `${showRun(by.run)} was published and took out what this window had brought; load it again`,
+    reason: `${showRun(by.run)} took out what this window had brought; load it again`,
   });
 }
 

@@ -23,15 +23,15 @@ export function loadsToldTruly(evidence: Evidence): void {
   }
 }
 
-function tellsTruly(evidence: Evidence, row: LoadRow, { published }: LaneOfLoads): void {
+function tellsTruly(evidence: Evidence, row: LoadRow, { published, steps }: LaneOfLoads): void {
   const { scenario, final, book, supervisor } = evidence;
   const done = published.filter((one) => one.row === row);
-  const kept = modelOf(scenario.load!, published).kept.some((one) => done.some(({ id }) => id === one.id));
+  const kept = modelOf(scenario.load!, steps).kept.some((one) => done.some(({ id }) => id === one.id));
   const name = `load ${row.generation} of ${row.window.name} in ${row.lane}`;
   const is = `it was published ${done.length} times and is ${kept ? '' : 'not '}kept`;
   const say = (holds: boolean): void => book.check('I18', holds, () => `${name} is ${row.state}, and ${is}`);
-  // The ledger cannot know yet what was taken out by a load of which it does not know whether it was published.
-  const unheard = published.some((one) => one.row?.state === 'publishing');
+  // The ledger cannot know yet what was taken out by a load of which it does not know how far it has come.
+  const unheard = steps.some((one) => one.row?.state === 'publishing');
   const cancelled = final.runs.some((run) => run.id === row.run && run.state === 'cancelled');
   switch (row.state) {
     case 'published':

@@ -1,6 +1,6 @@
 import type { Evidence } from '../evidence.ts';
-import { type LaneOfLoads, lanesOfLoads, PUBLISHING, type PublishedLoad } from '../load-evidence.ts';
-import { inTime, modelOf } from '../load-model.ts';
+import { isSeen, type LaneOfLoads, lanesOfLoads } from '../load-evidence.ts';
+import { modelOf } from '../load-model.ts';
 import type { LoadLook } from '../load-server.ts';
 import { difference } from './i17-shown-as-published.ts';
 
@@ -21,19 +21,7 @@ export function loadsSeenWhole(evidence: Evidence): void {
   }
 }
 
-function wantedAt({ scenario }: Evidence, { server, published }: LaneOfLoads, { steps }: LoadLook): readonly string[] {
-  const effects = server.effects.slice(0, steps);
-  const count = effects.filter(({ request }) => PUBLISHING.has(request.ability)).length;
-  const visible = published.slice(0, count);
-  const last = effects.findLast(({ request }) => request.ability !== 'load.open');
-  if (last === undefined || PUBLISHING.has(last.request.ability)) return modelOf(scenario.load!, visible).texts;
-  return wentBack(visible, last.request.step.load.window.name, (loads) => modelOf(scenario.load!, loads).texts);
-}
-
-function wentBack(
-  visible: readonly PublishedLoad[],
-  before: string,
-  shown: (loads: readonly PublishedLoad[]) => readonly string[],
-): readonly string[] {
-  return shown((inTime(visible) as readonly PublishedLoad[]).filter(({ window }) => window.name < before));
+function wantedAt({ scenario }: Evidence, lane: LaneOfLoads, look: LoadLook): readonly string[] {
+  const seen = lane.server.effects.slice(0, look.steps).filter(isSeen).length;
+  return modelOf(scenario.load!, lane.steps.slice(0, seen)).texts;
 }
