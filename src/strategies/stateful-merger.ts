@@ -74,7 +74,8 @@ async function versionAfter({ step }: LoadJob, versions: Versions): Promise<stri
   try {
     return await versions.current();
   } catch (cause) {
-    const message = `${step.load.window.name} is merged, and what version that made is not known: ${describeError(cause)}`;
+    const { window } = step.load;
+    const message = `${window.name} is merged, and which version that made is not known: ${describeError(cause)}`;
     throw new WaybillError('LOAD_FAILED', message, { cause });
   }
 }
