@@ -41,7 +41,6 @@ try {
   }
   tell(seconds);
 } finally {
-  await client.end();
   await server.stop();
 }
 

@@ -1,5 +1,5 @@
-// A window of changes merged into a table ten times its size by the strategy `merger`, against the same MERGE by hand in
-// psql: one server, a fresh copy of the same database each time, in turns.
+// A window of changes merged into a table ten times its size by the strategy `merger`, against the same MERGE by hand
+// in psql: one server, a fresh copy of the same database each time, in turns.
 //   npm run build && node bench/merge.js [--small]
 // By hand is what somebody would do who has the changes elsewhere: a table of the same columns, filled by piping one
 // binary COPY into another, ANALYZE, and the MERGE that Waybill runs as well. Waybill has to bring the rows too, so the
@@ -43,7 +43,6 @@ try {
   });
   tell(results);
 } finally {
-  await admin.end();
   await server.stop();
 }
 

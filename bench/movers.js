@@ -1,9 +1,9 @@
 // PostgreSQL to PostgreSQL with the ledger of every record, against others that move tables: pgcopydb, pgloader, and
 // pg_dump into psql. One server, two databases, the same table, in turns.
 //   npm run build && node bench/movers.js [--small]
-// The table is there and empty when a round begins, so each moves the rows alone: `pgcopydb copy table-data`, `data only`
-// of pgloader. The server is the newest that the system has installed, since pgcopydb and pg_dump refuse one that is
-// newer than they are. What was copied is compared after each round, outside of the clock.
+// The table is there and empty when a round begins, so each moves the rows alone: `pgcopydb copy table-data`, `data
+// only` of pgloader. The server is the newest that the system has installed, since pgcopydb and pg_dump refuse one that
+// is newer than they are. What was copied is compared after each round, outside of the clock.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -45,7 +45,6 @@ try {
   });
   tell(results);
 } finally {
-  for (const client of [source, target, admin]) await client.end();
   await server.stop();
 }
 

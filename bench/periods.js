@@ -3,17 +3,19 @@
 // differ in the size of the other periods alone, once and twenty times that of the window, in turns.
 //   npm run build && node bench/periods.js [--small]
 // The rows of the window are made by the query, with another version each time, so reading them costs the same on both
-// sides. Afterwards the window must hold the new version and every other period what it held, outside of the clock.
+// sides. After each round the window must hold the new version, and in the end every other period what it held, outside
+// of the clock. The goal is held against what the ledger says of the load, from opening its place to publishing it: the
+// start of a process would hide what depends on sizes.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { contents } from './parts/items.js';
-import { report, small } from './parts/measure.js';
-import { figuresOf, inTurns, of } from './parts/rounds.js';
+import { median, report, small } from './parts/measure.js';
+import { figuresOf, inTurns } from './parts/rounds.js';
 import { startServer } from './parts/server.js';
 import { waybill } from './parts/timed.js';
 
-const ROWS = small ? 20_000 : 200_000;
-const ROUNDS = small ? 3 : 7;
+const ROWS = small ? 10_000 : 200_000;
+const ROUNDS = small ? 3 : 5;
 const WINDOW = '2026-11-19';
 const OTHERS = ['2026-11-15', '2026-11-16', '2026-11-17', '2026-11-18'];
 const SIZES = { 'others of 1x': 1, 'others of 20x': 20 };
@@ -41,10 +43,8 @@ try {
     },
     after: (_, { side, strategy }) => expectRight(side, TABLES[strategy]),
   });
-  for (const strategy of Object.keys(TABLES)) tell(strategy, results);
+  for (const strategy of Object.keys(TABLES)) await tell(strategy, results);
 } finally {
-  for (const { client } of sides) await client.end();
-  await admin.end();
   await server.stop();
 }
 
@@ -76,9 +76,9 @@ async function prepare(size, times) {
   return side;
 }
 
-const flowFileFor = (database) => {
+function flowFileFor(database) {
   const query = `select cast(i as int8) as id, 'page number ' || i as page, cast(:date as date) as day, version
-        from source, generate_series(1, ${ROWS}) i`;
+      from source, generate_series(1, ${ROWS}) i`;
   const columns = '{ id: bigint, page: text, day: date, version: bigint }';
   const limits = 'recordsPerBatch: 50000, bytesPerBatch: 100000000';
   return `version: 1
@@ -87,16 +87,16 @@ connections:
 flows:
   metadata-cleaner:
     window: day
-    source: { connection: here, key: [id, day], query: &rows "${query}" }
+    source: { connection: here, query: "${query}" }
     sink: { connection: here, table: visits, create: ${columns}, ${limits}, load: { period: day } }
     strategy: metadata-cleaner
   data-overwrite:
     window: day
-    source: { connection: here, key: [id, day], query: *rows }
+    source: { connection: here, query: "${query}" }
     sink: { connection: here, table: sales, ${limits}, load: { scope: { column: day } } }
     strategy: data-overwrite
 `;
-};
+}
 
 async function again(side, strategy) {
   const words = ['run', strategy, '--for', WINDOW, '--refresh', '--quiet'];
@@ -104,12 +104,23 @@ async function again(side, strategy) {
   return { ...result, side, strategy };
 }
 
-const othersOf = async ({ client }) => {
-  const tables = Object.values(TABLES).map((table) =>
-    contents(client, `(select * from ${table} where day <> '${WINDOW}')`),
-  );
-  return (await Promise.all(tables)).join('; ');
-};
+/** Of the rounds that count: what came before are the first load and the one that warms up. */
+async function loadSecondsOf(side, strategy) {
+  const { output } = await waybill(['loads', strategy, '--output', 'json'], { cwd: side.folder, env: server.env });
+  return JSON.parse(output)
+    .loads.filter(({ window }) => window === WINDOW)
+    .sort((a, b) => a.generation - b.generation)
+    .slice(-ROUNDS)
+    .map(({ began, published }) => (Date.parse(published) - Date.parse(began)) / 1000);
+}
+
+async function othersOf({ client }) {
+  const found = [];
+  for (const table of Object.values(TABLES)) {
+    found.push(await contents(client, `(select * from ${table} where day <> '${WINDOW}')`));
+  }
+  return found.join('; ');
+}
 
 async function expectRight(side, table) {
   const { rows } = await side.client.query(
@@ -120,27 +131,38 @@ async function expectRight(side, table) {
   if (count !== ROWS || ids !== ROWS || oldest !== version) {
     throw new Error(`${table}, ${side.size}: ${count} rows, ${ids} ids, from version ${oldest} of ${version}`);
   }
-  const others = await othersOf(side);
-  if (others !== side.others) throw new Error(`${table}, ${side.size}: the others hold ${others}`);
 }
 
-function tell(strategy, results) {
-  const [one, twenty] = sides.map(({ size }) => figuresOf(results[`${strategy}, ${size}`], ROWS));
+async function tell(strategy, results) {
+  for (const side of sides) {
+    if ((await othersOf(side)) !== side.others) throw new Error(`${side.size}: the other periods hold something else`);
+  }
+  const [one, twenty] = await Promise.all(
+    sides.map(async (side) => {
+      const loads = await loadSecondsOf(side, strategy);
+      const figures = figuresOf(results[`${strategy}, ${side.size}`], ROWS);
+      return {
+        ...figures,
+        loadSeconds: median(loads),
+        fastestLoad: Math.min(...loads),
+        slowestLoad: Math.max(...loads),
+      };
+    }),
+  );
   report(`${strategy}: a window of ${ROWS} rows again, ${sides[0].size}`, one);
-  const seconds = of(results[`${strategy}, ${sides[0].size}`], 'seconds');
-  const ratio = twenty.seconds / one.seconds;
-  const ratioOfFastest = twenty.fastest / one.fastest;
+  const ratio = twenty.loadSeconds / one.loadSeconds;
   const figures = {
     ...twenty,
     ratio,
-    ratioOfFastest,
+    ratioOfFastest: twenty.fastestLoad / one.fastestLoad,
+    wholeProcessRatio: twenty.seconds / one.seconds,
     serverCpuRatio: twenty.serverCpuMicrosecondsPerRow / one.serverCpuMicrosecondsPerRow,
-    // What the same thing takes in its slowest round and its fastest: a ratio below this says nothing.
-    noise: Math.max(...seconds) / Math.min(...seconds),
+    // Of one and the same thing: a ratio below this says nothing.
+    noise: one.slowestLoad / one.fastestLoad,
   };
-  const goal = {
-    text: `ratio, of medians or of the fastest, <= ${GOAL}`,
-    met: Math.min(ratio, ratioOfFastest) <= GOAL,
-  };
-  report(`${strategy}: the same, ${sides[1].size}`, figures, goal);
+  const met = Math.min(ratio, figures.ratioOfFastest) <= GOAL;
+  report(`${strategy}: the same, ${sides[1].size}`, figures, {
+    text: `ratio, or that of the fastest, <= ${GOAL}`,
+    met,
+  });
 }

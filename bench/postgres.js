@@ -30,7 +30,6 @@ try {
   });
   tell(results);
 } finally {
-  await client.end();
   await server.stop();
 }
 

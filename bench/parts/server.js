@@ -19,7 +19,10 @@ const SETTINGS = {
 const flags = Object.entries(SETTINGS).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
 const access = { user: 'waybill', password: 'bench-password' };
 
-/** Its folder lies in BENCH_DIR, where that is set. `binaries`: the folder with `initdb` and `pg_ctl`; the server of the tests when absent. The caller stops it. */
+/**
+ * Its folder lies in BENCH_DIR, where that is set. `binaries`: the folder with `initdb` and `pg_ctl`; the server of the
+ * tests when absent. The caller stops it.
+ */
 export async function startServer(name, { binaries } = {}) {
   const folder = mkdtempSync(join(process.env.BENCH_DIR ?? tmpdir(), `waybill-bench-${name}-`));
   // The server refuses to be run by root, so as root it runs as another user, who has to get into the folder.
@@ -27,6 +30,7 @@ export async function startServer(name, { binaries } = {}) {
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   const port = await freePort();
   const data = join(folder, 'data');
+  const clients = new Set();
   const stop = binaries === undefined ? await startEmbedded(data, port) : startInstalled(binaries, data, port);
   const postmaster = Number(readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n')[0]);
   return {
@@ -36,19 +40,26 @@ export async function startServer(name, { binaries } = {}) {
     address: (database = 'postgres') => `host=127.0.0.1 port=${port} user=${access.user} dbname=${database}`,
     url: (database) => `postgresql://${access.user}:${access.password}@127.0.0.1:${port}/${database}`,
     /** For a flow file. */
-    connection: (database = 'postgres') =>
-      `{ type: postgres, host: 127.0.0.1, port: ${port}, user: ${access.user}, database: ${database}, password: env:PG }`,
+    connection: (database = 'postgres') => {
+      const where = `host: 127.0.0.1, port: ${port}, database: ${database}`;
+      return `{ type: postgres, ${where}, user: ${access.user}, password: env:PG }`;
+    },
     /** For the settings of a connector. */
     access: { host: '127.0.0.1', port, ...access },
-    /** The caller ends it. */
+    /** Ended with the server, if not before. */
     async connect(database = 'postgres') {
       const client = new pg.Client({ host: '127.0.0.1', port, database, ...access });
       await client.connect();
+      clients.add(client);
+      client.once('end', () => clients.delete(client));
       return client;
     },
     /** Of all its processes, those that have ended as well. */
     ticks: () => ticksOf(postmaster) + ticksOfChildren(postmaster),
-    stop,
+    async stop() {
+      for (const client of clients) await client.end();
+      await stop();
+    },
   };
 }
 
@@ -86,7 +97,14 @@ function startInstalled(binaries, data, port) {
   call('initdb', '-D', data, '-U', access.user, '--auth=trust', '--encoding=UTF8', '--locale=C');
   const options = [...flags, '-p', port, '-k', data].join(' ');
   call('pg_ctl', '-D', data, '-w', '-l', join(data, 'log'), '-o', options, 'start');
-  return () => call('pg_ctl', '-D', data, '-w', '-m', 'fast', 'stop');
+  let stopped = false;
+  const stop = () => {
+    if (!stopped) call('pg_ctl', '-D', data, '-w', '-m', 'fast', 'stop');
+    stopped = true;
+  };
+  // It is no child of this process, and would outlive it. Before its folder is removed.
+  process.prependOnceListener('exit', stop);
+  return stop;
 }
 
 const idOf = (flag) => {
