@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { report, small } from './parts/measure.js';
 import { waybill } from './parts/timed.js';
 
-const SIZES = small ? [1_000, 4_000] : [2_000, 20_000];
+const SIZES = small ? [500, 2_000] : [2_000, 20_000];
 const WINDOW = '2026-11-19';
 const root = mkdtempSync(join(process.env.BENCH_DIR ?? tmpdir(), 'waybill-bench-again-'));
 process.once('exit', () => rmSync(root, { recursive: true, force: true }));
