@@ -35,21 +35,33 @@ export class KeySearch {
     const index = yield* KeyIndex.of(this.#r.store, this.#lane);
     // In the order of the index, so that keys whose entries are neighbours share its pages.
     const hashes = wanted.map((key, nth) => ({ hash: keyHash(key, 0), nth })).sort((a, b) => a.hash - b.hash);
-    for (const { hash, nth } of hashes)
-      found[nth] = yield* this.#indexed(wanted[nth] as Uint8Array, yield* index.candidates(hash));
+    const proposed = new Map<number, number[]>();
+    for (const { hash, nth } of hashes) {
+      for (const id of yield* index.candidates(hash)) {
+        const nths = proposed.get(id);
+        if (nths === undefined) proposed.set(id, [nth]);
+        else nths.push(nth);
+      }
+    }
+    yield* this.#indexed(wanted, proposed, found);
     yield* this.#walk(wanted, found);
     return found;
   }
 
-  *#indexed(key: Uint8Array, batches: readonly number[]): Asking<Sealed[]> {
-    const found: Sealed[] = [];
-    for (const id of batches) {
+  /** Batch by batch: what was proposed for many keys is gone through once for all of them. */
+  *#indexed(
+    wanted: readonly Uint8Array[],
+    proposed: ReadonlyMap<number, readonly number[]>,
+    found: Sealed[][],
+  ): Asking<void> {
+    for (const id of [...proposed.keys()].sort((a, b) => a - b)) {
       const batch = yield* findBatch(this.#r.store, id);
       // The batches of an extraction that was abandoned are gone; the index keeps their entries.
       if (batch === undefined) continue;
-      for (const index of placesOf(key, yield* this.#keysOf(batch))) found.push({ batch, index });
+      const keys = yield* this.#keysOf(batch);
+      for (const { nth, place } of hitsAmong(wanted, proposed.get(id)!, keys))
+        found[nth]?.push({ batch, index: place });
     }
-    return found;
   }
 
   *#keysOf(batch: BatchRecord): Asking<Uint8Array> {
@@ -63,17 +75,13 @@ export class KeySearch {
     return keysOf(batch, members);
   }
 
-  /** Many keys are looked up in a table made of them; a few are searched for directly, which is much faster. */
   *#walk(wanted: readonly Uint8Array[], found: Sealed[][]): Asking<void> {
-    const table = wanted.length > FEW ? tableOf(wanted) : undefined;
+    const all = wanted.map((_, nth) => nth);
     for (let next = yield* indexedUpTo(this.#r.store, this.#lane); ; ) {
       const members = yield* membersAfter(this.#r.store, this.#lane, next);
       if (members === undefined) return;
       next = members.id;
-      const hits =
-        table === undefined
-          ? wanted.flatMap((key, nth) => placesOf(key, members.keys).map((place) => ({ nth, place })))
-          : hitsIn(members.keys, table);
+      const hits = hitsAmong(wanted, all, members.keys);
       if (hits.length === 0) continue;
       const batches = yield* batchesIn(this.#r, members);
       for (const { nth, place } of hits) found[nth]?.push(sealedAt(batches, place));
@@ -81,7 +89,19 @@ export class KeySearch {
   }
 }
 
-const FEW = 4;
+interface Hit {
+  readonly nth: number;
+  readonly place: number;
+}
+
+/** So many keys are searched for one by one, at the speed of memory; with more a table of them is faster. */
+const FEW = 16;
+
+/** Where these of the wanted keys stand among packed keys. */
+function hitsAmong(wanted: readonly Uint8Array[], nths: readonly number[], keys: Uint8Array): Hit[] {
+  if (nths.length > FEW) return hitsIn(keys, wanted, tableOf(wanted, nths));
+  return nths.flatMap((nth) => placesOf(wanted[nth] as Uint8Array, keys).map((place) => ({ nth, place })));
+}
 
 /** Every place of a key among packed keys. */
 function placesOf(key: Uint8Array, keys: Uint8Array): number[] {
@@ -93,24 +113,25 @@ function placesOf(key: Uint8Array, keys: Uint8Array): number[] {
   return places;
 }
 
-const textOf = (keys: Uint8Array, nth: number): string =>
-  Buffer.from(keys.buffer, keys.byteOffset + nth * KEY_BYTES, KEY_BYTES).toString('latin1');
-
-function tableOf(wanted: readonly Uint8Array[]): Map<string, number[]> {
-  const table = new Map<string, number[]>();
-  wanted.forEach((key, nth) => {
-    const text = textOf(key, 0);
-    const there = table.get(text);
-    if (there === undefined) table.set(text, [nth]);
+/** By hash: different keys of one hash stand together. */
+function tableOf(wanted: readonly Uint8Array[], nths: readonly number[]): ReadonlyMap<number, readonly number[]> {
+  const table = new Map<number, number[]>();
+  for (const nth of nths) {
+    const hash = keyHash(wanted[nth] as Uint8Array, 0);
+    const there = table.get(hash);
+    if (there === undefined) table.set(hash, [nth]);
     else there.push(nth);
-  });
+  }
   return table;
 }
 
-function hitsIn(keys: Uint8Array, table: ReadonlyMap<string, readonly number[]>): { nth: number; place: number }[] {
-  const hits: { nth: number; place: number }[] = [];
-  for (let place = 0; place < keys.length / KEY_BYTES; place++) {
-    for (const nth of table.get(textOf(keys, place)) ?? []) hits.push({ nth, place });
+function hitsIn(keys: Uint8Array, wanted: readonly Uint8Array[], table: ReadonlyMap<number, readonly number[]>): Hit[] {
+  const hits: Hit[] = [];
+  for (let at = 0; at < keys.length; at += KEY_BYTES) {
+    for (const nth of table.get(keyHash(keys, at)) ?? []) {
+      const key = wanted[nth] as Uint8Array;
+      if (Buffer.compare(key, keys.subarray(at, at + KEY_BYTES)) === 0) hits.push({ nth, place: at / KEY_BYTES });
+    }
   }
   return hits;
 }

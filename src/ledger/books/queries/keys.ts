@@ -6,7 +6,7 @@ import { corrupt } from '../corrupt.ts';
 import { type Asking, inTurn, query } from '../store.ts';
 import { attemptsOf, toAttemptRow } from '../tables/attempts.ts';
 import { type BatchRecord, findBatch, placesInRoot, readBatch } from '../tables/batches.ts';
-import { notesOf } from '../tables/exceptions.ts';
+import { exceptionsOf, type RecordNote, usualNote } from '../tables/exceptions.ts';
 import { lanesOf, requireLane } from '../tables/lanes.ts';
 import { decodeUnbatched, type MembersRecord, membersAfter, UNBATCHED } from '../tables/members.ts';
 import { lanesOfFlow } from './batches.ts';
@@ -28,8 +28,9 @@ export function* findKeys(
   const search = new KeySearch(r, lane.id);
   const places = yield* search.find(ask.keys);
   const found: { nth: number; ref: RecordRef; state: RecordState }[] = [];
+  const follower = new Follower(r);
   for (const [nth, sealed] of places.entries()) {
-    const ways = yield* inTurn(sealed, (one) => follow(r, one));
+    const ways = yield* inTurn(sealed, (one) => follower.follow(one));
     const now = ways
       .map(({ steps, state }) => ({ last: steps[steps.length - 1] as Sealed, state }))
       .sort((a, b) => b.last.batch.id - a.last.batch.id);
@@ -38,22 +39,65 @@ export function* findKeys(
   return found;
 }
 
-/** From the batch that a record was sealed in to the child, or child's child, that it went to. */
-function* follow(r: Reading, from: Sealed): Asking<Way> {
-  const steps: Sealed[] = [from];
-  for (let at = from; ; ) {
-    const note = (yield* notesOf(r.store, at.batch))[at.index];
-    if (note === undefined) throw corrupt(r.store.place, `batch b${at.batch.id} has no record ${at.index}`);
-    if (note.child === null) return { steps, state: note.state };
-    const place = placesInRoot(at.batch, [at.index])[0] as number;
-    const child = yield* readBatch(r.store, note.child);
-    const index = placesInRoot(
-      child,
-      Array.from({ length: child.records }, (_, nth) => nth),
-    ).indexOf(place);
-    if (index < 0) throw corrupt(r.store.place, `batch b${child.id} does not hold the record that moved there`);
-    at = { batch: child, index };
-    steps.push(at);
+/** Of so many records what is said of them alone is remembered, for keys of the same batches. */
+const REMEMBERED_MAX = 200_000;
+
+/** Follows records from the batch that they were sealed in to the child, or child's child, that they went to. */
+class Follower {
+  readonly #r: Reading;
+  readonly #exceptions = new Map<BatchId, ReadonlyMap<number, RecordNote>>();
+  /** Where in a child the records of its root are. */
+  readonly #places = new Map<BatchId, ReadonlyMap<number, number>>();
+  #remembered = 0;
+
+  constructor(reading: Reading) {
+    this.#r = reading;
+  }
+
+  *follow(from: Sealed): Asking<Way> {
+    const { store } = this.#r;
+    const steps: Sealed[] = [from];
+    for (let at = from; ; ) {
+      const note = yield* this.note(at);
+      if (note.child === null) return { steps, state: note.state };
+      const place = placesInRoot(at.batch, [at.index])[0] as number;
+      const child = yield* readBatch(store, note.child);
+      const index = this.#placesOf(child).get(place);
+      if (index === undefined)
+        throw corrupt(store.place, `batch b${child.id} does not hold the record that moved there`);
+      at = { batch: child, index };
+      steps.push(at);
+    }
+  }
+
+  *note({ batch, index }: Sealed): Asking<RecordNote> {
+    if (index >= batch.records) throw corrupt(this.#r.store.place, `batch b${batch.id} has no record ${index}`);
+    let exceptions = this.#exceptions.get(batch.id);
+    if (exceptions === undefined) {
+      exceptions = yield* exceptionsOf(this.#r.store, batch);
+      this.#remember(exceptions.size);
+      this.#exceptions.set(batch.id, exceptions);
+    }
+    return exceptions.get(index) ?? usualNote(batch);
+  }
+
+  #placesOf(child: BatchRecord): ReadonlyMap<number, number> {
+    let places = this.#places.get(child.id);
+    if (places === undefined) {
+      const all = Array.from({ length: child.records }, (_, nth) => nth);
+      places = new Map(placesInRoot(child, all).map((place, index) => [place, index]));
+      this.#remember(child.records);
+      this.#places.set(child.id, places);
+    }
+    return places;
+  }
+
+  #remember(more: number): void {
+    this.#remembered += more;
+    if (this.#remembered <= REMEMBERED_MAX) return;
+    this.#exceptions.clear();
+    this.#places.clear();
+    this.#remembered = more;
   }
 }
 
@@ -64,9 +108,10 @@ export function* trace(
   filter: { key: Uint8Array; flow?: string; run?: RunId; lane?: string },
 ): Asking<Trace[]> {
   const found: Trace[] = [];
+  const follower = new Follower(r);
   for (const lane of yield* lanesToSearch(r, filter)) {
     const [places = []] = yield* new KeySearch(r, lane).find(filter.key);
-    for (const place of places) found.push(yield* traceOf(r, yield* follow(r, place)));
+    for (const place of places) found.push(yield* traceOf(r, follower, yield* follower.follow(place)));
     for (const cells of yield* r.store.many(UNBATCHED_WITH, filter.key, lane))
       found.push({ record: yield* unbatchedRow(r, decodeUnbatched(r.store, cells)), steps: [] });
   }
@@ -86,11 +131,10 @@ function* lanesToSearch(r: Reading, filter: { flow?: string; run?: RunId; lane?:
   return wanted;
 }
 
-function* traceOf(r: Reading, way: Way): Asking<Trace> {
+function* traceOf(r: Reading, follower: Follower, way: Way): Asking<Trace> {
   const last = way.steps[way.steps.length - 1] as Sealed;
-  const note = (yield* notesOf(r.store, last.batch))[last.index];
   return {
-    record: (yield* describe(r, last.batch))(last.index, note as NonNullable<typeof note>),
+    record: (yield* describe(r, last.batch))(last.index, yield* follower.note(last)),
     steps: yield* inTurn(way.steps, function* ({ batch, index }) {
       const attempts = (yield* attemptsOf(r.store, batch)).map(toAttemptRow);
       return { batch: yield* r.row(batch), index, attempts };

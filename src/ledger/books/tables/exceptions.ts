@@ -36,31 +36,44 @@ export const defaultState = (state: BatchState): RecordState => DEFAULT[state];
 
 /** Every record of a batch by its place. Throws LEDGER_CORRUPT when they do not add up to what the batch says. */
 export function* notesOf(store: Store, batch: BatchRecord): Asking<RecordNote[]> {
-  const state = defaultState(batch.state);
-  const notes = Array.from(
-    { length: batch.records },
-    (): RecordNote => ({ state, code: null, message: null, child: null }),
-  );
+  const exceptions = yield* exceptionsOf(store, batch);
+  return Array.from({ length: batch.records }, (_, index) => exceptions.get(index) ?? usualNote(batch));
+}
+
+/** What a record is of which nothing else is said. */
+export const usualNote = (batch: BatchRecord): RecordNote => ({
+  state: defaultState(batch.state),
+  code: null,
+  message: null,
+  child: null,
+});
+
+/** Those records of a batch that are not what its state says, by place. Throws as `notesOf` does. */
+export function* exceptionsOf(store: Store, batch: BatchRecord): Asking<ReadonlyMap<number, RecordNote>> {
+  const exceptions = new Map<number, RecordNote>();
   if (batch.state !== 'sealed' && batch.state !== 'sending') {
     for (const cells of yield* store.many(OF_BATCH, batch.id)) {
-      notes[cells[1] as number] = {
+      exceptions.set(cells[1] as number, {
         state: toWord(RECORD_STATE, cells[2] as Cell, store.place),
         code: cells[3] as string | null,
         message: cells[4] as string | null,
         child: cells[5] as BatchId | null,
-      };
+      });
     }
   }
-  const counts = countNotes(notes);
+  const counts = countNotes(exceptions.values());
+  counts[whereCounted(usualNote(batch))] += batch.records - exceptions.size;
+  let last = -1;
+  for (const index of exceptions.keys()) last = Math.max(last, index);
   const fits =
-    notes.length === batch.records &&
+    last < batch.records &&
     counts.pending === batch.pending &&
     counts.delivered === batch.delivered &&
     counts.refused === batch.refused &&
     counts['in-doubt'] === batch.inDoubt &&
     counts.skipped === batch.skipped &&
     counts.moved === batch.moved;
-  if (fits) return notes;
+  if (fits) return exceptions;
   throw corrupt(store.place, `the exceptions of batch b${batch.id} do not add up to its counts`, {
     table: 'exception',
     row: batch.id,
@@ -70,11 +83,14 @@ export function* notesOf(store: Store, batch: BatchRecord): Asking<RecordNote[]>
 /** `moved`: to a child, or superseded: counted elsewhere. */
 export type NoteCounts = Record<Exclude<RecordState, 'superseded'> | 'moved', number>;
 
-export function countNotes(notes: readonly RecordNote[]): NoteCounts {
+export function countNotes(notes: Iterable<RecordNote>): NoteCounts {
   const counts: NoteCounts = { pending: 0, delivered: 0, refused: 0, 'in-doubt': 0, skipped: 0, moved: 0 };
-  for (const note of notes) counts[note.child === null && note.state !== 'superseded' ? note.state : 'moved']++;
+  for (const note of notes) counts[whereCounted(note)]++;
   return counts;
 }
+
+const whereCounted = ({ child, state }: RecordNote): keyof NoteCounts =>
+  child === null && state !== 'superseded' ? state : 'moved';
 
 /** Stores what is not said by the state of the batch alone. */
 export function saveNotes(
