@@ -108,3 +108,37 @@ it('finds one of a million records in a moment, index or not', async () => {
   expect(slowest.scanMs).toBeLessThan(1_000);
   await ledger.close();
 });
+
+it('finds a thousand keys of one large batch at the price of going through it once, each where it is alone', async () => {
+  const RECORDS = 40_000;
+  const ledger = await open('large.db');
+  const book = await Book.open(ledger);
+  await book.start();
+  await sealMany(ledger, book, 0, 1, RECORDS);
+  const [batch] = await ledger.read.batches({ run: book.run, limit: 1 });
+  // Every other record is refused, so that each of them is said of alone.
+  await book.deliver(batch!.id, verdict('ar'.repeat(RECORDS / 2)));
+  await book.close();
+  const find = async (keys: Uint8Array) => await ledger.read.findKeys({ run: book.run, lane: 'api', keys });
+  const timed = async (): Promise<number> => {
+    const from = process.cpuUsage();
+    const found = await find(manyKeys(10_000, 1_000));
+    const { user, system } = process.cpuUsage(from);
+    expect(found.map(({ ref }) => ref.index)).toEqual(Array.from({ length: 1_000 }, (_, nth) => 10_000 + nth));
+    expect(found.map(({ state }) => state)).toEqual(
+      Array.from({ length: 1_000 }, (_, nth) => (nth % 2 === 0 ? 'delivered' : 'refused')),
+    );
+    for (const nth of [0, 7, 999]) {
+      const [alone] = await find(manyKeys(10_000 + nth, 1));
+      expect({ ...alone, nth }).toEqual(found[nth]);
+    }
+    return (user + system) / 1_000;
+  };
+  const scanMs = await timed();
+  while (!(await ledger.indexKeys({})).done);
+  const indexMs = await timed();
+  console.info('a thousand keys of a batch of 40,000:', { scanMs, indexMs });
+  // One by one it is 40 million notes, and takes minutes.
+  expect(Math.max(scanMs, indexMs)).toBeLessThan(3_000);
+  await ledger.close();
+});
