@@ -11,7 +11,7 @@ import { corrupt } from '../corrupt.ts';
 import { expectSound } from '../sight.ts';
 import { type Asking, inTurn, query } from '../store.ts';
 import { decodeEvent, EVENT, type EventCells, NO_EVENTS, nextHash, toEventRow } from '../tables/events.ts';
-import { generationsOf, toGenerationRow } from '../tables/generations.ts';
+import { countsOf, generationsOf, toGenerationRow } from '../tables/generations.ts';
 import { balanceOf, lanesOf, readTally, toLaneRow } from '../tables/lanes.ts';
 import { loadsOfFlow, toLoadRow } from '../tables/loads.ts';
 import { positionsOf } from '../tables/positions.ts';
@@ -46,11 +46,18 @@ export function* lanes(r: Reading, id: RunId): Asking<LaneRow[]> {
 
 export function* generations(r: Reading, id: RunId): Asking<GenerationRow[]> {
   yield* readRun(r.store, id);
-  return yield* inTurn(yield* generationsOf(r.store, id), (generation) => toGenerationRow(r.store, generation));
+  const found = yield* generationsOf(r.store, id);
+  if (found.length === 0) return [];
+  const counts = yield* countsOf(r.store, id);
+  const names = new Map((yield* lanesOf(r.store, id)).map((lane) => [lane.id, lane.name]));
+  return found.map((one) => toGenerationRow(r.store, one, counts.get(one.generation) ?? [], names));
 }
 
 export function* loads(r: Reading, filter: { flow: string; lane?: string }): Asking<LoadRow[]> {
-  return yield* inTurn(yield* loadsOfFlow(r.store, filter.flow, filter.lane), (load) => toLoadRow(r.store, load));
+  return yield* inTurn(yield* loadsOfFlow(r.store, filter.flow, filter.lane), function* (load) {
+    const lane = yield* r.lane(load.lane);
+    return toLoadRow(load, lane, yield* r.run(lane.run));
+  });
 }
 
 export function* balance(r: Reading, id: RunId): Asking<Map<string, Balance>> {
