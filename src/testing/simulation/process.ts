@@ -58,7 +58,7 @@ export class SimProcess {
     this.#goDeaf();
   }
 
-  /** Calls `listener` once when the signal is aborted, unless what is returned is called before, or the process dies. */
+  /** Calls `listener` once when the signal is aborted, unless what is returned was called, or the process has died. */
   listen(signal: AbortSignal | undefined, listener: () => void): () => void {
     if (signal === undefined) return () => undefined;
     const end = (): void => {

@@ -170,7 +170,7 @@ export function* countsOf(store: Store, run: RunId): Asking<Map<number, Generati
   return counts;
 }
 
-/** One generation on its own; of several of a run, what they have in common is read once, and `toGenerationRow` used. */
+/** One generation on its own; of several, what they have in common is read once, and `toGenerationRow` used. */
 export function* generationRow(store: Store, g: GenerationRecord): Asking<GenerationRow> {
   const names = new Map((yield* lanesOf(store, g.run)).map((lane) => [lane.id, lane.name]));
   return toGenerationRow(store, g, yield* generationLanes(store, g.run, g.generation), names);
