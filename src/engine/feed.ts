@@ -11,6 +11,7 @@ import { WaybillError } from '../model/errors.ts';
 import type { BatchId, RunId } from '../model/ids.ts';
 import type { Ports } from '../model/ports.ts';
 import { LeaseKeeper } from './lease.ts';
+import { OVER } from './over.ts';
 
 /** Something to do with one batch, under a claim. `tries`: attempts of it, or of what it came from, in this start. */
 export interface Work {
@@ -282,7 +283,7 @@ export class LaneFeed {
 
   async #sleepUntilChange(stop: AbortSignal): Promise<void> {
     const woken = new AbortController();
-    this.#wake = () => woken.abort();
+    this.#wake = () => woken.abort(OVER);
     const nowMs = this.#ports.monotonicMs();
     const nextMs = Math.min(...this.#nextInTurn().map((work) => work.notBeforeMs), nowMs + 60_000) - nowMs;
     try {

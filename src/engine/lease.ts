@@ -1,5 +1,6 @@
 import { WaybillError } from '../model/errors.ts';
 import type { Ports } from '../model/ports.ts';
+import { OVER } from './over.ts';
 
 /** What must be left of a lease when a send begins, beyond the time that the send may take. */
 export const LEASE_MARGIN_MS = 250;
@@ -34,7 +35,7 @@ export class LeaseKeeper {
   }
 
   async close(): Promise<void> {
-    this.#stop.abort();
+    this.#stop.abort(OVER);
     await this.#running;
   }
 

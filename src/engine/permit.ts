@@ -3,6 +3,7 @@ import type { Batch, Payload } from '../model/batch.ts';
 import { NotAppliedError, WaybillError } from '../model/errors.ts';
 import type { Load } from '../model/load.ts';
 import type { Ports } from '../model/ports.ts';
+import { OVER } from './over.ts';
 
 export interface PermitFacts {
   readonly batch: Batch;
@@ -99,7 +100,7 @@ export class PermitDesk {
   }
 
   async close(): Promise<void> {
-    this.#closed.abort();
+    this.#closed.abort(OVER);
     await this.#watch;
   }
 

@@ -1,6 +1,7 @@
 import type { Ports } from '../model/ports.ts';
 import type { Progress } from './engine.ts';
 import type { LaneTally } from './lane.ts';
+import { OVER } from './over.ts';
 
 const EVERY_MS = 250;
 
@@ -32,7 +33,7 @@ export class ProgressTeller {
   async close(): Promise<void> {
     if (this.#ended.signal.aborted) return;
     this.stage = 'DONE';
-    this.#ended.abort();
+    this.#ended.abort(OVER);
     await this.#telling;
     this.#tell?.(this.#now());
   }

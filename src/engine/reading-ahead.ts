@@ -1,5 +1,6 @@
 import type { Staging } from '../ledger/staging.ts';
 import type { Ports } from '../model/ports.ts';
+import { OVER } from './over.ts';
 
 /** A lane that lets go of nothing for so long does not keep up, or waits for its sink. */
 const PATIENCE_MS = 1_000;
@@ -35,7 +36,7 @@ export class ReadingAhead {
       () => undefined,
     );
     await Promise.race([room, impatient]);
-    over.abort();
+    over.abort(OVER);
     await impatient;
   }
 }

@@ -439,7 +439,7 @@ export interface Trace {
   }[];
 }
 
-/** `after` is the last id of the page before; pages come in rising order. */
+/** `after` is the last id of the page before; pages come in rising order, and one that is shorter is the last. */
 export interface Page {
   readonly after?: number;
   readonly limit?: number;

@@ -4,7 +4,13 @@ import { SHARD_BATCHES } from '../ledger.ts';
 import { BATCH_STATE, toCode } from './codes.ts';
 import { type Asking, inTurn, query, type Store } from './store.ts';
 import { BATCH, type BatchRecord, decodeBatch } from './tables/batches.ts';
-import { completeGeneration, generationLanes, generationsOf } from './tables/generations.ts';
+import {
+  countsOf,
+  type GenerationLane,
+  type GenerationRecord,
+  generationsOf,
+  lastComplete,
+} from './tables/generations.ts';
 import { balanceOf, type LaneRecord, lanesOf, readTally, type Tally } from './tables/lanes.ts';
 import { decodeUnbatched, UNBATCHED } from './tables/members.ts';
 
@@ -21,15 +27,22 @@ type Sums = { -readonly [K in keyof Balance]: number } & { batches: number };
  */
 export function* balanceProblems(store: Store, run: RunId): Asking<string[]> {
   const lanes = yield* lanesOf(store, run);
-  return (yield* inTurn(lanes, (lane) => laneProblems(store, run, lane))).flat();
+  const said: Said = { generations: yield* generationsOf(store, run), counts: yield* countsOf(store, run) };
+  return (yield* inTurn(lanes, (lane) => laneProblems(store, lane, said))).flat();
 }
 
-function* laneProblems(store: Store, run: RunId, lane: LaneRecord): Asking<string[]> {
+/** What the generations of a run say of themselves. */
+interface Said {
+  readonly generations: readonly GenerationRecord[];
+  readonly counts: ReadonlyMap<number, readonly GenerationLane[]>;
+}
+
+function* laneProblems(store: Store, lane: LaneRecord, said: Said): Asking<string[]> {
   const problems: string[] = [];
-  const name = `lane ${lane.name} of run r${run}`;
+  const name = `lane ${lane.name} of run r${lane.run}`;
   const sums: Sums = { ...EMPTY_BALANCE, batches: 0 };
   const perGeneration = new Map<number, { batches: number; sealed: number; unbatched: number }>();
-  const complete = yield* completeGeneration(store, run);
+  const complete = lastComplete(said.generations);
   const open = new Map<BatchState, Places>(OPEN.map((state) => [state, []]));
   yield* store.each(BATCHES_OF, [lane.id], (cells) => {
     const batch = decodeBatch(store, cells);
@@ -46,7 +59,7 @@ function* laneProblems(store: Store, run: RunId, lane: LaneRecord): Asking<strin
   const tally = yield* readTally(store, lane.id);
   problems.push(...compareTotals(name, tally, sums));
   problems.push(...(yield* compareOpen(store, lane, open)));
-  problems.push(...(yield* compareGenerations(store, run, lane, perGeneration)));
+  problems.push(...compareGenerations(name, lane, said, perGeneration));
   return problems;
 }
 
@@ -120,26 +133,24 @@ function* compareOpen(store: Store, { id, name, run }: LaneRecord, open: Map<Bat
   return problems;
 }
 
-function* compareGenerations(
-  store: Store,
-  run: RunId,
+function compareGenerations(
+  name: string,
   lane: LaneRecord,
+  { generations, counts }: Said,
   found: Map<number, { batches: number; sealed: number; unbatched: number }>,
-): Asking<string[]> {
+): string[] {
   const problems: string[] = [];
-  for (const { generation, state } of yield* generationsOf(store, run)) {
-    const said = (yield* generationLanes(store, run, generation)).find((one) => one.lane === lane.id);
+  for (const { generation, state } of generations) {
+    const said = counts.get(generation)?.find((one) => one.lane === lane.id);
     const is = found.get(generation) ?? { batches: 0, sealed: 0, unbatched: 0 };
     found.delete(generation);
     const expected = state === 'abandoned' || said === undefined ? { batches: 0, sealed: 0, unbatched: 0 } : said;
     for (const key of ['batches', 'sealed', 'unbatched'] as const) {
       if (expected[key] !== is[key])
-        problems.push(
-          `lane ${lane.name} of run r${run}, generation ${generation}: ${expected[key]} ${key}, ${is[key]} are there`,
-        );
+        problems.push(`${name}, generation ${generation}: ${expected[key]} ${key}, ${is[key]} are there`);
     }
   }
   for (const generation of found.keys())
-    problems.push(`lane ${lane.name} of run r${run} has batches of generation ${generation}, which does not exist`);
+    problems.push(`${name} has batches of generation ${generation}, which does not exist`);
   return problems;
 }

@@ -3,7 +3,7 @@ import type { AttemptRef, StagedAt } from '../../ledger/ledger.ts';
 import type { Staged, StagedDraft, Staging, StagingWriter } from '../../ledger/staging.ts';
 import { WaybillError } from '../../model/errors.ts';
 import { type RunId, showRun } from '../../model/ids.ts';
-import { NEVER, type SimProcess } from './process.ts';
+import { never, type SimProcess } from './process.ts';
 import type { Tape } from './tape.ts';
 
 const SYNC_MS_MAX = 8;
@@ -97,7 +97,7 @@ class SimWriter implements StagingWriter {
   }
 
   async append(draft: StagedDraft): Promise<StagedAt> {
-    if (!this.#process.passes('before staging.append')) return NEVER;
+    if (!this.#process.passes('before staging.append')) return never();
     this.#refuseIfFull();
     const trailerBytes = (draft.spans.length / 2) * 40;
     const at = { segment: this.#segment, offset: this.#offset, bytes: draft.bytes.length, trailerBytes };
@@ -144,7 +144,7 @@ function copyOf(draft: StagedDraft): Staged {
 export function simJournal(disk: Disk, process: SimProcess): Journal {
   const { world } = process;
   const add = (struck: boolean, entry: JournalLine['entry'], name: string): Promise<void> => {
-    if (!process.passes(`before ${name}`)) return NEVER;
+    if (!process.passes(`before ${name}`)) return never();
     if (world.fault('disk-full')) return Promise.reject(new WaybillError('JOURNAL_WRITE', 'the disk is full'));
     const line: JournalLine = { struck, entry, durable: false };
     disk.journal.push(line);

@@ -7,7 +7,7 @@ import { answerFrom } from '../../ledger/sqlite/reader.ts';
 import { Writer } from '../../ledger/sqlite/writer.ts';
 import { WaybillError } from '../../model/errors.ts';
 import type { Connections, LedgerBench } from './ledger-bench.ts';
-import { NEVER, type SimProcess } from './process.ts';
+import { never, type SimProcess } from './process.ts';
 
 /** Told of everything that a process had carried out, when it was, whether or not the process hears of it. */
 export type LedgerWitness = (process: SimProcess, command: Command, outcome: Outcome) => void;
@@ -44,7 +44,7 @@ class EventWriter implements Submit {
   }
 
   submit(command: Command): Promise<unknown> {
-    if (!this.#process.passes(`before ledger.${command.verb}`)) return NEVER;
+    if (!this.#process.passes(`before ledger.${command.verb}`)) return never();
     this.#process.open.effects++;
     return new Promise((resolve, reject) => {
       this.#queue.push({ command, resolve, reject });

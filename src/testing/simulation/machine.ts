@@ -73,8 +73,7 @@ export class Machine {
 
   /** A process has come to its end by itself. */
   end(process: SimProcess): void {
-    process.ended = true;
-    process.alive = false;
+    process.end();
     this.#giveBack(process);
   }
 

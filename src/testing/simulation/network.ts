@@ -95,14 +95,12 @@ class Call<T> {
   heard = false;
   #resolve!: (value: T) => void;
   #reject!: (error: unknown) => void;
-  readonly #line: Line;
   readonly #timer: { cancelled: boolean };
-  readonly #hangUp = (): void => this.reject(lost('the request was aborted'));
+  readonly #deaf: () => void;
 
   constructor(process: SimProcess, name: string, line: Line) {
     this.process = process;
     this.name = name;
-    this.#line = line;
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -110,7 +108,7 @@ class Call<T> {
     this.#timer = process.world.at(line.timeoutMs, process, `${name} timeout`, () => {
       this.reject(lost(`no answer within ${line.timeoutMs} ms`));
     });
-    line.signal?.addEventListener('abort', this.#hangUp, { once: true });
+    this.#deaf = process.listen(line.signal, () => this.reject(lost('the request was aborted')));
   }
 
   breaksAfter(ms: number): void {
@@ -130,7 +128,7 @@ class Call<T> {
     if (this.heard) return false;
     this.heard = true;
     this.#timer.cancelled = true;
-    this.#line.signal?.removeEventListener('abort', this.#hangUp);
+    this.#deaf();
     this.process.open.effects--;
     return this.process.passes(`after ${this.name}`);
   }

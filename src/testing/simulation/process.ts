@@ -1,8 +1,8 @@
 import type { Ports } from '../../model/ports.ts';
 import type { World } from './world.ts';
 
-/** What a dead process waits for. */
-export const NEVER: Promise<never> = new Promise<never>(() => undefined);
+/** What a dead process waits for; one of its own each time, since a promise keeps alive whatever waits for it. */
+export const never = (): Promise<never> => new Promise<never>(() => undefined);
 
 export interface OpenCounts {
   timers: number;
@@ -26,6 +26,8 @@ export class SimProcess {
   /** What it has not given back yet; zero when it has ended. */
   readonly open: OpenCounts = { timers: 0, effects: 0, writers: 0 };
   #onDeath: ((how: string) => void) | undefined;
+  /** Ends what it listens to. */
+  readonly #listening = new Set<() => void>();
   #ids = 0;
 
   constructor(name: string, world: World, onDeath: (process: SimProcess, how: string) => void) {
@@ -44,8 +46,33 @@ export class SimProcess {
   die(how: string): void {
     if (!this.alive) return;
     this.alive = false;
+    this.#goDeaf();
     this.world.tell(this.name, `dies: ${how}`);
     this.#onDeath?.(how);
+  }
+
+  /** It has come to its end by itself. */
+  end(): void {
+    this.ended = true;
+    this.alive = false;
+    this.#goDeaf();
+  }
+
+  /** Calls `listener` once when the signal is aborted, unless what is returned was called, or the process has died. */
+  listen(signal: AbortSignal | undefined, listener: () => void): () => void {
+    if (signal === undefined) return () => undefined;
+    const end = (): void => {
+      signal.removeEventListener('abort', listener);
+      this.#listening.delete(end);
+    };
+    signal.addEventListener('abort', listener, { once: true });
+    this.#listening.add(end);
+    return end;
+  }
+
+  /** Node keeps a signal that somebody listens to, and with it all that the listener knows. */
+  #goDeaf(): void {
+    for (const end of this.#listening) end();
   }
 
   /** True when the process lives on past this point. */
@@ -62,7 +89,7 @@ export class SimProcess {
    * its end, it has happened and the process never hears of it.
    */
   effect<T>(name: string, ms: number, work: () => T): Promise<T> {
-    if (!this.passes(`before ${name}`)) return NEVER;
+    if (!this.passes(`before ${name}`)) return never();
     this.open.effects++;
     return new Promise<T>((resolve, reject) => {
       this.world.at(ms, this, name, () => {
@@ -77,25 +104,25 @@ export class SimProcess {
 
   /** A call that has no effect outside: a dead process makes none. */
   ask<T>(work: () => Promise<T>): Promise<T> {
-    return this.alive ? work() : NEVER;
+    return this.alive ? work() : never();
   }
 
   #sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
-    if (!this.alive) return NEVER;
+    if (!this.alive) return never();
     if (signal?.aborted) return Promise.reject(signal.reason);
     this.open.timers++;
     return new Promise((resolve, reject) => {
-      const giveUp = (): void => {
+      const deaf = this.listen(signal, () => {
+        deaf();
         timer.cancelled = true;
         this.open.timers--;
         reject(signal?.reason);
-      };
+      });
       const timer = this.world.at(Math.max(0, ms), this, 'timer', () => {
-        signal?.removeEventListener('abort', giveUp);
+        deaf();
         this.open.timers--;
         resolve();
       });
-      signal?.addEventListener('abort', giveUp, { once: true });
     });
   }
 }

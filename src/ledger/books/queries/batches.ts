@@ -3,19 +3,19 @@ import { BATCH_STATES, type BatchState } from '../../../model/states.ts';
 import type { AttemptRow, BatchRow, DoubtRow, Page } from '../../ledger.ts';
 import { BATCH_STATE, toCode } from '../codes.ts';
 import { doubtRow } from '../doubt.ts';
-import { type Asking, inTurn, type Param, query } from '../store.ts';
+import { type Asking, inTurn, type Param, query, UP_TO } from '../store.ts';
 import { attemptsOf, toAttemptRow } from '../tables/attempts.ts';
 import { BATCH, type BatchRecord, decodeBatch, readBatch } from '../tables/batches.ts';
 import { lanesOf } from '../tables/lanes.ts';
 import { readRun } from '../tables/runs.ts';
 import { limitOf, type Reading } from './reading.ts';
 
-const ALL = query(BATCH, 'WHERE id > ? ORDER BY id LIMIT ?');
-const OF_LANE = query(BATCH, 'WHERE lane = ? AND id > ? ORDER BY id LIMIT ?');
-const IN_STATE = query(BATCH, 'WHERE state = ? AND state <> 4 AND id > ? ORDER BY id LIMIT ?');
-const OF_LANE_IN_STATE = query(BATCH, 'WHERE state = ? AND state <> 4 AND lane = ? AND id > ? ORDER BY seq LIMIT ?');
-const DELIVERED = query(BATCH, 'WHERE state = 4 AND id > ? ORDER BY id LIMIT ?');
-const OF_LANE_DELIVERED = query(BATCH, 'WHERE state = 4 AND lane = ? AND id > ? ORDER BY id LIMIT ?');
+const ALL = query(BATCH, `WHERE id > ? ORDER BY id ${UP_TO}`);
+const OF_LANE = query(BATCH, `WHERE lane = ? AND id > ? ORDER BY id ${UP_TO}`);
+const IN_STATE = query(BATCH, `WHERE state = ? AND state <> 4 AND id > ? ORDER BY id ${UP_TO}`);
+const OF_LANE_IN_STATE = query(BATCH, `WHERE state = ? AND state <> 4 AND lane = ? AND id > ? ORDER BY seq ${UP_TO}`);
+const DELIVERED = query(BATCH, `WHERE state = 4 AND id > ? ORDER BY id ${UP_TO}`);
+const OF_LANE_DELIVERED = query(BATCH, `WHERE state = 4 AND lane = ? AND id > ? ORDER BY id ${UP_TO}`);
 const CHILDREN = query(BATCH, 'WHERE parent = ? ORDER BY id');
 
 export function* batches(

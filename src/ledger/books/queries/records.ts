@@ -70,7 +70,8 @@ function* addBatches(r: Reading, filter: RecordsFilter, ask: Wanted, found: Reco
       if (found.length >= limit) return;
     }
     const last = batches[batches.length - 1];
-    next = last === undefined || filter.batch !== undefined ? undefined : { ...next, after: last.id };
+    const more = last !== undefined && filter.batch === undefined && batches.length === PAGE;
+    next = more ? { ...next, after: last.id } : undefined;
   }
 }
 
@@ -196,7 +197,7 @@ function* lastAt(r: Reading, batch: BatchRecord, attempt: AttemptRecord | undefi
   );
 }
 
-const UNBATCHED_FROM = query(UNBATCHED, 'WHERE id > ? ORDER BY id LIMIT 256');
+const UNBATCHED_FROM = query(UNBATCHED, `WHERE id > ? ORDER BY id LIMIT ${PAGE}`);
 
 function* addUnbatched(
   r: Reading,
@@ -216,7 +217,7 @@ function* addUnbatched(
       const row = yield* unbatchedRow(r, one);
       if (wanted.has(row.state)) found.push(row);
     }
-    if (rows.length === 0) return last;
+    if (rows.length < PAGE) return last;
   }
 }
 

@@ -9,9 +9,9 @@ import type { Cell } from '../../row-digest.ts';
 import { EVENT_KIND, RUN_STATE, toCode } from '../codes.ts';
 import { corrupt } from '../corrupt.ts';
 import { expectSound } from '../sight.ts';
-import { type Asking, inTurn, query } from '../store.ts';
+import { type Asking, inTurn, query, UP_TO } from '../store.ts';
 import { decodeEvent, EVENT, type EventCells, NO_EVENTS, nextHash, toEventRow } from '../tables/events.ts';
-import { generationsOf, toGenerationRow } from '../tables/generations.ts';
+import { countsOf, generationsOf, toGenerationRow } from '../tables/generations.ts';
 import { balanceOf, lanesOf, readTally, toLaneRow } from '../tables/lanes.ts';
 import { loadsOfFlow, toLoadRow } from '../tables/loads.ts';
 import { positionsOf } from '../tables/positions.ts';
@@ -20,8 +20,8 @@ import { EMITTED, EMITTER } from '../verbs/set-position.ts';
 import { limitOf, type Reading } from './reading.ts';
 
 const MATCHING = 'flow = coalesce(?, flow) AND "window" = coalesce(?, "window") AND state = coalesce(?, state)';
-const RUNS = query(RUN, `WHERE ${MATCHING} AND id > ? ORDER BY id LIMIT ?`);
-const RUNS_NEWEST = query(RUN, `WHERE ${MATCHING} AND id < ? ORDER BY id DESC LIMIT ?`);
+const RUNS = query(RUN, `WHERE ${MATCHING} AND id > ? ORDER BY id ${UP_TO}`);
+const RUNS_NEWEST = query(RUN, `WHERE ${MATCHING} AND id < ? ORDER BY id DESC ${UP_TO}`);
 
 export function* runs(
   r: Reading,
@@ -46,11 +46,18 @@ export function* lanes(r: Reading, id: RunId): Asking<LaneRow[]> {
 
 export function* generations(r: Reading, id: RunId): Asking<GenerationRow[]> {
   yield* readRun(r.store, id);
-  return yield* inTurn(yield* generationsOf(r.store, id), (generation) => toGenerationRow(r.store, generation));
+  const found = yield* generationsOf(r.store, id);
+  if (found.length === 0) return [];
+  const counts = yield* countsOf(r.store, id);
+  const names = new Map((yield* lanesOf(r.store, id)).map((lane) => [lane.id, lane.name]));
+  return found.map((one) => toGenerationRow(r.store, one, counts.get(one.generation) ?? [], names));
 }
 
 export function* loads(r: Reading, filter: { flow: string; lane?: string }): Asking<LoadRow[]> {
-  return yield* inTurn(yield* loadsOfFlow(r.store, filter.flow, filter.lane), (load) => toLoadRow(r.store, load));
+  return yield* inTurn(yield* loadsOfFlow(r.store, filter.flow, filter.lane), function* (load) {
+    const lane = yield* r.lane(load.lane);
+    return toLoadRow(load, lane, yield* r.run(lane.run));
+  });
 }
 
 export function* balance(r: Reading, id: RunId): Asking<Map<string, Balance>> {
@@ -68,8 +75,8 @@ export function* balance(r: Reading, id: RunId): Asking<Map<string, Balance>> {
   return found;
 }
 
-const EVENTS = query(EVENT, 'WHERE seq > ? ORDER BY seq LIMIT ?');
-const EVENTS_OF = query(EVENT, 'WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?');
+const EVENTS = query(EVENT, `WHERE seq > ? ORDER BY seq ${UP_TO}`);
+const EVENTS_OF = query(EVENT, `WHERE run = ? AND seq > ? ORDER BY seq ${UP_TO}`);
 const HASH_BEFORE = 'SELECT hash FROM event WHERE run = ? AND seq < ? ORDER BY seq DESC LIMIT 1';
 
 /** Each event is held against the one before it in its run, so that none is passed on that was changed. */
@@ -98,7 +105,7 @@ const ofKind = (kind: ColumnsEvent): string => `SELECT ${[...EVENT.columns].map(
     ORDER BY before.seq DESC LIMIT 1)
   FROM event WHERE event.run = ? AND event.kind = ${toCode(EVENT_KIND, kind)}`;
 const EVENTS_OF_KIND = new Map(
-  COLUMNS_EVENTS.map((kind) => [kind, `${ofKind(kind)} AND event.seq > ? ORDER BY event.seq LIMIT ?`]),
+  COLUMNS_EVENTS.map((kind) => [kind, `${ofKind(kind)} AND event.seq > ? ORDER BY event.seq ${UP_TO}`]),
 );
 // Batches of an abandoned reading are gone, and their numbers are never given out again.
 const LEFT_OUT = `${ofKind('columns-left-out')}

@@ -2,11 +2,11 @@ import { KEY_BYTES } from '../../../model/chunk.ts';
 import type { Columns } from '../../../model/columns.ts';
 import type { HistoryRow, LookRow, SliceRow } from '../../../model/slice.ts';
 import type { Cell } from '../../row-digest.ts';
-import { type Asking, query, type Store } from '../store.ts';
+import { type Asking, query, type Store, UP_TO } from '../store.ts';
 import { decodeHistory, decodeLook, decodeSlice, HISTORY_ROW, LOOK, SLICE } from '../tables/slices.ts';
 import { limitOf, type Reading } from './reading.ts';
 
-const SLICES = query(SLICE, 'WHERE flow = ? AND source = coalesce(?, source) AND id > ? ORDER BY id LIMIT ?');
+const SLICES = query(SLICE, `WHERE flow = ? AND source = coalesce(?, source) AND id > ? ORDER BY id ${UP_TO}`);
 const LAST = query(SLICE, 'WHERE flow = ? ORDER BY id DESC LIMIT 1');
 const WITH_COLUMNS = query(SLICE, 'WHERE flow = ? AND columns IS NOT NULL ORDER BY id DESC LIMIT 1');
 const PARTS = 'SELECT part FROM slice WHERE flow = ? AND source = ? AND part IS NOT NULL';
@@ -14,7 +14,7 @@ const PARTS = 'SELECT part FROM slice WHERE flow = ? AND source = ? AND part IS 
 /** So many keys are asked for at once; a last question that has fewer names one of them again. */
 const KEYS_ASKED = 256;
 const HISTORY_OF = query(HISTORY_ROW, `WHERE flow = ? AND "key" IN (${Array(KEYS_ASKED).fill('?').join(', ')})`);
-const HISTORY_AFTER = query(HISTORY_ROW, 'WHERE flow = ? AND "key" > ? ORDER BY "key" LIMIT ?');
+const HISTORY_AFTER = query(HISTORY_ROW, `WHERE flow = ? AND "key" > ? ORDER BY "key" ${UP_TO}`);
 const LOOKS = query(LOOK, 'WHERE flow = ? ORDER BY source');
 
 export function* slices(

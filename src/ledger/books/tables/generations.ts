@@ -3,8 +3,9 @@ import type { Position } from '../../../model/position.ts';
 import type { GenerationKind, GenerationRow } from '../../ledger.ts';
 import type { Cell } from '../../row-digest.ts';
 import { GENERATION_KIND, GENERATION_STATE, toCode, toWord } from '../codes.ts';
-import { type Asking, inTurn, query, type Store, table } from '../store.ts';
-import { readLane } from './lanes.ts';
+import { corrupt } from '../corrupt.ts';
+import { type Asking, query, type Store, table } from '../store.ts';
+import { lanesOf } from './lanes.ts';
 
 export const GENERATION = table('generation', 7, {
   keys: ['run', 'generation'],
@@ -53,6 +54,7 @@ const ONE = query(GENERATION, 'WHERE run = ? AND generation = ?');
 const OF_RUN = query(GENERATION, 'WHERE run = ? ORDER BY generation');
 const LANE_OF = query(GENERATION_LANE, 'WHERE run = ? AND generation = ? AND lane = ?');
 const LANES_OF = query(GENERATION_LANE, 'WHERE run = ? AND generation = ? ORDER BY lane');
+const LANES_OF_RUN = query(GENERATION_LANE, 'WHERE run = ? ORDER BY generation, lane');
 
 export function* findGeneration(store: Store, run: RunId, generation: number): Asking<GenerationRecord | undefined> {
   const cells = yield* store.one(ONE, run, generation);
@@ -65,9 +67,12 @@ export function* generationsOf(store: Store, run: RunId): Asking<GenerationRecor
 
 /** The latest generation that read the window to its end; 0 when there is none. What is older got superseded by it. */
 export function* completeGeneration(store: Store, run: RunId): Asking<number> {
-  const all = yield* generationsOf(store, run);
-  return all.reduce((last, one) => (one.state === 'closed' ? one.generation : last), 0);
+  return lastComplete(yield* generationsOf(store, run));
 }
+
+/** The same, of all generations of a run in their order. */
+export const lastComplete = (all: readonly GenerationRecord[]): number =>
+  all.reduce((last, one) => (one.state === 'closed' ? one.generation : last), 0);
 
 export const encodeGeneration = (g: GenerationRecord): Cell[] => [
   g.run,
@@ -153,7 +158,31 @@ export function* generationLanes(store: Store, run: RunId, generation: number): 
   return (yield* store.many(LANES_OF, run, generation)).map(decodeGenerationLane);
 }
 
-export function* toGenerationRow(store: Store, g: GenerationRecord): Asking<GenerationRow> {
+/** The counts of all lanes in all generations of a run, by generation. */
+export function* countsOf(store: Store, run: RunId): Asking<Map<number, GenerationLane[]>> {
+  const counts = new Map<number, GenerationLane[]>();
+  for (const cells of yield* store.many(LANES_OF_RUN, run)) {
+    const one = decodeGenerationLane(cells);
+    const list = counts.get(one.generation);
+    if (list === undefined) counts.set(one.generation, [one]);
+    else list.push(one);
+  }
+  return counts;
+}
+
+/** One generation on its own; of several, what they have in common is read once, and `toGenerationRow` used. */
+export function* generationRow(store: Store, g: GenerationRecord): Asking<GenerationRow> {
+  const names = new Map((yield* lanesOf(store, g.run)).map((lane) => [lane.id, lane.name]));
+  return toGenerationRow(store, g, yield* generationLanes(store, g.run, g.generation), names);
+}
+
+/** `names`: of the lanes of its run, by their numbers. */
+export function toGenerationRow(
+  store: Store,
+  g: GenerationRecord,
+  counts: readonly GenerationLane[],
+  names: ReadonlyMap<number, string>,
+): GenerationRow {
   return {
     run: g.run,
     generation: g.generation,
@@ -162,10 +191,11 @@ export function* toGenerationRow(store: Store, g: GenerationRecord): Asking<Gene
     state: g.state,
     startedAtMs: g.startedAtMs,
     ...(g.closedAtMs === null ? {} : { closedAtMs: g.closedAtMs }),
-    lanes: yield* inTurn(yield* generationLanes(store, g.run, g.generation), function* (one) {
-      const { run, generation, lane, trail, ...counts } = one;
-      const { name } = yield* readLane(store, lane);
-      return { lane: name, ...counts, ...(trail === null ? {} : { trail }) };
+    lanes: counts.map(({ run, generation, lane, trail, ...figures }) => {
+      const name = names.get(lane);
+      if (name === undefined)
+        throw corrupt(store.place, `there is no row for lane ${lane}`, { table: 'lane', row: lane });
+      return { lane: name, ...figures, ...(trail === null ? {} : { trail }) };
     }),
     ...(g.position === null ? {} : { position: g.position }),
     rows: g.rows,

@@ -2,8 +2,8 @@ import type { LoadRow, LoadState, StepReceipt } from '../../../model/load.ts';
 import type { Cell } from '../../row-digest.ts';
 import { LOAD_STATE, toCode, toWord } from '../codes.ts';
 import { type Asking, query, type Store, table } from '../store.ts';
-import { readLane } from './lanes.ts';
-import { readRun, windowOf } from './runs.ts';
+import type { LaneRecord } from './lanes.ts';
+import { type RunRecord, windowOf } from './runs.ts';
 
 export const LOAD = table('load', 19, {
   keys: ['lane', 'generation'],
@@ -74,21 +74,17 @@ const packReceipt = (receipt: StepReceipt | null): string | null => (receipt ===
 const unpackReceipt = (text: string | null): StepReceipt | null =>
   text === null ? null : (JSON.parse(text) as StepReceipt);
 
-export function* toLoadRow(store: Store, load: LoadRecord): Asking<LoadRow> {
-  const lane = yield* readLane(store, load.lane);
-  const run = yield* readRun(store, lane.run);
-  return {
-    run: run.id,
-    flow: run.flow,
-    window: windowOf(run),
-    lane: lane.name,
-    generation: load.generation,
-    state: load.state,
-    tries: load.tries,
-    beganAtMs: load.beganAtMs,
-    ...(load.publishedAtMs === null ? {} : { publishedAtMs: load.publishedAtMs }),
-    ...(load.opened === null ? {} : { opened: load.opened }),
-    ...(load.published === null ? {} : { published: load.published }),
-    ...(load.reason === null ? {} : { reason: load.reason }),
-  };
-}
+export const toLoadRow = (load: LoadRecord, lane: LaneRecord, run: RunRecord): LoadRow => ({
+  run: run.id,
+  flow: run.flow,
+  window: windowOf(run),
+  lane: lane.name,
+  generation: load.generation,
+  state: load.state,
+  tries: load.tries,
+  beganAtMs: load.beganAtMs,
+  ...(load.publishedAtMs === null ? {} : { publishedAtMs: load.publishedAtMs }),
+  ...(load.opened === null ? {} : { opened: load.opened }),
+  ...(load.published === null ? {} : { published: load.published }),
+  ...(load.reason === null ? {} : { reason: load.reason }),
+});

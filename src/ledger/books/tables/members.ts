@@ -52,7 +52,7 @@ export interface UnbatchedRecord {
 }
 
 const BY_ID = query(MEMBERS, 'WHERE id = ?');
-const AFTER = query(MEMBERS, 'WHERE lane = ? AND id > ? ORDER BY id LIMIT ?');
+const AFTER = query(MEMBERS, 'WHERE lane = ? AND id > ? ORDER BY id LIMIT 1');
 const SEGMENT_NAME = query(SEGMENT, 'WHERE id = ?');
 const SEGMENT_NAMED = query(SEGMENT, 'WHERE run = ? AND name = ?');
 
@@ -74,7 +74,7 @@ export const decodeMembers = (c: readonly Cell[]): MembersRecord => ({
 
 /** The next row of members of a lane, one at a time: each can be megabytes. */
 export function* membersAfter(store: Store, lane: number, id: number): Asking<MembersRecord | undefined> {
-  const cells = yield* store.one(AFTER, lane, id, 1);
+  const cells = yield* store.one(AFTER, lane, id);
   return cells === undefined ? undefined : decodeMembers(cells);
 }
 

@@ -36,7 +36,7 @@ export function* moveLoad(tx: Transaction, ask: RunClaim & LoadMove): Asking<Loa
     if (ask.replaces === true) yield* replaceOlder(tx, lane.id, ask.generation);
     for (const other of ask.undone ?? []) yield* undo(tx, ask, other);
   }
-  return yield* toLoadRow(tx.store, after);
+  return toLoadRow(after, lane, yield* readRun(tx.store, ask.run));
 }
 
 /** What was sealed and not sent is skipped when its run is cancelled, so the load is not what the window brought. */
@@ -53,13 +53,12 @@ function* refuseBeside(tx: Transaction, { run, lane }: RunClaim & LoadMove): Ask
     if (load.state !== 'publishing') continue;
     const other = yield* readRun(tx.store, (yield* tx.facts(load.lane)).run);
     if (other.id === run) continue;
-    const { window } = yield* toLoadRow(tx.store, load);
     // A run that was cancelled is gone on with only when it is asked for anew.
-    const call = `waybill run ${flow} --for ${window.name}${other.state === 'cancelled' ? ' --refresh' : ''}`;
+    const call = `waybill run ${flow} --for ${other.window}${other.state === 'cancelled' ? ' --refresh' : ''}`;
     throw new WaybillError(
       'MOVE_FORBIDDEN',
-      `${window.name} is being published, or may have been; that has to be found out first: ${call}`,
-      { ids: { run: showRun(other.id), window: window.name } },
+      `${other.window} is being published, or may have been; that has to be found out first: ${call}`,
+      { ids: { run: showRun(other.id), window: other.window } },
     );
   }
 }

@@ -6,7 +6,7 @@ import { balanceProblems } from '../balance.ts';
 import { corrupt } from '../corrupt.ts';
 import { expectInSight, expectLanes, expectNoRun, expectPulls, expectRuns } from '../sight.ts';
 import type { Asking } from '../store.ts';
-import { findGeneration, toGenerationRow } from '../tables/generations.ts';
+import { findGeneration, generationRow } from '../tables/generations.ts';
 import {
   emptyTally,
   encodeLane,
@@ -50,7 +50,7 @@ export function* openRun(tx: Transaction, ask: OpenRun & { readonly freshId: str
     fence: lease.fence,
     leaseUntilMs: lease.untilMs,
     created: found === undefined,
-    ...(generation === undefined ? {} : { generation: yield* toGenerationRow(tx.store, generation) }),
+    ...(generation === undefined ? {} : { generation: yield* generationRow(tx.store, generation) }),
   };
 }
 

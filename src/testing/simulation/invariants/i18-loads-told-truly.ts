@@ -12,7 +12,9 @@ export function loadsToldTruly(evidence: Evidence): void {
   const { scenario, final, book, machine } = evidence;
   if (scenario.load === undefined) return;
   for (const lane of lanesOfLoads(evidence)) {
-    for (const row of final.loads) if (row.lane === lane.lane) tellsTruly(evidence, row, lane);
+    const { kept } = modelOf(scenario.load, lane.steps);
+    const held = new Set(kept.map(({ id }) => id));
+    for (const row of final.loads) if (row.lane === lane.lane) tellsTruly(evidence, row, lane, held);
     for (const { id, row } of lane.published) {
       book.check('I18', row !== undefined, () => `${id} was published and the ledger does not know it`);
     }
@@ -23,10 +25,12 @@ export function loadsToldTruly(evidence: Evidence): void {
   }
 }
 
-function tellsTruly(evidence: Evidence, row: LoadRow, { published, steps }: LaneOfLoads): void {
-  const { scenario, final, book, supervisor } = evidence;
+/** `held`: the loads that the sink should still show. */
+function tellsTruly(evidence: Evidence, row: LoadRow, lane: LaneOfLoads, held: ReadonlySet<string>): void {
+  const { final, book, supervisor } = evidence;
+  const { published, steps } = lane;
   const done = published.filter((one) => one.row === row);
-  const kept = modelOf(scenario.load!, steps).kept.some((one) => done.some(({ id }) => id === one.id));
+  const kept = done.some(({ id }) => held.has(id));
   const name = `load ${row.generation} of ${row.window.name} in ${row.lane}`;
   const is = `it was published ${done.length} times and is ${kept ? '' : 'not '}kept`;
   const say = (holds: boolean): void => book.check('I18', holds, () => `${name} is ${row.state}, and ${is}`);
