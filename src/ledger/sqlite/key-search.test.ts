@@ -109,7 +109,7 @@ it('finds one of a million records in a moment, index or not', async () => {
   await ledger.close();
 });
 
-it('finds a thousand keys of one large batch at the price of going through it once, each where it is alone', async () => {
+it('finds a thousand keys of one large batch by going through it once, each where it is alone', async () => {
   const RECORDS = 40_000;
   const ledger = await open('large.db');
   const book = await Book.open(ledger);
