@@ -76,6 +76,14 @@ describe('overwriting in the PostgreSQL sink', () => {
     expect(await bench.rows('id, 0')).toEqual([[1, 0]]);
   });
 
+  it('P22: who may not even look says nothing of a try that had no answer', async () => {
+    const bench = await LoadBench.make(places, 'id int, day date');
+    const step = await bench.collect([{ id: 2, day: '2026-11-19' }]);
+    await bench.can.replace(step, DAY);
+    const error = await thrownBy(bench.another({}, { user: 'nobody_of_that_name' }).can.replace(step, DAY));
+    expect(error).toMatchObject({ code: 'NOT_APPLIED', cause: { code: 'REFUSED' } });
+  });
+
   it('P10: refuses a scope that the table does not know or cannot compare, before anything is changed', async () => {
     const bench = await LoadBench.make(places, 'id int, day date, flag boolean');
     const step = await bench.collect([{ id: 1, day: '2026-11-19' }]);

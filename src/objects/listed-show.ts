@@ -2,7 +2,7 @@ import { describeError, WaybillError } from '../model/errors.ts';
 import type { LoadStep, StepReceipt } from '../model/load.ts';
 import { admit, fromHereOn, publishedBefore, recorded } from './books.ts';
 import { type Part, sumOf } from './place.ts';
-import { collected, type Show, type Showing } from './show.ts';
+import { asked, collected, type Show, type Showing } from './show.ts';
 import type { Listed } from './store.ts';
 
 /**
@@ -20,7 +20,7 @@ export function listedShow(showing: Showing): Show {
 async function replaced(showing: Showing, step: LoadStep): Promise<StepReceipt> {
   const { load, signal } = step;
   const books = showing.booksOf(load);
-  const before = await books.read(signal);
+  const before = await asked(books.read(signal));
   let known = publishedBefore(before, step);
   if (known === undefined) {
     admit(before, step);

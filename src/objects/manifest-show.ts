@@ -1,7 +1,7 @@
 import type { Load, LoadStep, StepReceipt } from '../model/load.ts';
 import { admit, type Books, entered, fromHereOn, type ListedLoad, publishedBefore } from './books.ts';
 import { sumOf } from './place.ts';
-import { collected, type Show, type Showing } from './show.ts';
+import { asked, collected, type Show, type Showing } from './show.ts';
 
 /** How the loads that readers see follow from those that they saw. */
 type Turn = (books: Books, load: ListedLoad) => { readonly loads: readonly ListedLoad[]; readonly keep: number };
@@ -32,7 +32,7 @@ export function manifestShow(showing: Showing): Show {
 async function shown(showing: Showing, step: LoadStep, turn: Turn): Promise<StepReceipt> {
   const { load, signal } = step;
   const books = showing.booksOf(load);
-  const before = await books.read(signal);
+  const before = await asked(books.read(signal));
   const known = publishedBefore(before, step);
   if (known === undefined) {
     admit(before, step);

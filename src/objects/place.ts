@@ -185,8 +185,11 @@ class PartReading {
   }
 }
 
-const broken = (name: string, how: string, reason: string): RefusedError =>
-  new RefusedError(`${name} ${how}`, { reason, about: 'request' });
+/** A part is not what was collected: nobody can publish it. */
+export class BrokenPart extends RefusedError {}
+
+const broken = (name: string, how: string, reason: string): BrokenPart =>
+  new BrokenPart(`${name} ${how}`, { reason, about: 'request' });
 
 export const sumOf = <T>(all: readonly T[], figure: (one: T) => number): number =>
   all.reduce((sum, one) => sum + figure(one), 0);

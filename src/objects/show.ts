@@ -1,8 +1,8 @@
 import type { AbilityFacts } from '../connectors/connector.ts';
-import { RefusedError } from '../model/errors.ts';
+import { NotAppliedError, RefusedError } from '../model/errors.ts';
 import type { Load, LoadStep, StepReceipt } from '../model/load.ts';
 import type { BookKeeper } from './books.ts';
-import type { LoadPlace } from './place.ts';
+import { BrokenPart, type LoadPlace } from './place.ts';
 import type { ObjectStore } from './store.ts';
 
 /** What each way of showing loads is given. */
@@ -24,9 +24,22 @@ export interface Show {
   append?(step: LoadStep): Promise<StepReceipt>;
 }
 
+/**
+ * What is asked of a store before it is known what an earlier try of the step has come to. A refusal of the store, of
+ * a token that has expired, proves then that this try has done nothing, and no more; one of the load itself stands.
+ */
+export async function asked<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof RefusedError) || error instanceof BrokenPart) throw error;
+    throw new NotAppliedError(error.message, { cause: error, hint: error.hint, ids: error.ids });
+  }
+}
+
 /** The parts of a load that is to be published. Throws RefusedError when its place is gone. */
 export async function collected({ place }: Showing, { load, signal }: LoadStep): ReturnType<LoadPlace['parts']> {
-  if (await place.isOpen(load.id, signal)) return await place.parts(load.id, signal);
+  if (await asked(place.isOpen(load.id, signal))) return await asked(place.parts(load.id, signal));
   throw new RefusedError(`the place of ${load.id} is gone, and the load was not published`, {
     reason: 'place',
     about: 'request',

@@ -2,7 +2,7 @@ import { RefusedError } from '../model/errors.ts';
 import type { LoadStep, StepReceipt } from '../model/load.ts';
 import { admit, fromHereOn, publishedBefore, recorded } from './books.ts';
 import { type Part, sumOf } from './place.ts';
-import { collected, type Show, type Showing } from './show.ts';
+import { asked, collected, type Show, type Showing } from './show.ts';
 
 /** Somebody else replaced it this often between a look and the swap: they can have it. */
 const TRIES_MAX = 10;
@@ -19,7 +19,7 @@ export function singleShow(showing: Showing): Show {
 async function replaced(showing: Showing, step: LoadStep): Promise<StepReceipt> {
   const { load, signal } = step;
   const books = showing.booksOf(load);
-  const before = await books.read(signal);
+  const before = await asked(books.read(signal));
   let known = publishedBefore(before, step);
   if (known === undefined) {
     admit(before, step);
@@ -36,10 +36,10 @@ async function swapped(showing: Showing, step: LoadStep, parts: readonly Part[])
   const name = pathOf(load).join('');
   const content = place.joined(parts, signal);
   for (let tries = 0; tries < TRIES_MAX; tries++) {
-    const version = await store.version(name, signal);
+    const version = await asked(store.version(name, signal));
     // After the look at the version: whoever opened a later start by then is seen, and later ones change the version.
-    admit(await booksOf(load).read(signal), step);
-    if ((await store.swap(name, content, version, signal)) === 'changed') continue;
+    admit(await asked(booksOf(load).read(signal)), step);
+    if ((await asked(store.swap(name, content, version, signal))) === 'changed') continue;
     const records = sumOf(parts, (part) => part.records);
     const what = version === null ? 'written' : 'replaced';
     const after = version === null ? '' : `; ${await fromHereOn(store.afterlife(signal))}`;

@@ -1,5 +1,5 @@
 import type * as Lance from '@lancedb/lancedb';
-import { RefusedError } from '../../model/errors.ts';
+import { describeError, RefusedError, WaybillError } from '../../model/errors.ts';
 import type { LoadStep, MergeBy, Scope, StepReceipt } from '../../model/load.ts';
 import type { TableColumn } from './batch-rows.ts';
 import type { LoadNote } from './books.ts';
@@ -57,6 +57,7 @@ export class Publisher {
       const facts = { rows: ready.rows.numRows, tableVersion: done };
       return await this.#finish(id, note, { summary: `published before, as version ${done} of the table`, facts });
     }
+    if (ready.scope !== undefined && ready.scope !== 'all') await expectNoneOutside(ready, ready.scope);
     const base = await ready.table.version();
     const intended = { ...note, state: 'publishing', step: work.name, base } as const;
     const stands = await books.putUnlessPublished(id, intended);
@@ -66,14 +67,21 @@ export class Publisher {
 
   async #finish(id: string, note: LoadNote, receipt: StepReceipt): Promise<StepReceipt> {
     const { books, database } = this.#target;
-    const told = await books.putUnlessPublished(id, { ...note, state: 'published', receipt });
-    // Where versions are gone back to, a crash may ask for the load once more: then its place goes with the next one.
-    const watched = note.base !== undefined && (await books.get('version', String(note.base))) !== undefined;
-    if (!watched) await (await database.open()).drop(id);
-    return told.receipt ?? receipt;
+    try {
+      const told = await books.putUnlessPublished(id, { ...note, state: 'published', receipt });
+      // Where versions are gone back to, a crash may ask for the load again: then its place goes with the next one.
+      const watched = note.base !== undefined && (await books.get('version', String(note.base))) !== undefined;
+      if (!watched) await (await database.open()).drop(id);
+      return told.receipt ?? receipt;
+    } catch (cause) {
+      // By now it is part of the table: that a later request did nothing does not prove the contrary.
+      throw new WaybillError('SINK_FAILED', `${id} is published, but what follows failed: ${describeError(cause)}`, {
+        cause,
+      });
+    }
   }
 
-  /** Everything that can be refused is refused here, before anything is changed. Undefined: there is nothing at all. */
+  /** What is wrong with the load itself is refused here, before anything is changed. Undefined: there is nothing. */
   async #ready(id: string, work: Work): Promise<Ready | undefined> {
     const { database, options } = this.#target;
     const opened = await database.open();
@@ -99,10 +107,7 @@ export class Publisher {
     const collected = await collect(opened, place, work.by === undefined ? ask : { ...ask, by: work.by });
     const on = keyColumns(ask);
     const ready = { ...collected, opened, table, columns, on };
-    if (scope !== undefined) {
-      if (scope !== 'all') await expectNoneOutside(ready, scope);
-      return { ...ready, scope, without: scope };
-    }
+    if (scope !== undefined) return { ...ready, scope, without: scope };
     return collected.removed.length === 0 ? ready : { ...ready, without: withKeys(on, collected.removed) };
   }
 

@@ -1,6 +1,6 @@
 import type * as Lance from '@lancedb/lancedb';
 import { type Columns, type ColumnType, showColumnType } from '../../model/columns.ts';
-import { RefusedError } from '../../model/errors.ts';
+import { describeError, RefusedError, WaybillError } from '../../model/errors.ts';
 import type { Carrier, SchemaAction, SinkColumns } from '../../model/schema.ts';
 import type { SchemaHow, SinkSchema } from '../connector.ts';
 import { columnTypeOf, newField } from './arrow-types.ts';
@@ -49,11 +49,16 @@ export class LanceSchema implements SinkSchema {
     const others = actions.filter((action) => action.kind !== 'create');
     if (others.length === 0) return;
     const { load, signal } = how;
+    const changes: Change[] = [];
     for (const name of [this.#options.table, ...(load === undefined ? [] : [load.id])]) {
       const table = await opened.find(name);
-      if (table === undefined) continue;
-      await within(signal, alterTable(opened, table, others)).catch((error: unknown) => {
-        throw writeError(error, 'the change of columns');
+      if (table !== undefined) changes.push(...(await changesOf(opened, table, others)));
+    }
+    for (const [nth, change] of changes.entries()) {
+      await within(signal, change()).catch((error: unknown) => {
+        const failure = writeError(error, 'the change of columns');
+        // Each is a commit of its own: what the others have changed stays, and is found so when this is asked again.
+        throw nth === 0 ? failure : new WaybillError('SINK_FAILED', describeError(failure), { cause: failure });
       });
     }
     this.#grow(others);
@@ -79,23 +84,25 @@ export class LanceSchema implements SinkSchema {
   }
 }
 
-/** Only what is not so yet. */
-async function alterTable(opened: Opened, table: Lance.Table, actions: readonly Alteration[]): Promise<void> {
+/** One commit. */
+type Change = () => Promise<unknown>;
+
+/** Only what is not so yet. Throws RefusedError for what cannot be done. */
+async function changesOf(opened: Opened, table: Lance.Table, actions: readonly Alteration[]): Promise<Change[]> {
   const { fields } = await table.schema();
-  for (const action of actions) {
+  return actions.flatMap((action): Change[] => {
     if (action.kind === 'add') {
       const { name, type } = action.column;
-      if (fields.some((field) => field.name === name)) continue;
-      await table.addColumns([newField(opened.arrow, name, type, false)]);
-      continue;
+      if (fields.some((field) => field.name === name)) return [];
+      return [() => table.addColumns([newField(opened.arrow, name, type, false)])];
     }
     const field = fields.find(({ name }) => name === action.column);
     const now = field === undefined ? undefined : columnTypeOf(opened.arrow, field);
-    if (now === undefined || showColumnType(now) === showColumnType(action.to)) continue;
+    if (now === undefined || showColumnType(now) === showColumnType(action.to)) return [];
     const dataType = WIDE[action.to.kind];
     if (dataType === undefined || action.to.array === true) throw notByItself(action.column, action.to);
-    await table.alterColumns([{ path: action.column, dataType }]);
-  }
+    return [() => table.alterColumns([{ path: action.column, dataType }])];
+  });
 }
 
 const WIDE: Readonly<Partial<Record<ColumnType['kind'], string>>> = {

@@ -46,27 +46,32 @@ export class Versions {
     if (note !== undefined && (await this.#standsLast(table, note))) {
       return { summary: 'the load itself is what came last, so there is nothing to go back from' };
     }
+    const goBack = name === null ? emptied : await this.#wayBackTo(table, name);
     // The load may have been published, and others have written since: from here on it is not, and will be once more.
     if (note !== undefined && note.state !== 'open') {
       const { base: _, receipt: __, ...rest } = note;
       await books.put('load', step.load.id, { ...rest, state: 'void' });
     }
-    return name === null ? await emptied(step, table) : await this.#backTo(step, table, name);
+    return await goBack(step, table);
   }
 
-  async #backTo(step: LoadStep, table: Lance.Table, name: string): Promise<StepReceipt> {
+  /** Throws RefusedError where there is none, before anything is written down. */
+  async #wayBackTo(table: Lance.Table, name: string): Promise<typeof emptied> {
     const latest = await table.version();
-    if ((await this.#nameOf(table, latest)) === name) return { summary: `the table is at ${name} already` };
+    if ((await this.#nameOf(table, latest)) === name)
+      return async () => ({ summary: `the table is at ${name} already` });
     const version = [...(await this.#named(table))].filter(([, known]) => known === name).at(-1)?.[0];
     if (version === undefined) {
       throw new RefusedError(`the table no longer keeps ${name}`, { reason: 'version-gone', about: 'request' });
     }
-    await table.checkout(version);
-    await within(step.signal, table.restore()).catch((error: unknown) => {
-      throw writeError(error, `going back to version ${version}`);
-    });
-    const facts = { restored: name, tableVersion: await table.version() };
-    return { summary: `back to ${name}, which was version ${version} of the table`, facts };
+    return async (step) => {
+      await table.checkout(version);
+      await within(step.signal, table.restore()).catch((error: unknown) => {
+        throw writeError(error, `going back to version ${version}`);
+      });
+      const facts = { restored: name, tableVersion: await table.version() };
+      return { summary: `back to ${name}, which was version ${version} of the table`, facts };
+    };
   }
 
   /** Whether the load was published and nothing has changed since, other than the files that hold it. */

@@ -47,12 +47,14 @@ export class LoadSteps {
     if (step.signal.aborted) throw new NotAppliedError('the step was given up before it began');
     const { books, loads, transactions, options } = this.#parts;
     const ask = { signal: step.signal, timeoutMs: options.stepTimeoutMs };
-    const receipt = await transactions.inSession<StepReceipt>(ask, async (session) => {
+    let reached = false;
+    const stepped = transactions.inSession<StepReceipt>(ask, async (session) => {
       const { client } = session;
       const claim = { shard: shardOf(step.load), fence: step.fence };
       await books.prepare(client, claim);
       await loads.prepare(client);
       await session.begin();
+      reached = true;
       await this.#giveTime(client);
       await books.checkFence(client, claim);
       const entry = (await loads.take(client, step.load.id)) ?? UNKNOWN_LOAD;
@@ -60,6 +62,11 @@ export class LoadSteps {
       expectOpen(entry, step.load.id);
       const done = await this.#publish(client, step, work);
       return await committed(session, done);
+    });
+    const receipt = await stepped.catch((error: unknown) => {
+      if (reached || !(error instanceof RefusedError)) throw error;
+      // A password that is wrong by now says nothing of an earlier try: nobody has looked what that has come to.
+      throw new NotAppliedError(error.message, { cause: error, hint: error.hint, ids: error.ids });
     });
     return receipt!;
   }

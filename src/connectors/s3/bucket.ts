@@ -2,6 +2,7 @@ import { Buffer } from 'node:buffer';
 import { Readable } from 'node:stream';
 import type * as Sdk from '@aws-sdk/client-s3';
 import { NotAppliedError, RefusedError, WaybillError } from '../../model/errors.ts';
+import { fromHereOn } from '../../objects/books.ts';
 import { byName } from '../../objects/paths.ts';
 import type { Content, Held, Listed, ObjectStore } from '../../objects/store.ts';
 import { type Client, newClient, type S3Connection } from './connection.ts';
@@ -124,9 +125,14 @@ export class Bucket implements ObjectStore {
   /** A server that passes over conditions makes the object again; one that knows them is asked once. */
   async #madeOnce(name: string, content: Content, signal: AbortSignal): Promise<'done'> {
     if (this.#conditionsHold || content.bytes > CHECKED_MAX) return 'done';
-    if ((await this.#putIf(name, content, null, signal)) === 'done') throw this.#noConditions();
-    this.#conditionsHold = true;
-    return 'done';
+    const made = `${name} was made, and whether the server compares versions is not known`;
+    if ((await fromHereOn(this.#putIf(name, content, null, signal), made)) === 'changed') {
+      this.#conditionsHold = true;
+      return 'done';
+    }
+    // As if nothing had been made: that is what a refusal says, and the next start must meet it again.
+    await fromHereOn(this.remove([name], signal), `${name} was made, on a server that does not compare versions`);
+    throw this.#noConditions();
   }
 
   #noConditions(): RefusedError {
@@ -261,7 +267,8 @@ export class Bucket implements ObjectStore {
 
   async remove(names: readonly string[], signal: AbortSignal): Promise<void> {
     for (let at = 0; at < names.length; at += DELETED_AT_ONCE) {
-      await this.#delete(names.slice(at, at + DELETED_AT_ONCE), signal);
+      const deleting = this.#delete(names.slice(at, at + DELETED_AT_ONCE), signal);
+      await (at === 0 ? deleting : fromHereOn(deleting, 'a part of them is removed'));
     }
   }
 
@@ -275,7 +282,10 @@ export class Bucket implements ObjectStore {
         }),
       );
       const [first] = answer.Errors ?? [];
-      if (first !== undefined) throw new RefusedError(`${what}: ${first.Code} for ${first.Key}`, reasonOf(first.Code));
+      if (first === undefined) return;
+      const why = `${what}: ${first.Code} for ${first.Key}`;
+      if (answer.Errors?.length !== names.length) throw new WaybillError('SINK_FAILED', `${why}; others are gone`);
+      throw new RefusedError(why, { reason: first.Code ?? 'error', about: 'request' });
     } catch (error) {
       throw changeError(error, what);
     }
@@ -333,5 +343,3 @@ function incomplete(error: Error, name: string): Error {
   if (error instanceof RefusedError || error instanceof NotAppliedError) return error;
   return new NotAppliedError(`what ${name} was to hold could not be read to its end`, { cause: error });
 }
-
-const reasonOf = (code: string | undefined) => ({ reason: code ?? 'error', about: 'request' as const });
