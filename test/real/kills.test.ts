@@ -13,7 +13,7 @@ const SEED = Number(process.env.WAYBILL_SEED ?? 1);
 /** A process that is killed waits for much: so there are more of them than cores. */
 const WIDTH = Number(process.env.WAYBILL_KILLS_WIDTH ?? 3);
 /** A mistake has to be found within so many. */
-const PLANTED_KILLS = 120;
+const PLANTED_KILLS = 400;
 const WANTED = SORTS.filter((sort) => process.env.WAYBILL_KILLS_SORTS?.split(',').includes(sort) ?? true);
 
 let server: TestPostgres;
