@@ -72,10 +72,18 @@ export class Start {
       return await this.#go();
     } catch (error) {
       if (await this.#wasCancelled(error)) return await this.#summary([], false);
+      await this.#expectHeld(error);
       throw error;
     } finally {
       await this.#progress.close();
     }
+  }
+
+  /** Another process may have dropped what this one does not find. Throws FENCED then: that is what there is to say. */
+  async #expectHeld(error: unknown): Promise<void> {
+    if (!(error instanceof WaybillError) || error.code !== 'BATCH_UNKNOWN') return;
+    const { services, opened, ask } = this.#facts;
+    await services.ledger.renewRun({ run: opened.run.id, fence: opened.fence, leaseMs: ask.leaseMs });
   }
 
   /** By a person, since this start has opened it: what could not be done for that is no failure. */

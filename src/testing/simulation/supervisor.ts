@@ -21,6 +21,8 @@ interface Running {
   readonly process: SimProcess;
   readonly task: Task;
   readonly ask: Task['ask'];
+  /** It is to see to an order. */
+  readonly again: boolean;
   readonly stop: AbortController;
   readonly abort: AbortController;
 }
@@ -134,7 +136,7 @@ export class Supervisor {
     const machine = this.#machine;
     const opened = machine.start('runner');
     const [stop, abort] = [new AbortController(), new AbortController()];
-    const running = { process: opened.process, task, ask: task.ask, stop, abort };
+    const running = { process: opened.process, task, ask: task.ask, again: task.again, stop, abort };
     this.running.add(running);
     this.starts++;
     task.starts++;
@@ -185,6 +187,8 @@ export class Supervisor {
     const { world, book } = this.#machine;
     const { task } = running;
     this.running.delete(running);
+    // It has not seen to anything, and whoever is just ending has not heard of it.
+    if (error !== undefined && running.again) task.again = true;
     const ending = { process: process.name, window: task.window.name, error, left: { ...process.open }, leases: 0 };
     book.endings.push(ending);
     if (error !== undefined) book.said.push(String(error), JSON.stringify((error as WaybillError).ids ?? {}));
