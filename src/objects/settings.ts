@@ -27,9 +27,8 @@ export const recordBytesMaxSetting = sizeSchema
     'What one record may hold, unpacked. A longer one is never kept in memory; `onReject` says what becomes of it.',
   );
 
-/** The settings of a source that are the same for files of a folder and objects of a bucket; beside `path`. */
-export const readSettings = ({ one, settleSeconds }: Called) => ({
-  format: z.enum(FILE_FORMATS).optional().describe('By the ending of each name when absent.'),
+/** How records stand in a document: what is the same wherever it lies. */
+export const documentSettings = {
   delimiter: character.optional().describe('Between the fields of CSV. A comma; a tab for `.tsv`.'),
   quote: character.optional().describe('Around fields of CSV that hold a delimiter. A double quote.'),
   header: z
@@ -48,6 +47,12 @@ export const readSettings = ({ one, settleSeconds }: Called) => ({
     .optional()
     .describe('Types of columns of CSV; text when absent. `integer` and `number` are numbers of any size.'),
   recordsAt: z.string().min(1).optional().describe('Where the array of records is in a JSON document: `data.items`.'),
+};
+
+/** The settings of a source that are the same for files of a folder and objects of a bucket; beside `path`. */
+export const readSettings = ({ one, settleSeconds }: Called) => ({
+  format: z.enum(FILE_FORMATS).optional().describe('By the ending of each name when absent.'),
+  ...documentSettings,
   whenNone: z.enum(['fail', 'empty']).default('fail').describe(`No ${one}: an error, or nothing to read.`),
   inflatedBytesMax: sizeSchema.default(64 * 1024 ** 3).describe('What one `.gz` may hold at most.'),
   recordBytesMax: recordBytesMaxSetting,

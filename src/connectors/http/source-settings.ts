@@ -1,11 +1,8 @@
 import { z } from 'zod';
-import { isCsvType } from '../../formats/csv-json.ts';
 import { durationSchema, sizeSchema } from '../../objects/quantities.ts';
 import { FILE_FORMATS } from '../../objects/record-format.ts';
-import { recordBytesMaxSetting } from '../../objects/settings.ts';
+import { documentSettings, recordBytesMaxSetting } from '../../objects/settings.ts';
 import { headersSchema } from './auth-config.ts';
-
-const character = z.string().refine((text) => text.length === 1 && text > '\0' && text < '\x7f', 'one ASCII character');
 
 const SECRET_NAME = /[?&][^=]*(token|secret|password|api_?-?key|signature)[^=]*=/i;
 
@@ -105,24 +102,7 @@ export const sourceSchema = z
       .describe('Below the base URL; may hold `{{ window }}`, parameters, and in a sequence `{{ number }}`.'),
     headers: headersSchema.optional(),
     format: z.enum(FILE_FORMATS).optional().describe('By the ending of the path, then by the type of the reply.'),
-    delimiter: character.optional().describe('Between the fields of CSV. A comma; a tab for `.tsv`.'),
-    quote: character.optional().describe('Around fields of CSV that hold a delimiter. A double quote.'),
-    header: z
-      .union([z.boolean(), z.array(z.string().min(1)).min(1)])
-      .default(true)
-      .describe('Whether the first row of CSV holds the names; or the names, where no row does.'),
-    emptyIsNull: z
-      .boolean()
-      .default(true)
-      .describe('Nothing between two delimiters is null, and `""` is the empty text.'),
-    types: z
-      .record(
-        z.string(),
-        z.string().refine(isCsvType, 'a type such as `int64`, `decimal(12,2)`, `timestamptz` or `text[]`'),
-      )
-      .optional()
-      .describe('Types of columns of CSV; text when absent. `integer` and `number` are numbers of any size.'),
-    recordsAt: z.string().min(1).optional().describe('Where the array of records is in a JSON document: `data.items`.'),
+    ...documentSettings,
     single: z.boolean().default(false).describe('A JSON document is one record, and not an array of them.'),
     entries: z.string().min(1).optional().describe('Which files of a zip are meant: `*.csv`. All of them when absent.'),
     pages: pagesSchema.optional(),
