@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process';
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import Database from 'better-sqlite3';
 import { expect } from 'vitest';
+import type { DailyJob } from '../daily/daily-job.ts';
 
 const cli = resolve(import.meta.dirname, '../../dist/cli/main.js');
 
@@ -16,6 +18,7 @@ export interface Started {
   readonly ended: Promise<Ended>;
   /** Milliseconds from the start of the process to its end, once it has ended. */
   readonly tookMs: () => number;
+  readonly hasEnded: () => boolean;
   /** What it has said on stderr so far. */
   readonly said: () => string;
   kill(signal: NodeJS.Signals): void;
@@ -44,9 +47,43 @@ export function start(
     pid: child.pid!,
     ended,
     tookMs: () => tookMs,
+    hasEnded: () => !Number.isNaN(tookMs),
     said: () => stderr,
     kill: (signal) => void child.kill(signal),
   };
+}
+
+/** By the kernel's own word, where it gives one: waiting (S), stopped (T), computing (R). */
+export function isIn(pid: number, state: 'S' | 'T'): boolean {
+  const stat = `/proc/${pid}/stat`;
+  return !existsSync(stat) || readFileSync(stat, 'utf8').replace(/^.*\) /, '')[0] === state;
+}
+
+/**
+ * Stops a process where it holds no lock of the ledger's file: that of one that sleeps in a transaction nobody can take,
+ * whatever the leases say (LEDGER_BUSY), so that others have to wait until it wakes.
+ */
+export async function standStill(job: DailyJob, process: Started): Promise<void> {
+  const ledger = new Database(join(job.folder, '.waybill', 'ledger.db'), { timeout: 0 });
+  let isFree = false;
+  while (!isFree) {
+    process.kill('SIGSTOP');
+    await job.until(() => isIn(process.pid, 'T'));
+    isFree = couldWrite(ledger);
+    if (!isFree) process.kill('SIGCONT');
+  }
+  ledger.close();
+}
+
+function couldWrite(ledger: Database.Database): boolean {
+  try {
+    ledger.exec('begin immediate');
+    ledger.exec('rollback');
+    return true;
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'SQLITE_BUSY') throw error;
+    return false;
+  }
 }
 
 /**

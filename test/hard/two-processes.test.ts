@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { counts, DAY, DailyJob, type DailyJobOptions, members } from '../daily/daily-job.ts';
-import { expectError, start } from './processes.ts';
+import { expectError, type Started, standStill, start } from './processes.ts';
 
 let job: DailyJob;
 afterEach(() => job.close());
@@ -68,17 +68,21 @@ describe('a process that stands still past its lease', () => {
       members: members(2_000),
       behaviour: { delayMs: 80 },
       sink: { inFlight: '2', requestTimeout: '1500ms' },
-      flow: { lease: '2s' },
+      flow: { lease: '6s' },
     });
     const first = start(job, RUN);
     await job.until(() => job.peer.received.length >= 4);
-    first.kill('SIGSTOP');
-    const early = await start(job, RUN).ended;
-    expectError(early, 'LEASE_HELD', 6);
-    await wait(2_300);
-    const second = start(job, RUN);
+    await standStill(job, first);
     const requests = job.peer.received.length;
-    await job.until(() => job.peer.received.length >= requests + 3);
+    expectError(await start(job, RUN).ended, 'LEASE_HELD', 6);
+    const isAtWork = () => job.peer.received.length >= requests + 3;
+    let second: Started;
+    do {
+      second = start(job, RUN);
+      await job.until(() => isAtWork() || second.hasEnded());
+      // 6: the sleeper's lease of the window still holds. 5: that of its batches does.
+      if (!isAtWork()) expect([5, 6]).toContain((await second.ended).status);
+    } while (!isAtWork());
     first.kill('SIGCONT');
     const woken = await first.ended;
     const said = expectError(woken, 'FENCED', 6);

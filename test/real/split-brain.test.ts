@@ -1,9 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Cut } from '../../src/testing/faults/cut.ts';
 import { type CutProxy, openCutProxy } from '../../src/testing/faults/cut-proxy.ts';
 import { DAY, DailyJob, type DailyJobOptions, members } from '../daily/daily-job.ts';
-import { type Ended, expectError, type Started, start } from '../hard/processes.ts';
+import { type Ended, expectError, isIn, type Started, start } from '../hard/processes.ts';
 import { expectExact, heldBy } from './account.ts';
 
 const RECORDS = 800;
@@ -42,12 +41,6 @@ async function books(): Promise<string> {
   return JSON.stringify([rows, await read.runs({})], (_, value) => (typeof value === 'bigint' ? `${value}` : value));
 }
 
-/** By the kernel's own word, where it gives one. */
-function isWaiting(pid: number): boolean {
-  const stat = `/proc/${pid}/stat`;
-  return !existsSync(stat) || / S /.test(readFileSync(stat, 'utf8').replace(/^.*\)/, ''));
-}
-
 /** Stops a process where a message of it stands at the proxy, and lets its lease run out. */
 async function stopAt(cut: Pick<Cut, 'side' | 'at' | 'act'>, nth: number) {
   const holds = 'POST /v1/events';
@@ -59,7 +52,7 @@ async function stopAt(cut: Pick<Cut, 'side' | 'at' | 'act'>, nth: number) {
   const sleeper = start(job, RUN);
   // Only where it waits for something: a process that is stopped while it computes may hold the ledger's lock, or have
   // a request in its hands that is checked already. Both can happen, and neither is what is looked at here.
-  await job.until(() => proxy.made.length >= 2 && isWaiting(sleeper.pid));
+  await job.until(() => proxy.made.length >= 2 && isIn(sleeper.pid, 'S'));
   sleeper.kill('SIGSTOP');
   proxy.set([]);
   await past(LEASE_MS + 200);
