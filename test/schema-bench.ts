@@ -29,11 +29,12 @@ export class SchemaBench {
     return new SchemaBench(server, client);
   }
 
-  /** Writes the flow file. A flow is `source: …` and `sink: …` in the flow style of YAML. */
-  configure(flows: Readonly<Record<string, string>>): void {
+  /** Writes the flow file. A flow is `source: …` and `sink: …` in the flow style of YAML; so are more connections. */
+  configure(flows: Readonly<Record<string, string>>, connections: Readonly<Record<string, string>> = {}): void {
     // Of a type that only some tests bring along.
     const used = Object.values(flows).some((text) => text.includes('connection: flaky'));
     const flaky = used ? `  flaky: { type: flaky, ${this.#access()} }\n` : '';
+    const more = Object.entries(connections).map(([name, text]) => `  ${name}: ${text}\n`);
     const texts = Object.entries(flows).map(([name, text]) => `  ${name}:\n${text.replace(/^/gm, '    ')}`);
     writeFileSync(
       join(this.folder, 'waybill.yaml'),
@@ -43,7 +44,7 @@ connections:
 ${flaky}  lite: { type: sqlite, file: lite.db }
   lance: { type: lancedb, uri: lance }
   folder: { type: files }
-flows:
+${more.join('')}flows:
 ${texts.join('\n')}
 `,
     );

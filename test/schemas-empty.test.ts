@@ -1,4 +1,8 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ParquetFile } from '../src/formats/parquet/write.ts';
+import type { Columns } from '../src/model/columns.ts';
 import { SchemaBench } from './schema-bench.ts';
 
 let bench: SchemaBench;
@@ -9,6 +13,16 @@ beforeAll(async () => {
   bench.lite((database) => database.exec('create table src (id integer primary key, day date, price decimal(12,2))'));
 });
 afterAll(() => bench?.stop());
+
+const PACKED: Columns = [
+  { name: 'id', type: { kind: 'int64' }, nullable: true },
+  { name: 'price', type: { kind: 'decimal', precision: 12, scale: 2 }, nullable: true },
+];
+async function parquetOf(ids: readonly string[]): Promise<Uint8Array> {
+  const file = new ParquetFile(PACKED);
+  for (const id of ids) file.add([id, null]);
+  return await file.finish();
+}
 
 const EMPTY = { window: '2026-11-19' };
 const flowOf = (source: string, sink: string, more: string): string =>
@@ -66,6 +80,29 @@ describe('a window without a record, of a source that says its types', () => {
     for (const flow of ['told', 'untold']) expect((await bench.run(flow, EMPTY)).run.state).toBe('complete');
     expect(await bench.columns('told')).toEqual({ id: 'bigint', day: 'date', price: 'numeric' });
     expect(await bench.columns('untold')).toEqual({});
+  });
+
+  it('P08: makes the table by the columns of a Parquet file, and by the declared ones of a CSV file', async () => {
+    writeFileSync(join(bench.folder, 'none.csv'), 'id,price,code\n');
+    writeFileSync(join(bench.folder, 'untyped.csv'), 'id,price,code\n');
+    const types = 'types: { id: int64, price: "decimal(12,2)" }';
+    writeFileSync(join(bench.folder, 'none.parquet'), await parquetOf([]));
+    writeFileSync(join(bench.folder, 'some.parquet'), await parquetOf(['7']));
+    bench.configure({
+      packed: flowOf('connection: folder, path: none.parquet', 'connection: db, table: packed', 'schema: evolve'),
+      // A file without a row beside others says nothing that the others do not say.
+      mixed: flowOf('connection: folder, path: "*e.parquet"', 'connection: db, table: mixed', 'schema: evolve'),
+      typed: flowOf(`connection: folder, path: none.csv, ${types}`, 'connection: db, table: typed', 'schema: evolve'),
+      untyped: flowOf('connection: folder, path: untyped.csv', 'connection: db, table: nothing', 'schema: evolve'),
+    });
+    for (const flow of ['packed', 'mixed', 'typed', 'untyped']) {
+      expect((await bench.run(flow, EMPTY)).run.state, flow).toBe('complete');
+    }
+    expect(await bench.columns('packed')).toEqual({ id: 'bigint', price: 'numeric(12,2)' });
+    expect(await bench.dump('packed')).toEqual([]);
+    expect(await bench.dump('mixed')).toEqual(['(7,)']);
+    expect(await bench.columns('typed')).toEqual({ id: 'bigint', price: 'numeric(12,2)', code: 'text' });
+    expect(await bench.columns('nothing')).toEqual({});
   });
 
   it('P08: is held against the sink like any other', async () => {

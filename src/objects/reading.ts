@@ -1,7 +1,9 @@
 import { crc32 } from 'node:zlib';
 import type { ReadRange, Source } from '../connectors/connector.ts';
+import { columnsOfCsv } from '../formats/csv-json.ts';
 import type { FramedChunk } from '../formats/formats.ts';
-import type { Chunk, Reject } from '../model/chunk.ts';
+import { type Chunk, columnsChunk, type Reject } from '../model/chunk.ts';
+import type { Columns } from '../model/columns.ts';
 import { describeError, WaybillError } from '../model/errors.ts';
 import type { Estimate, Position } from '../model/position.ts';
 import { ALL } from '../model/window.ts';
@@ -56,6 +58,8 @@ class Reading {
   readonly #options: ReadingOptions;
   readonly #range: ReadRange;
   readonly #signal: AbortSignal;
+  /** Columns of the latest file that said them and had no record. */
+  #described: Columns | undefined;
 
   constructor(options: ReadingOptions, range: ReadRange, signal: AbortSignal) {
     this.#options = options;
@@ -65,9 +69,14 @@ class Reading {
 
   async *chunks(): AsyncGenerator<Chunk> {
     const from = placeOf(this.#range.from);
+    let empty = from === undefined;
     for (const file of await filesLeft(this.#options, this.#range, this.#signal)) {
-      yield* this.of(file, from?.name === file.name ? from : undefined);
+      for await (const chunk of this.of(file, from?.name === file.name ? from : undefined)) {
+        empty = false;
+        yield chunk;
+      }
     }
+    if (empty && this.#described !== undefined) yield columnsChunk(this.#described);
   }
 
   async *of(file: FoundFile, place: Place | undefined): AsyncGenerator<Chunk> {
@@ -84,6 +93,10 @@ class Reading {
     const start = from === undefined ? undefined : { rows: from.offset, footer: from.crc };
     const { shelf, recordBytesMax } = this.#options;
     for await (const { chunk, place } of parquetFile(shelf, file, { from: start, recordBytesMax }, this.#signal)) {
+      if (place.rows === 0) {
+        this.#described = chunk.types;
+        return;
+      }
       const rejects = chunk.rejects === undefined ? {} : { rejects: named(file, chunk.rejects) };
       const done = { offset: place.rows, row: place.rows + 1, crc: place.footer, rows: true };
       yield { ...chunk, ...rejects, ...this.#end({ name: file.name, ...done }) };
@@ -116,6 +129,12 @@ class Reading {
       held = { framed, done: done.advance(framed.endOffset) };
     }
     if (held !== undefined) yield this.#placed(file, held.framed, done.advance(done.size));
+    else this.#describe(framer?.columns);
+  }
+
+  #describe(names: readonly string[] | undefined): void {
+    const { types } = this.#options;
+    if (names !== undefined && types !== undefined) this.#described = columnsOfCsv(names, types) ?? this.#described;
   }
 
   #placed(file: FoundFile, framed: FramedChunk, done: Done): Chunk {

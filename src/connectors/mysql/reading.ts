@@ -2,9 +2,11 @@ import type * as Mysql from 'mysql2';
 import type { Lag } from '../../cursors/settings.ts';
 import { encodeRows } from '../../formats/rows.ts';
 import type { Chunk, DataRecord } from '../../model/chunk.ts';
+import type { Columns } from '../../model/columns.ts';
 import { WaybillError } from '../../model/errors.ts';
 import type { ReadRange } from '../connector.ts';
 import { connect, type MysqlConnection, quoteName } from './connection.ts';
+import { describe } from './describe.ts';
 import { type BoundQuery, bindQuery } from './parameters.ts';
 import { valueReader } from './values.ts';
 
@@ -82,7 +84,7 @@ export class Reading {
   async *chunks({ text, values }: BoundQuery, fields: readonly Mysql.FieldPacket[]): AsyncGenerator<Chunk> {
     const names = fields.map(({ name }) => name);
     const readers = fields.map(valueReader);
-    const packer = new Packer();
+    const packer = new Packer(describe(fields));
     const asked = this.#client.execute({ sql: text, values: [...values], rowsAsArray: true });
     const rows = asked.stream({ highWaterMark: WAITING_ROWS });
     const broke = (error: Error): void => void rows.destroy(error);
@@ -144,9 +146,14 @@ export class Reading {
 
 /** Gathers records until a chunk is full. */
 class Packer {
+  readonly #described: Columns;
   #records: DataRecord[] = [];
   #bytes = 0;
   #firstRow = 1;
+
+  constructor(described: Columns) {
+    this.#described = described;
+  }
 
   add(record: DataRecord, row: readonly unknown[]): Chunk | undefined {
     this.#records.push(record);
@@ -158,11 +165,11 @@ class Packer {
 
   flush(): Chunk | undefined {
     if (this.#records.length === 0) return undefined;
-    const chunk = encodeRows(this.#records, 'ndjson', { firstRow: this.#firstRow });
+    const rows = encodeRows(this.#records, 'ndjson', { firstRow: this.#firstRow });
     this.#firstRow += this.#records.length;
     this.#records = [];
     this.#bytes = 0;
-    return chunk;
+    return { ...rows, described: this.#described };
   }
 }
 

@@ -1,8 +1,9 @@
 import { sourceOf } from '../../cursors/source.ts';
-import type { Chunk } from '../../model/chunk.ts';
+import { type Chunk, columnsChunk } from '../../model/chunk.ts';
 import type { ReadRange, Source } from '../connector.ts';
 import type { MysqlConnection } from './connection.ts';
 import { mysqlCursor } from './cursor.ts';
+import { describe } from './describe.ts';
 import { boundQuery, fieldsOf, type MysqlSourceOptions, Reading, tableOf } from './reading.ts';
 
 /**
@@ -29,10 +30,14 @@ async function* read(
   const query = boundQuery(options, range);
   const reading = await Reading.begin(connection, signal);
   try {
-    for await (const chunk of reading.chunks(query, await fieldsOf(reading, query))) {
+    const fields = await fieldsOf(reading, query);
+    let empty = true;
+    for await (const chunk of reading.chunks(query, fields)) {
       signal.throwIfAborted();
+      empty = false;
       yield chunk;
     }
+    if (empty) yield columnsChunk(describe(fields));
   } finally {
     await reading.end();
   }

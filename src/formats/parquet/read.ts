@@ -30,7 +30,10 @@ export interface OpenParquet {
   readonly footer: number;
   /** Entries of the file's metadata. */
   readonly entries: ReadonlyMap<string, string>;
-  /** Chunks of NDJSON with the types of the columns, row group by row group, from this row on (0-based). */
+  /**
+   * Chunks of NDJSON with the types of the columns, row group by row group, from this row on (0-based). A file without
+   * a row has one chunk without a record.
+   */
   chunks(fromRow: number, signal: AbortSignal): AsyncGenerator<ParquetChunk>;
 }
 
@@ -142,6 +145,7 @@ class ParquetReading {
 
   async *chunks(fromRow: number, signal: AbortSignal): AsyncGenerator<ParquetChunk> {
     let start = 0;
+    if (Number(this.#metadata.num_rows) === 0) yield this.#chunk([], { start, row: start, end: start });
     for (const group of this.#metadata.row_groups) {
       const end = start + Number(group.num_rows);
       if (end > fromRow) {
