@@ -80,13 +80,18 @@ export class S3Place {
   }
 
   /** Paths in the settings are meant from the folder of the place. */
-  sink(settings: { path: string; manifest?: string } & Record<string, unknown>, connection = {}): Sink {
+  sink(
+    settings: { path: string; manifest?: string } & Record<string, unknown>,
+    connection = {},
+    ports = this.#context.ports,
+  ): Sink {
     const { path, manifest, ...more } = settings;
     const below = {
       path: `${this.folder}/${path}`,
       ...(manifest === undefined ? {} : { manifest: `${this.folder}/${manifest}` }),
     };
-    return s3.sink!.open(this.#connection(connection), s3.sink!.settings.parse({ ...more, ...below }), this.#context);
+    const parsedSettings = s3.sink!.settings.parse({ ...more, ...below });
+    return s3.sink!.open(this.#connection(connection), parsedSettings, { ...this.#context, ports });
   }
 
   source(settings: { path: string } & Record<string, unknown>): Source {

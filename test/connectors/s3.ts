@@ -108,7 +108,7 @@ async function loadFixture(gateway: Gateway, settings: { path: string; manifest?
 }
 
 /** Whoever lists a prefix may find an object gone that was listed. */
-const gone = (): string => '';
+export const gone = (): string => '';
 
 export async function shownIn(place: S3Place, manifest: string | undefined): Promise<readonly string[]> {
   const names = await place.names();

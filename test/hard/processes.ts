@@ -60,8 +60,8 @@ export function isIn(pid: number, state: 'S' | 'T'): boolean {
 }
 
 /**
- * Stops a process where it holds no lock of the ledger's file: that of one that sleeps in a transaction nobody can take,
- * whatever the leases say (LEDGER_BUSY), so that others have to wait until it wakes.
+ * Stops a process where it holds no lock of the ledger's file: that of one that sleeps in a transaction nobody can
+ * take, whatever the leases say (LEDGER_BUSY), so that others have to wait until it wakes.
  */
 export async function standStill(job: DailyJob, process: Started): Promise<void> {
   const ledger = new Database(join(job.folder, '.waybill', 'ledger.db'), { timeout: 0 });
