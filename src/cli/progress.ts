@@ -129,7 +129,8 @@ const same = (text: string): string => text;
 function laneFacts(lane: LaneReading): Fact[] {
   const { balance, total, decided } = lane;
   const facts: Fact[] = [];
-  if (total !== undefined) facts.push({ text: `${String(percent(decided, total)).padStart(3)}%` });
+  // Of nothing there are no parts; and nothing was read yet where a source could not be opened.
+  if (total !== undefined && total > 0) facts.push({ text: `${String(percent(decided, total)).padStart(3)}%` });
   facts.push({ text: total === undefined ? formatCount(decided) : `${formatCount(decided)}/${formatCount(total)}` });
   if (lane.perSecond !== undefined) facts.push({ text: formatRate(lane.perSecond) });
   if (balance.inDoubt > 0) {

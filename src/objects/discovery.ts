@@ -1,5 +1,6 @@
 import type { Discovered } from '../connectors/connector.ts';
 import { inferColumns } from '../formats/columns/infer.ts';
+import type { Chunk } from '../model/chunk.ts';
 import { type Columns, showColumnType } from '../model/columns.ts';
 import { WaybillError } from '../model/errors.ts';
 import { placeholdersOf } from './paths.ts';
@@ -22,18 +23,23 @@ export async function discoverRecords(options: ReadingOptions, signal: AbortSign
     nothingFound(options, pattern);
     return [];
   }
+  return [await discovered(file.name, fileRecords(options, file, signal))];
+}
+
+/** What the first chunk with a record tells, or what the last one tells where there is none. */
+export async function discovered(name: string, chunks: AsyncIterable<Omit<Chunk, 'end'>>): Promise<Discovered> {
   let columns: Columns = [];
-  for await (const chunk of fileRecords(options, file, signal)) {
-    columns = chunk.types ?? inferColumns(chunk);
+  for await (const chunk of chunks) {
+    columns = chunk.types ?? chunk.described ?? inferColumns(chunk);
     if (chunk.count > 0) break;
   }
   const shown = columns.map(({ name, type, nullable }) => ({ name, type: showColumnType(type), nullable }));
-  return [{ name: file.name, columns: shown, key: [], cursors: [] }];
+  return { name, columns: shown, key: [], cursors: [] };
 }
 
-/** Of a connection alone nobody knows which of its files hold records, and in which form. */
+/** Of a connection alone nobody knows what there holds records, and in which form. */
 export function needsFlow(type: string): WaybillError {
   return new WaybillError('USAGE', `a connection of the type ${type} does not tell what it holds`, {
-    hint: 'Name a flow that reads from it: of the last file that its `path` names the columns are shown.',
+    hint: 'Name a flow that reads from it: the columns of what its `path` leads to are shown.',
   });
 }

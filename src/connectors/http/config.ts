@@ -1,5 +1,6 @@
 import type { Connector, SinkSample } from '../connector.ts';
 import { describeHttpSource } from './description.ts';
+import { discoverHttp } from './discovery.ts';
 import { type ConnectionConfig, connectionSchema, type SinkConfig, sinkSchema } from './settings.ts';
 import { openHttpSink } from './sink.ts';
 import { openHttpSource } from './source.ts';
@@ -20,7 +21,7 @@ export const http: Connector<ConnectionConfig, SourceConfig, SinkConfig> = {
   summary:
     'Reads documents and paged APIs over HTTP; sends batches of records, with a declared receipt for each record.',
   connection: connectionSchema,
-  source: { settings: sourceSchema, open: openHttpSource, describe: describeHttpSource },
+  source: { settings: sourceSchema, open: openHttpSource, describe: describeHttpSource, discover: discoverHttp },
   sink: {
     settings: sinkSchema,
     open: openHttpSink,
