@@ -10,7 +10,8 @@ export const discover: CommandDefinition = {
     'Asks a place what it holds that could be read: tables or streams, their columns and types, the columns that ' +
     'tell records apart, and those that a pull may go on by. PostgreSQL, MySQL, SQLite and the taps of Singer ' +
     'tell, and no record is read. Of a flow that reads files or objects the first records of the last one are ' +
-    'looked at, and of one that reads over HTTP those that come first. Where a connection is named the flows of the file may still have their faults.',
+    'looked at, and of one that reads over HTTP those that come first. Where a connection is named the flows of the ' +
+    'file may still have their faults.',
   exits: [0, 2, 5, 130, 143],
   examples: [
     ['waybill discover warehouse', 'what the connection `warehouse` holds'],
