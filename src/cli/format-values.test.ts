@@ -1,13 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import {
-  formatBytes,
-  formatCount,
-  formatDuration,
-  formatRate,
-  parseDuration,
-  plainText,
-  shellWord,
-} from './format-values.ts';
+import { formatBytes, formatCount, formatDuration, formatRate, plainText, shellWord } from './format-values.ts';
 
 describe('values', () => {
   it.each([
@@ -45,17 +37,6 @@ describe('values', () => {
     [12_345, '12.3k/s'],
     [3_400_000, '3.4M/s'],
   ])('the rate %d reads %s', (rate, text) => expect(formatRate(rate)).toBe(text));
-
-  it.each([
-    ['30s', 30_000],
-    ['30', 30_000],
-    ['500ms', 500],
-    ['1.5 h', 5_400_000],
-    ['10 min', 600_000],
-    ['', undefined],
-    ['-1s', undefined],
-    ['1 year', undefined],
-  ])('the duration %j is %s ms', (text, ms) => expect(parseDuration(text)).toBe(ms));
 
   it('a text from outside becomes one line that cannot steer the terminal', () => {
     expect(plainText('a\r\n  b\tc\u001b[31m\u009b\u202e')).toBe('a b c\\u001b[31m\\u009b\\u202e');

@@ -66,14 +66,6 @@ export function countOf(count: number, one: string, many = `${one}s`): string {
 /** `in-doubt` is the word of the ledger; people read `in doubt`. */
 export const showState = (state: RunState | BatchState | RecordState): string => state.replaceAll('-', ' ');
 
-/** Reads `30s`, `10 min`, `2h`, `500ms`; a bare number is seconds. Undefined when the text is no duration. */
-export function parseDuration(text: string): number | undefined {
-  const match = /^\s*(\d+(?:\.\d+)?)\s*(ms|s|sec|m|min|h|d)?\s*$/.exec(text);
-  if (match === null) return undefined;
-  const units: Record<string, number> = { ms: 1, s: SECOND, sec: SECOND, m: MINUTE, min: MINUTE, h: HOUR, d: DAY };
-  return Math.round(Number(match[1]) * (units[match[2] ?? 's'] ?? SECOND));
-}
-
 // C0 and C1 controls, and the characters that turn the direction of text: a record's key or a sink's message must not
 // be able to move the cursor, clear the screen or make a line read as another.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for.

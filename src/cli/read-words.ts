@@ -1,6 +1,6 @@
 import { WaybillError } from '../model/errors.ts';
 import { type BatchId, parseBatchId, parseRunId, type RunId } from '../model/ids.ts';
-import { parseDuration } from './format-values.ts';
+import { parseDuration } from '../model/quantities.ts';
 
 /** Words of the command line made into values. All throw USAGE and say what was expected. */
 
@@ -42,8 +42,9 @@ export function readChoice<T extends string>(text: string, option: string, allow
   throw usage(`${option} ${JSON.stringify(text)} is not known`, `Give one of ${allowed.join(', ')}.`);
 }
 
+/** A bare number is seconds. */
 export function readDuration(text: string, option: string): number {
-  const ms = parseDuration(text);
+  const ms = parseDuration(/\d\s*$/.test(text) ? `${text.trim()}s` : text);
   if (ms !== undefined) return ms;
   throw usage(`${option} ${JSON.stringify(text)} is not a duration`, 'Write it as 500ms, 30s, 10m or 2h.');
 }
