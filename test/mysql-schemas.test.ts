@@ -108,6 +108,18 @@ describe('a table is made from what MySQL says of its columns', () => {
     expect(await bench.dump('back')).toEqual(await bench.dump('wide'));
   });
 
+  it('P08: a `boolean` of MySQL, which is a small number there, goes into one of PostgreSQL', async () => {
+    await mysql.run('create table flags (id int primary key, on_air boolean); insert into flags values (1, 1), (2, 0)');
+    await bench.client.query('create table flags (id int primary key, on_air boolean)');
+    const flow = flowOf('table: flags', 'connection: db, table: flags');
+    configure({
+      flags: flow,
+      frozen: flow.replace('evolve', 'freeze').replace('table: flags }', 'table: flags, key: [id] }\nstrategy: keyed'),
+    });
+    for (const name of ['flags', 'frozen']) expect((await bench.run(name, DAY)).run.state).toBe('complete');
+    expect(await bench.dump('flags')).toEqual(['(1,t)', '(2,f)']);
+  });
+
   it('P08: by a cursor, and a column that comes later', async () => {
     await mysql.run('create table grown (id int primary key, n int); insert into grown values (1, 10), (2, 20)');
     configure({ grown: flowOf('table: grown, cursor: id', 'connection: db, table: grown, key: [id]', 'pull') });
