@@ -85,6 +85,17 @@ export function loadCases({ bench, ledger, describe, it }: UnderTest): void {
       expect(await book.claimShard()).toBeUndefined();
     });
 
+    it('are given up also where the bytes of some of their batches are lost', async () => {
+      const { book, ids } = await Book.sealed(ledger(), [3, 2]);
+      await opened(book);
+      await book.deliver(ids[0]!, verdict('aaa'));
+      const ask = { ...book.claim, kind: 'refresh', reason: 'the bytes are lost' } as const;
+      await ledger().startGeneration({ ...ask, withdraw: [ids[1]!] });
+      expect(await states()).toEqual(['2026-11-19 1 given-up']);
+      expect(await book.balance()).toBe('0/0/0/0/0 of 0');
+      expect(await ledger().read.verify()).toEqual([]);
+    });
+
     it('may have been published: that is found out before another generation begins', async () => {
       const book = await loaded('2026-11-19');
       await move(book, 'publishing');

@@ -37,8 +37,12 @@ export function* startGeneration(tx: Transaction, ask: StartGeneration): Asking<
   if ((yield* findGeneration(tx.store, run.id, run.generation))?.state === 'open') {
     throw forbidden(run.id, run.generation, 'is still open; close or abandon it before another is started');
   }
-  yield* giveUpLoads(tx, run.id);
   const generation = run.generation + 1;
+  // First, while they are what they were when their bytes were looked for: a load that is given up takes its batches
+  // along, and those would be sealed no more.
+  const withdrawn = ask.withdraw ?? [];
+  for (const id of withdrawn) yield* withdraw(tx, run.id, id, generation);
+  yield* giveUpLoads(tx, run.id);
   const opened = run.state === 'open' ? run : setRunState(tx, run, 'open');
   tx.store.update(RUN, encodeRun({ ...opened, generation }));
   const fresh: GenerationRecord = {
@@ -59,8 +63,6 @@ export function* startGeneration(tx: Transaction, ask: StartGeneration): Asking<
     throw corrupt(tx.store.place, `generation ${generation} of run r${run.id} was written, and is not found`);
   for (const lane of yield* lanesOf(tx.store, run.id))
     yield* saveGenerationLane(tx.store, yield* generationLane(tx.store, run.id, generation, lane.id));
-  const withdrawn = ask.withdraw ?? [];
-  for (const id of withdrawn) yield* withdraw(tx, run.id, id, generation);
   const also = withdrawn.length === 0 ? {} : { withdrawn };
   tx.event(run.id, 'generation-started', { generation, kind: ask.kind, reason: ask.reason, ...also });
   return { generation };
@@ -75,7 +77,7 @@ function* withdraw(tx: Transaction, run: RunId, id: BatchId, generation: number)
       ids,
     });
   }
-  skipBatch(tx, batch, `its staged bytes are lost; generation ${generation} reads its records again`);
+  skipBatch(tx, batch, `its bytes are lost; generation ${generation} reads its records again`);
 }
 
 export function* closeGeneration(tx: Transaction, ask: CloseGeneration): Asking<SupersededCounts[]> {
