@@ -5,6 +5,7 @@ import type { Columns, ColumnType } from '../model/columns.ts';
 import type { Load, LoadStep, MergeBy, Period, Scope, StepReceipt } from '../model/load.ts';
 import type { Ports } from '../model/ports.ts';
 import type { Estimate, Position } from '../model/position.ts';
+import type { SourceRange } from '../model/range.ts';
 import type { Carrier, SchemaAction, SinkColumns } from '../model/schema.ts';
 import type { Verdict } from '../model/verdict.ts';
 import type { Parameters, Window } from '../model/window.ts';
@@ -116,6 +117,11 @@ export interface ReadRange {
    * Without it chunks are the reader's for good.
    */
   readonly letsGo?: boolean;
+  /**
+   * The flow keeps ranges instead of copies: a source that has `reread` says of each chunk where it stands
+   * (`Chunk.range`), as far as it can bring that once more.
+   */
+  readonly ranges?: boolean;
   /** Read strictly after this; in a pull it is one that `Pulls.refuses` has nothing against. */
   readonly from?: Position;
   /** Present in a pull: only what is new is read. */
@@ -180,8 +186,12 @@ export interface Source {
   read(range: ReadRange, signal: AbortSignal): AsyncIterable<Chunk>;
   /** Present where it knows what is new, and a flow may pull from it. */
   readonly pulls?: Pulls;
-  /** The same records in the same order, any time later: batches of such a source need no staged copy. */
-  reread?(range: { after?: Position; upTo: Position }, signal: AbortSignal): AsyncIterable<Chunk>;
+  /**
+   * The records of a chunk that had this `range`, the same in the same order, any time later and from any process:
+   * batches of such a source need no staged copy. Throws RANGE_LOST when they are not to be had any more: the object
+   * is gone, or another has its place. Whoever asks still compares what comes with what it was.
+   */
+  reread?(range: SourceRange, signal: AbortSignal): AsyncIterable<Chunk>;
   /** What is left after `range.from`: gives progress a total. Undefined fields are unknown. */
   remaining?(range: ReadRange, signal: AbortSignal): Promise<Estimate>;
   close?(): Promise<void>;

@@ -1,5 +1,6 @@
 import type { Columns } from './columns.ts';
 import type { Position } from './position.ts';
+import type { SourceRange } from './range.ts';
 
 /**
  * How bytes hold records.
@@ -50,6 +51,8 @@ export interface Chunk {
   readonly where?: (place: number) => Whereabouts;
   /** Records that could not be read, in the same stretch of the source. */
   readonly rejects?: readonly Reject[];
+  /** Where `Source.reread` finds these records again; of a source that was asked for it, and not where it cannot. */
+  readonly range?: SourceRange;
   /** Where the source stands after this chunk. Undefined: a source that has no place to resume from, or not here. */
   readonly end?: Position;
   /**

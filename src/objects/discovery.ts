@@ -23,7 +23,7 @@ export async function discoverRecords(options: ReadingOptions, signal: AbortSign
     nothingFound(options, pattern);
     return [];
   }
-  return [await discovered(file.name, fileRecords(options, file, signal))];
+  return [await discovered(file.name, fileRecords(options, file, { signal }))];
 }
 
 /** What the first chunk with a record tells, or what the last one tells where there is none. */

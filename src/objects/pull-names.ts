@@ -74,13 +74,15 @@ export class NamePulls implements PullWay {
     const kept = this.#looked;
     this.#looked = undefined;
     const found = kept !== undefined && kept.from === range.from?.value ? kept.found : await this.#find(range, signal);
-    for (const file of found.wanted) yield* this.#part(file, range.from!, signal);
-    for (const file of found.fresh) yield* this.#part(file, this.#positionOf(file), signal);
+    const ask = { signal, ranges: range.ranges };
+    for (const file of found.wanted) yield* this.#part(file, range.from!, ask);
+    for (const file of found.fresh) yield* this.#part(file, this.#positionOf(file), ask);
   }
 
-  async *#part(file: VersionedFile, end: Position, signal: AbortSignal): AsyncGenerator<Chunk> {
+  async *#part(file: VersionedFile, end: Position, ask: Parameters<typeof fileRecords>[2]): AsyncGenerator<Chunk> {
+    const { signal } = ask;
     let held: Omit<Chunk, 'end'> | undefined;
-    for await (const chunk of fileRecords(this.#options, file, signal)) {
+    for await (const chunk of fileRecords(this.#options, file, ask)) {
       if (held !== undefined) yield held;
       signal.throwIfAborted();
       held = chunk;

@@ -67,15 +67,16 @@ export class VersionPulls implements PullWay {
       yield endChunk(end, { firstRow: 1 });
       return;
     }
-    yield* this.#records(file, signal);
+    yield* this.#records(file, { signal, ranges: range.ranges });
   }
 
-  async *#records(file: VersionedFile, signal: AbortSignal): AsyncGenerator<Chunk> {
+  async *#records(file: VersionedFile, ask: Parameters<typeof fileRecords>[2]): AsyncGenerator<Chunk> {
     const { shelf } = this.#options;
+    const { signal } = ask;
     const hash = shelf.pins || formatOf(file.name, this.#options) === 'parquet' ? undefined : createHash('sha256');
     const options = hash === undefined ? this.#options : { ...this.#options, shelf: digesting(shelf, hash) };
     let [held, firstRow]: [Omit<Chunk, 'end'> | undefined, number] = [undefined, 1];
-    for await (const chunk of fileRecords(options, file, signal)) {
+    for await (const chunk of fileRecords(options, file, ask)) {
       if (held !== undefined) yield held;
       signal.throwIfAborted();
       held = chunk;
@@ -195,6 +196,7 @@ function digesting(shelf: VersionedShelf, hash: Hash): VersionedShelf {
     find: (name, signal) => shelf.find(name, signal),
     open: (file, signal) => shelf.open(file, signal),
     size: (file) => shelf.size(file),
+    ...(shelf.parts === undefined ? {} : { parts: shelf.parts }),
     async *bytes(file, signal) {
       for await (const bytes of shelf.bytes(file, signal)) {
         hash.update(bytes);

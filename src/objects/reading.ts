@@ -10,7 +10,8 @@ import { ALL } from '../model/window.ts';
 import { parquetFile } from './parquet-reading.ts';
 import { byName, fillPath } from './paths.ts';
 import { emittedFormats, formatOf, framerOf, type RecordFormat, type Start } from './record-format.ts';
-import type { FoundFile, Shelf } from './shelf.ts';
+import { hasParts, rereading } from './rereading.ts';
+import type { FoundFile, NamedFile, Shelf } from './shelf.ts';
 
 export interface ReadingOptions extends RecordFormat {
   readonly shelf: Shelf;
@@ -37,6 +38,7 @@ export function readingSource(options: ReadingOptions): Source {
     resumable: options.unplaced !== true,
     read: (range, signal) => new Reading(options, range, signal).chunks(),
     remaining: (range) => remaining(options, range),
+    ...rereading(options),
   };
 }
 
@@ -44,9 +46,10 @@ export function readingSource(options: ReadingOptions): Source {
 export async function* fileRecords(
   options: ReadingOptions,
   file: FoundFile,
-  signal: AbortSignal,
+  { signal, ranges = false }: { readonly signal: AbortSignal; readonly ranges?: boolean | undefined },
 ): AsyncGenerator<Omit<Chunk, 'end'>> {
-  for await (const { end: _end, ...chunk } of new Reading(options, TOP_OF_ALL, signal).of(file, undefined)) {
+  const reading = new Reading(options, { ...TOP_OF_ALL, ranges }, signal);
+  for await (const { end: _end, ...chunk } of reading.of(file, undefined)) {
     signal.throwIfAborted();
     yield chunk;
   }
@@ -83,7 +86,10 @@ class Reading {
     this.#signal.throwIfAborted();
     try {
       if (formatOf(file.name, this.#options) === 'parquet') yield* this.#parquet(file, place);
-      else yield* this.#file(file, place === undefined ? undefined : new PassedBytes(file, place, this.#options));
+      else {
+        const passed = place === undefined ? undefined : new PassedBytes(file, place, this.#options);
+        yield* this.#file(file, passed, await this.#named(file));
+      }
     } catch (error) {
       throw readError(error, file);
     }
@@ -103,15 +109,23 @@ class Reading {
     }
   }
 
+  /** Undefined: its records can be had again only as a whole, or nobody has asked for that. */
+  async #named(file: FoundFile): Promise<NamedFile | undefined> {
+    const { parts } = this.#options.shelf;
+    if (this.#range.ranges !== true || !hasParts(file.name, this.#options)) return undefined;
+    return await parts?.name(file, this.#signal);
+  }
+
   /**
    * Each chunk is held back until the next one, or the end of the file, shows what follows its last record and belongs
    * to it: so its position covers that, too.
    */
-  async *#file(file: FoundFile, passed: PassedBytes | undefined): AsyncGenerator<Chunk> {
+  async *#file(file: FoundFile, passed: PassedBytes | undefined, named: NamedFile | undefined): AsyncGenerator<Chunk> {
     const done = new DoneBytes(passed?.place, this.#options.unplaced === true);
+    const ranged = (framed: FramedChunk): FramedChunk => withRange(framed, named, framer?.columns);
     let framer = passed === undefined ? framerOf(file.name, this.#options, TOP) : undefined;
     let held: Held | undefined;
-    for await (const bytes of this.#options.shelf.bytes(file, this.#signal)) {
+    for await (const bytes of this.#options.shelf.bytes(named?.file ?? file, this.#signal)) {
       this.#signal.throwIfAborted();
       const rest = passed?.take(bytes) ?? bytes;
       if (rest.length === 0) continue;
@@ -119,14 +133,14 @@ class Reading {
       framer ??= framerOf(file.name, this.#options, passed!.start());
       for (const framed of framer.push(rest)) {
         if (held !== undefined) yield this.#placed(file, held.framed, beginOf(framed, done) ?? held.done);
-        held = { framed, done: done.advance(framed.endOffset) };
+        held = { framed: ranged(framed), done: done.advance(framed.endOffset) };
       }
       done.advance(framer.settled);
     }
     passed?.start();
     for (const framed of framer?.end() ?? []) {
       if (held !== undefined) yield this.#placed(file, held.framed, beginOf(framed, done) ?? held.done);
-      held = { framed, done: done.advance(framed.endOffset) };
+      held = { framed: ranged(framed), done: done.advance(framed.endOffset) };
     }
     if (held !== undefined) yield this.#placed(file, held.framed, done.advance(done.size));
     else this.#describe(framer?.columns);
@@ -151,6 +165,20 @@ class Reading {
   #end(place: Place): Pick<Chunk, 'end'> {
     return this.#options.unplaced === true ? {} : { end: positionOf(place, this.#options.pattern) };
   }
+}
+
+/** Chunks of lines lie in their file as one stretch; what was dropped of it is in none. */
+function withRange(
+  framed: FramedChunk,
+  named: NamedFile | undefined,
+  columns: readonly string[] | undefined,
+): FramedChunk {
+  const { startOffset: from, endOffset: to, firstRow: row, count } = framed;
+  if (named === undefined || from === undefined || count === 0) return framed;
+  const { file, version, keptAs } = named;
+  const kept = keptAs === undefined ? {} : { keptAs };
+  const names = columns === undefined ? {} : { columns };
+  return { ...framed, range: { object: file.name, version, ...kept, from, to, row, ...names } };
 }
 
 /** A line number means little where many files are read: each reject says which one it is in. */

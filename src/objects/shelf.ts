@@ -1,4 +1,5 @@
 import type { RandomAccess } from '../formats/parquet/read.ts';
+import type { SourceRange } from '../model/range.ts';
 
 /** A file that a pattern names: `name` with slashes from the root, for people and positions; `path` to open it. */
 export interface FoundFile {
@@ -34,6 +35,20 @@ export interface Shelf {
   /** The file as it lies there, to be read in any order. */
   open(file: FoundFile, signal: AbortSignal): Promise<RandomAccess & { close(): Promise<void> }>;
   size(file: FoundFile): Promise<number>;
+  /** Present where parts of a file can be had once more. */
+  readonly parts?: FileParts;
+}
+
+/** What a place offers to those who keep ranges of its files instead of copies. */
+export interface FileParts {
+  /** The file as it lies there now, to be read as that, and what ranges of it say; undefined: nobody could name it. */
+  name(file: FoundFile, signal: AbortSignal): Promise<NamedFile | undefined>;
+  /** The bytes of a range. Throws RANGE_LOST when the file is gone, too short, or surely another one. */
+  part(range: SourceRange, signal: AbortSignal): Promise<Uint8Array>;
+}
+
+export interface NamedFile extends Pick<SourceRange, 'version' | 'keptAs'> {
+  readonly file: FoundFile;
 }
 
 /** A place that also tells one content of a file from the next, so that only what is new may be read. */

@@ -9,7 +9,11 @@ import { readingSource } from './reading.ts';
 /** Reads the records of one file or of many, in order of their names; in a pull, what is new of them. */
 export function objectSource(options: PullOptions): Source {
   const way = wayOf(options);
-  return way === undefined ? readingSource(options) : withPulls(readingSource(options), way);
+  if (way === undefined) return readingSource(options);
+  const { reread, ...source } = readingSource(options);
+  // A file that lines are added to is renamed sooner or later, and what its ranges name is in another one then.
+  const parts = reread === undefined || way instanceof LinePulls ? {} : { reread };
+  return withPulls({ ...source, ...parts }, way);
 }
 
 /** Undefined: what lies under a name of its own for each window cannot have anything new behind a position. */

@@ -17,6 +17,9 @@ const ndjson = (rows: readonly object[]): string => rows.map((row) => `${JSON.st
 const csv = (rows: readonly { id: string; text: string }[]): string =>
   `\ufeffid,text\r\n${rows.map(({ id, text }) => `${id},"${text.replaceAll('"', '""')}"\r\n`).join('')}`;
 
+const foreign = (rows: readonly { id: string; text: string }[]): string =>
+  rows.map(({ id, text }) => `${id};"${text.replaceAll('"', '""')}"\n`).join('');
+
 const contextOf = (folder: string): OpenContext => openContext({}, folder);
 
 interface Written {
@@ -69,6 +72,7 @@ const typed = Array.from({ length: 1500 }, (_, n) => ({ n, on: true, text: wide 
 
 const PULLED = ['resume', 'remaining', 'pull'] as const;
 const PARTS = [...PULLED, 'parts'] as const;
+const REREAD = ['resume', 'remaining', 'reread', 'pull'] as const;
 const typedCsv = (rows: readonly { n: number }[]): string =>
   `n,on,text\n${rows.map(({ n }) => `${n},true,"${wide}"\n`).join('')}`;
 const document = (rows: readonly object[]): string => JSON.stringify({ data: { items: rows } }, null, 2);
@@ -76,7 +80,7 @@ const document = (rows: readonly object[]): string => JSON.stringify({ data: { i
 export const filesSources: readonly SourceSubject[] = [
   written({
     name: 'a folder of NDJSON files',
-    abilities: PARTS,
+    abilities: [...REREAD, 'parts'],
     contents: {
       'b.ndjson': `${ndjson(records(1000, 900))}\n\n`,
       'a.ndjson': ndjson(records(0, 900)).trimEnd(),
@@ -91,7 +95,7 @@ export const filesSources: readonly SourceSubject[] = [
   }),
   written({
     name: 'a CSV file',
-    abilities: PULLED,
+    abilities: REREAD,
     contents: { 'a.csv': csv(records(0, 1500)) },
     settings: { path: 'a.csv' },
     expected: records(0, 1500),
@@ -100,11 +104,19 @@ export const filesSources: readonly SourceSubject[] = [
   }),
   written({
     name: 'a CSV file with types',
-    abilities: PULLED,
+    abilities: REREAD,
     contents: { 'a.csv': typedCsv(typed) },
     settings: { path: 'a.csv', types: { n: 'integer', on: 'boolean' } },
     expected: typed,
     grown: { contents: { 'a.csv': typedCsv(typed.slice(0, 7)) }, brings: typed.slice(0, 7) },
+  }),
+  written({
+    name: 'a CSV file of another dialect, without a header',
+    abilities: REREAD,
+    contents: { 'a.csv': foreign(records(0, 1500)) },
+    settings: { path: 'a.csv', delimiter: ';', header: ['id', 'text'], emptyIsNull: false },
+    expected: records(0, 1500),
+    grown: { contents: { 'a.csv': foreign(records(5, 7)) }, brings: records(5, 7) },
   }),
   written({
     name: 'packed NDJSON files',

@@ -178,7 +178,7 @@ const objects = (gateway: Gateway, { name, abilities, contents, settings, ...abo
 export const s3Sources = (gateway: Gateway): readonly SourceSubject[] => [
   objects(gateway, {
     name: 'NDJSON objects of a bucket',
-    abilities: ['resume', 'remaining', 'pull', 'parts'],
+    abilities: ['resume', 'remaining', 'reread', 'pull', 'parts'],
     contents: {
       'b.ndjson': ndjson(records(1000, 900)),
       'a.ndjson': ndjson(records(0, 900)).trimEnd(),
@@ -195,7 +195,7 @@ export const s3Sources = (gateway: Gateway): readonly SourceSubject[] => [
   }),
   objects(gateway, {
     name: 'an object that is replaced',
-    abilities: ['resume', 'remaining', 'pull'],
+    abilities: ['resume', 'remaining', 'reread', 'pull'],
     contents: { 'a.ndjson': ndjson(records(0, 1800)) },
     settings: { path: 'a.ndjson' },
     expected: records(0, 1800),

@@ -1,6 +1,8 @@
 import type { ReadRange, Source } from '../../src/connectors/connector.ts';
 import { MEMORY_POSITION, memorySource } from '../../src/connectors/memory/source.ts';
 import type { Chunk } from '../../src/model/chunk.ts';
+import type { Position } from '../../src/model/position.ts';
+import type { SourceRange } from '../../src/model/range.ts';
 import { ALL } from '../../src/model/window.ts';
 import type { SourceAbility, SourceFixture } from '../../src/testing/suites/source-subject.ts';
 
@@ -48,6 +50,31 @@ const altered =
       }
     },
   });
+
+const memoryPosition = (place: number): Position => ({
+  sourceName: 'memory',
+  kind: MEMORY_POSITION,
+  value: String(place),
+});
+
+/** With the ranges that a source of rows that stay has. `always`: also when nobody has asked. */
+const ranged = (source: Source, always = false): Partial<Source> => ({
+  async *read(asked, signal) {
+    let from = Number(asked.from?.kind === MEMORY_POSITION ? asked.from.value : 0);
+    for await (const chunk of source.read(asked, signal)) {
+      const at = { object: 'rows', version: '1', from, to: from + chunk.count, row: from + 1 };
+      from += chunk.count;
+      yield asked.ranges === true || always ? { ...chunk, range: at } : chunk;
+    }
+  },
+});
+
+async function* onlyIn(source: Source, { from, to }: SourceRange, signal: AbortSignal): AsyncGenerator<Chunk> {
+  for await (const chunk of source.read({ ...range, from: memoryPosition(Number(from)) }, signal)) {
+    if (chunk.firstRow > Number(to)) return;
+    yield chunk;
+  }
+}
 
 const lie = (
   title: string,
@@ -129,10 +156,23 @@ export const SOURCE_LIES: readonly SourceLie[] = [
   })),
   lie(
     'a reread that gives too much',
-    'reread: between any two positions',
+    'reread: from the range of each chunk',
     (source) => ({
-      reread: ({ after }, signal) => source.read({ ...range, ...(after === undefined ? {} : { from: after }) }, signal),
+      ...ranged(source),
+      reread: ({ from }, signal) => source.read({ ...range, from: memoryPosition(Number(from)) }, signal),
     }),
+    [...BOTH, 'reread'],
+  ),
+  lie(
+    'a range that is said to nobody',
+    'reread: says ranges only when',
+    (source) => ({ ...ranged(source, true), reread: (asked, signal) => onlyIn(source, asked, signal) }),
+    [...BOTH, 'reread'],
+  ),
+  lie(
+    'a source that can be read again, and does not say where',
+    'reread: from the range of each chunk',
+    (source) => ({ reread: (asked, signal) => onlyIn(source, asked, signal) }),
     [...BOTH, 'reread'],
   ),
   lie('an ability that its author does not name', 'shows what its author says', () => ({}), ['resume']),

@@ -10,6 +10,7 @@ import type { ReadLimits } from '../../objects/unpack.ts';
 import type { Discovered, Source } from '../connector.ts';
 import { accessOf } from './access.ts';
 import { fileBytes, openConfined } from './open-file.ts';
+import { folderParts } from './parts.ts';
 import { confined, findFiles } from './paths.ts';
 
 export interface FilesSourceOptions extends Omit<PullOptions, 'shelf' | 'late'>, ReadLimits {
@@ -42,6 +43,7 @@ function folderShelf(root: string, limits: ReadLimits): VersionedShelf {
       return { ...(await accessOf(handle)), close: () => handle.close() };
     },
     size: async ({ path }) => (await stat(path)).size,
+    parts: folderParts(root, (name) => found(root, name)),
   };
 }
 

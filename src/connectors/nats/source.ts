@@ -5,6 +5,7 @@ import { type Chunk, endChunk } from '../../model/chunk.ts';
 import { describeError, WaybillError } from '../../model/errors.ts';
 import type { Ports } from '../../model/ports.ts';
 import type { Position } from '../../model/position.ts';
+import type { SourceRange } from '../../model/range.ts';
 import type { Look, LookNotice, ReadRange, Source } from '../connector.ts';
 import { connectTo, type Drivers, loadDrivers, type NatsConnectionOptions, showPlace } from './connection.ts';
 import { PullRequests, type StreamMessage } from './pull-requests.ts';
@@ -41,8 +42,8 @@ export function natsSource(options: NatsSourceOptions): Source {
   return {
     emits: ['ndjson'],
     resumable: true,
-    read: (range, signal) => reader.read(source(range.from), signal),
-    reread: ({ after, upTo }, signal) => reader.reread(source(after), source(upTo)?.sequence ?? 0, signal),
+    read: (range, signal) => reader.read(source(range.from), range.ranges === true, signal),
+    reread: (range, signal) => reader.reread(range, signal),
     pulls: {
       refuses: (position) => {
         const read = sequenceOf(position, options.stream);
@@ -102,16 +103,21 @@ class StreamReader {
   }
 
   /** The last chunk stands at the end of the stream, though the last message that fitted may lie before. */
-  async *read(from: Sequence | undefined, signal: AbortSignal): AsyncGenerator<Chunk> {
+  async *read(from: Sequence | undefined, ranges: boolean, signal: AbortSignal): AsyncGenerator<Chunk> {
     const facts = await this.#asSourceErrors(from, () => this.#facts(from));
     const after = from?.sequence ?? 0;
-    yield* this.#chunks({ from, facts, after, last: facts.last }, signal);
+    yield* this.#chunks({ from, facts, after, last: facts.last, ranges }, signal);
   }
 
-  async *reread(after: Sequence | undefined, last: number, signal: AbortSignal): AsyncGenerator<Chunk> {
-    const facts = await this.#asSourceErrors(after, () => this.#facts(after));
-    if (facts.last < last) expectGoesOn(this.#options.stream, { sequence: last }, facts);
-    yield* this.#chunks({ from: after, facts, after: after?.sequence ?? 0, last }, signal);
+  /** Behind `from`, up to `to`; what was removed since, or stands in another stream, is not made up for. */
+  async *reread({ object, version, from, to }: SourceRange, signal: AbortSignal): AsyncGenerator<Chunk> {
+    const { stream } = this.#options;
+    if (object !== stream) throw otherStream(stream, object);
+    const [after, last] = [Number(from), Number(to)];
+    const place = { sequence: after, created: version };
+    const facts = await this.#asSourceErrors(place, () => this.#facts(place));
+    if (facts.last < last) expectGoesOn(stream, { sequence: last }, facts);
+    yield* this.#chunks({ from: place, facts, after, last, ranges: false }, signal);
   }
 
   async close(): Promise<void> {
@@ -125,25 +131,25 @@ class StreamReader {
   }
 
   async *#chunks(stretch: Stretch, signal: AbortSignal): AsyncGenerator<Chunk> {
-    const { facts, after, last } = stretch;
+    const { after, last } = stretch;
     if (last <= after) return;
     const { stream, subjects, records } = this.#options;
     const lines = new ObjectLines<number>((sequence) => `message ${sequence} of ${stream}`);
-    const at = (sequence: number): Position => positionOf(stream, { sequence, created: facts.created });
+    const at = new Placing(stream, stretch);
     for await (const messages of this.#messages(stretch, signal)) {
       const wanted = subjects.length < 2 ? messages : messages.filter(({ subject }) => fitsSubject(subject, subjects));
       for (const message of wanted) {
         addMessage(lines, message, records);
         if (lines.bytes < CHUNK_BYTES) continue;
         signal.throwIfAborted();
-        yield* placed(lines.take(), at);
+        yield* at.placed(lines.take());
       }
     }
     signal.throwIfAborted();
     const rest = lines.take();
-    yield* placed(rest.slice(0, -1), at);
+    yield* at.placed(rest.slice(0, -1));
     const final = rest.at(-1)?.chunk;
-    yield final === undefined ? endChunk(at(last), { firstRow: lines.nextRow }) : { ...final, end: at(last) };
+    yield final === undefined ? endChunk(at.position(last), { firstRow: lines.nextRow }) : at.chunk(final, last);
   }
 
   async *#messages(stretch: Stretch, signal: AbortSignal): AsyncGenerator<readonly StreamMessage[]> {
@@ -272,8 +278,42 @@ interface Stretch {
   readonly facts: StreamFacts;
   readonly after: number;
   readonly last: number;
+  /** Chunks say where they stand. */
+  readonly ranges: boolean;
 }
 
-function* placed(pieces: readonly ObjectPiece<number>[], at: (sequence: number) => Position): Generator<Chunk> {
-  for (const { chunk, marks } of pieces) yield { ...chunk, end: at(marks.at(-1)!) };
+/** Says of each chunk where it ends, and behind which message it begins. */
+class Placing {
+  readonly #stream: string;
+  readonly #created: string;
+  readonly #ranges: boolean;
+  #passed: number;
+
+  constructor(stream: string, { facts, after, ranges }: Stretch) {
+    this.#stream = stream;
+    this.#created = facts.created;
+    this.#ranges = ranges;
+    // What was gone before anybody read it belongs to no range.
+    this.#passed = Math.max(after, facts.first - 1);
+  }
+
+  position(sequence: number): Position {
+    return positionOf(this.#stream, { sequence, created: this.#created });
+  }
+
+  *placed(pieces: readonly ObjectPiece<number>[]): Generator<Chunk> {
+    for (const { chunk, marks } of pieces) yield this.chunk(chunk, marks.at(-1)!);
+  }
+
+  chunk(chunk: Omit<Chunk, 'end'>, to: number): Chunk {
+    const from = this.#passed;
+    this.#passed = to;
+    const end = this.position(to);
+    if (!this.#ranges) return { ...chunk, end };
+    const range = { object: this.#stream, version: this.#created, from, to, row: chunk.firstRow };
+    return { ...chunk, range, end };
+  }
 }
+
+const otherStream = (stream: string, object: string): WaybillError =>
+  new WaybillError('SOURCE_REPLACED', `the flow reads the stream ${stream} now, and what was read was of ${object}`);

@@ -2,6 +2,7 @@ import { ObjectLines, type ObjectPiece } from '../../formats/object-lines.ts';
 import { type Chunk, endChunk } from '../../model/chunk.ts';
 import { WaybillError } from '../../model/errors.ts';
 import type { Position } from '../../model/position.ts';
+import type { SourceRange } from '../../model/range.ts';
 import type { Look, LookNotice, ReadRange, Source } from '../connector.ts';
 import { addEntry, type Entry, type EntryRecords } from './entries.ts';
 import {
@@ -38,8 +39,8 @@ export function redisSource(options: RedisSourceOptions): Source {
   return {
     emits: ['ndjson'],
     resumable: true,
-    read: (range, signal) => reader.read(placed(range.from), signal),
-    reread: ({ after, upTo }, signal) => reader.reread(placed(after), placed(upTo) ?? { id: START_ID }, signal),
+    read: (range, signal) => reader.read(placed(range.from), range.ranges === true, signal),
+    reread: (range, signal) => reader.reread(range, signal),
     pulls: {
       refuses: (position) => {
         const read = placeOf(position, options.stream);
@@ -78,39 +79,46 @@ class EntryReader {
   }
 
   /** The last chunk stands at the largest id that was given, though its entry may have been deleted. */
-  async *read(from: StreamPlace | undefined, signal: AbortSignal): AsyncGenerator<Chunk> {
+  async *read(from: StreamPlace | undefined, ranges: boolean, signal: AbortSignal): AsyncGenerator<Chunk> {
     const facts = await this.#facts(from, signal);
     if (facts === undefined || facts.last === (from?.id ?? START_ID)) return;
-    yield* this.#chunks(from, { id: facts.last, ...(facts.added === undefined ? {} : { added: facts.added }) }, signal);
+    const last = { id: facts.last, ...(facts.added === undefined ? {} : { added: facts.added }) };
+    yield* this.#chunks({ from, last, ranges }, signal);
   }
 
-  async *reread(after: StreamPlace | undefined, upTo: StreamPlace, signal: AbortSignal): AsyncGenerator<Chunk> {
-    const facts = await this.#facts(after ?? { id: START_ID }, signal);
-    if (facts !== undefined) expectGoesOn(this.#options.stream, { id: upTo.id }, facts);
-    yield* this.#chunks(after, upTo, signal);
+  /** A stream has nothing that tells it from another one of its name but its ids: who asks compares what comes. */
+  async *reread({ object, from, to }: SourceRange, signal: AbortSignal): AsyncGenerator<Chunk> {
+    const { stream } = this.#options;
+    if (object !== stream) throw goneError(object);
+    const [after, last] = [{ id: String(from) }, { id: String(to) }];
+    const facts = await this.#facts(after, signal);
+    if (facts === undefined) throw goneError(stream);
+    expectGoesOn(stream, last, facts);
+    yield* this.#chunks({ from: after, last, ranges: false }, signal);
   }
 
   close(): void {
     this.#reader.close();
   }
 
-  async *#chunks(from: StreamPlace | undefined, last: StreamPlace, signal: AbortSignal): AsyncGenerator<Chunk> {
+  async *#chunks(stretch: Stretch, signal: AbortSignal): AsyncGenerator<Chunk> {
+    const { from, last } = stretch;
     const { stream, records } = this.#options;
     const lines = new ObjectLines<StreamPlace>(({ id }) => `entry ${id} of ${stream}`);
-    const at = (place: StreamPlace): Position => positionOf(stream, place);
+    const at = new Placing(stream, stretch);
     for await (const page of this.#pages(from, last, signal)) {
       for (const { entry, place } of page) {
         addEntry(lines, entry, place, records);
         if (lines.bytes < CHUNK_BYTES) continue;
         signal.throwIfAborted();
-        yield* placedPieces(lines.take(), at);
+        yield* at.placed(lines.take());
       }
     }
     signal.throwIfAborted();
     const rest = lines.take();
-    yield* placedPieces(rest.slice(0, -1), at);
+    yield* at.placed(rest.slice(0, -1));
     const final = rest.at(-1)?.chunk;
-    yield final === undefined ? endChunk(at(last), { firstRow: lines.nextRow }) : { ...final, end: at(last) };
+    yield final === undefined ? endChunk(at.position(last), { firstRow: lines.nextRow }) : at.chunk(final, last);
   }
 
   async *#pages(
@@ -205,9 +213,39 @@ function noticesOf(stream: string, from: StreamPlace | undefined, facts: StreamF
   return [{ kind: 'trim-unknown', message }];
 }
 
-function* placedPieces(
-  pieces: readonly ObjectPiece<StreamPlace>[],
-  at: (place: StreamPlace) => Position,
-): Generator<Chunk> {
-  for (const { chunk, marks } of pieces) yield { ...chunk, end: at(marks.at(-1)!) };
+/** What is to be read: behind `from`, up to `last`. `ranges`: chunks say where they stand. */
+interface Stretch {
+  readonly from: StreamPlace | undefined;
+  readonly last: StreamPlace;
+  readonly ranges: boolean;
+}
+
+/** Says of each chunk where it ends, and behind which entry it begins. */
+class Placing {
+  readonly #stream: string;
+  readonly #ranges: boolean;
+  #passed: string;
+
+  constructor(stream: string, { from, ranges }: Stretch) {
+    this.#stream = stream;
+    this.#ranges = ranges;
+    this.#passed = from?.id ?? START_ID;
+  }
+
+  position(place: StreamPlace): Position {
+    return positionOf(this.#stream, place);
+  }
+
+  *placed(pieces: readonly ObjectPiece<StreamPlace>[]): Generator<Chunk> {
+    for (const { chunk, marks } of pieces) yield this.chunk(chunk, marks.at(-1)!);
+  }
+
+  chunk(chunk: Omit<Chunk, 'end'>, place: StreamPlace): Chunk {
+    const [from, to] = [this.#passed, place.id];
+    this.#passed = to;
+    const end = this.position(place);
+    if (!this.#ranges) return { ...chunk, end };
+    const range = { object: this.#stream, version: `ids up to ${to}`, from, to, row: chunk.firstRow };
+    return { ...chunk, range, end };
+  }
 }

@@ -25,6 +25,8 @@ export interface ListedVersion extends Listed {
   /** The ETag, as the server writes it. */
   readonly version: string;
   readonly writtenMs: number;
+  /** Under which the bucket keeps it when another one takes its place; absent where it does not, or was not asked. */
+  readonly keptAs?: string;
 }
 
 /** What of an object is asked for: from `start` to `end`, the second excluded; and in which version. */
@@ -224,8 +226,10 @@ export class Bucket implements ObjectStore {
   async find(name: string, signal: AbortSignal): Promise<ListedVersion | undefined> {
     const head = await this.#head(name, signal);
     if (head === undefined) return undefined;
-    const { ContentLength: bytes = 0, ETag: version = '', LastModified } = head;
-    return { name, bytes, version, writtenMs: LastModified?.getTime() ?? 0 };
+    const { ContentLength: bytes = 0, ETag: version = '', LastModified, VersionId } = head;
+    // `null` is the one version of an object whose bucket keeps none now: the next one takes its place.
+    const kept = VersionId === undefined || VersionId === 'null' ? {} : { keptAs: VersionId };
+    return { name, bytes, version, writtenMs: LastModified?.getTime() ?? 0, ...kept };
   }
 
   /** All of an object, or a part of it. Throws when a version is asked for and another one is there. */

@@ -6,13 +6,14 @@ import { discoverRecords } from '../../objects/discovery.ts';
 import { byName, fitsPattern, plainBeginning } from '../../objects/paths.ts';
 import type { PullOptions } from '../../objects/pulls.ts';
 import { readingSource } from '../../objects/reading.ts';
-import type { FileVersion, FoundFile, VersionedFile, VersionedShelf } from '../../objects/shelf.ts';
+import type { FileParts, FileVersion, FoundFile, VersionedFile, VersionedShelf } from '../../objects/shelf.ts';
 import { objectSource } from '../../objects/source.ts';
 import { inflated, type ReadLimits } from '../../objects/unpack.ts';
 import type { Discovered, Source } from '../connector.ts';
 import { Bucket, type ListedVersion } from './bucket.ts';
 import type { S3Connection } from './connection.ts';
 import { lateMemory } from './late-memory.ts';
+import { partOf } from './parts.ts';
 
 export interface S3SourceOptions extends Omit<PullOptions, 'shelf' | 'late'>, ReadLimits {
   readonly connection: S3Connection;
@@ -56,6 +57,15 @@ class BucketShelf implements VersionedShelf {
   readonly #manifest: boolean;
   /** Every answer names the version that it is of, and a request may insist on one. */
   readonly pins = true;
+  readonly parts: FileParts = {
+    name: async (file, signal) => {
+      const found = await asSource(file.name, this.#bucket.find(file.path, signal));
+      if (found === undefined || (file.version !== undefined && file.version.tag !== found.version)) return undefined;
+      const { version, keptAs } = found;
+      return { file: { ...file, version: versionOf(found) }, version, ...(keptAs === undefined ? {} : { keptAs }) };
+    },
+    part: (range, signal) => partOf(this.#bucket, range, signal),
+  };
 
   constructor(bucket: Bucket, limits: ReadLimits, manifest: boolean) {
     this.#bucket = bucket;
