@@ -65,6 +65,7 @@ export async function readFlow(name: string, raw: unknown, world: FlowWorld): Pr
     schedule: flow.schedule,
     start: flow.start,
     deliver: flow.deliver,
+    staging: flow.staging,
     leaseMs: flow.lease,
     digest: digestOf(raw, used),
   };

@@ -1,13 +1,13 @@
 import type { ErrorCode } from '../model/error-codes.ts';
 import { WaybillError } from '../model/errors.ts';
-import { pullWindow } from '../model/window.ts';
 import { whyImpossible } from './fits.ts';
 import type { Config, FlowConfig } from './flow-config.ts';
 import { didYouMean } from './nearest.ts';
 import { cannotPull } from './pulls.ts';
+import { whyNoRanges } from './ranges.ts';
 import { maskError, type SecretStore } from './secrets.ts';
 import type { Finding } from './waybill.ts';
-import { type WireWorld, wireJob, wireLanes } from './wire.ts';
+import { type WireWorld, wireFlow, wireLanes } from './wire.ts';
 
 /** So many findings fit on a screen; `waybill check` lists them all, each with what to do. */
 const FINDINGS_SHOWN = 20;
@@ -72,7 +72,7 @@ async function checkFits(flow: FlowConfig, world: WireWorld): Promise<readonly F
       findings.push({ level: 'error', code: 'PROMISE_IMPOSSIBLE', message, hint: why.hint });
     }
     await close();
-    if (flow.window === 'pull') findings.push(...(await checkPull(flow, world)));
+    findings.push(...(await checkSource(flow, world)));
   } catch (error) {
     if (!(error instanceof WaybillError)) throw error;
     maskError(error);
@@ -86,13 +86,20 @@ async function checkFits(flow: FlowConfig, world: WireWorld): Promise<readonly F
   return findings;
 }
 
-/** Opening a source does no I/O, and shows whether it can tell what is new. */
-async function checkPull(flow: FlowConfig, world: WireWorld): Promise<readonly Finding[]> {
-  const { job, close } = wireJob(flow, pullWindow(1), world);
+/** Opening a source does no I/O, and shows whether it can tell what is new, and whether it can be read in parts. */
+async function checkSource(flow: FlowConfig, world: WireWorld): Promise<readonly Finding[]> {
+  if (flow.window !== 'pull' && flow.staging === 'copy') return [];
+  const findings: Finding[] = [];
+  const { source, close } = wireFlow(flow, world);
   await close();
-  if (job.source.source.pulls !== undefined) return [];
-  const { code, message, hint } = cannotPull(flow);
-  return [{ level: 'error', code, message, hint }];
+  if (flow.window === 'pull' && source.source.pulls === undefined) {
+    const { code, message, hint } = cannotPull(flow);
+    findings.push({ level: 'error', code, message, hint });
+  }
+  const why = whyNoRanges(flow, source.source);
+  if (why === undefined) return findings;
+  const message = `flow ${flow.name}, ${why.message}`;
+  return [...findings, { level: 'error', code: 'PROMISE_IMPOSSIBLE', message, hint: why.hint }];
 }
 
 /** Only a warning: `waybill check` runs in places that have no secrets. */

@@ -228,6 +228,13 @@ export const flowSchema = z.strictObject({
     .optional()
     .describe('The first window to catch up from.'),
   deliver: z.enum(['after-read', 'while-reading']).default('after-read'),
+  staging: z
+    .enum(['copy', 'range'])
+    .default('copy')
+    .describe(
+      'What is kept of a batch until it is decided: its bytes, or where its source has them. `range` takes little of ' +
+        'the disk, and needs a source whose files, objects or messages stay as they are for so long.',
+    ),
   retry: retrySchema.prefault({}),
   lease: durationMs.default(60_000).describe('How long a process that went silent keeps its claim.'),
 });

@@ -1,17 +1,18 @@
 import { userInfo } from 'node:os';
+import type { PersonServices } from '../engine/person.ts';
 import { showKey } from '../formats/keys.ts';
-import type { Ledger, LedgerReader, Moved, RecordRow, RunRow } from '../ledger/ledger.ts';
-import { pick } from '../ledger/staging.ts';
+import type { BatchRow, Ledger, LedgerReader, Moved, RecordRow, RunRow } from '../ledger/ledger.ts';
+import { isRanges } from '../ledger/staging.ts';
 import { assert } from '../model/assert.ts';
-import { type Framing, framingOf } from '../model/batch.ts';
 import { WaybillError } from '../model/errors.ts';
-import { type BatchId, type RunId, showBatch } from '../model/ids.ts';
+import type { BatchId, RunId } from '../model/ids.ts';
 import type { Ports } from '../model/ports.ts';
 import type { Position } from '../model/position.ts';
 import type { Window } from '../model/window.ts';
 import type { MetadataBlock, OdfSpelling } from '../odf/blocks.ts';
 import { type BackfillWorld, backfillPlan, backfillTurn } from './backfill.ts';
 import type { BackfillPlan } from './backfill-plan.ts';
+import { BatchBytes } from './batch-bytes.ts';
 import { discover } from './discovery.ts';
 import { diagnose } from './doctor.ts';
 import { checkFlows, requireFlow, requireSecrets, requireSound } from './findings.ts';
@@ -168,26 +169,32 @@ export class Instance implements Waybill {
   }
 
   async payload(id: BatchId): ReturnType<Waybill['payload']> {
-    const batch = await (await this.reader()).batch(id);
-    const staged = await this.#home.staging.read(batch.staged);
-    const payload =
-      batch.picks === undefined ? staged : pick(staged, batch.picks, framingOf(staged, this.#accepts(batch)));
-    return { batch, payload };
+    return await this.#withBytes(async (bytes, { read }) => {
+      const batch = await read.batch(id);
+      const staged = await this.#home.staging.read(batch.staged);
+      // A copy can be shown whatever became of the flow that it belongs to.
+      if (batch.picks === undefined && !isRanges(staged)) return { batch, payload: staged };
+      return { batch, payload: await bytes.payloads(batch).load(batch) };
+    });
   }
 
-  /** How the records of a lane stand in its batches: the sink of the flow file says so. */
-  #accepts(batch: { readonly id: BatchId; readonly flow: string; readonly lane: string }): readonly Framing[] {
-    const flow = requireFlow(this.#config, batch.flow);
-    const { lanes } = wireLanes(flow, this.#world);
-    const lane = lanes.find(({ name }) => name === batch.lane);
-    if (lane !== undefined) return lane.sink.accepts;
-    const what = `the bytes of ${showBatch(batch.id)} cannot be framed`;
-    const message = `${what}: flow ${batch.flow} has no lane ${batch.lane} any more`;
-    throw new WaybillError('CONFIG_INVALID', message, { ids: { batch: showBatch(batch.id), lane: batch.lane } });
+  async #withBytes<T>(work: (bytes: BatchBytes, ledger: Ledger) => Promise<T>): Promise<T> {
+    const ledger = await this.#existing();
+    const bytes = new BatchBytes({ config: this.#config, world: this.#world }, { staging: this.#home.staging, ledger });
+    try {
+      return await work(bytes, ledger);
+    } finally {
+      await bytes.close();
+    }
   }
 
   async settle(ask: SettleAsk): Promise<readonly Moved[]> {
-    const person = { ledger: await this.#existing(), staging: this.#home.staging, accepts: this.#accepts.bind(this) };
+    return await this.#withBytes((bytes, ledger) =>
+      this.#settle(ask, { ledger, payloads: (batch) => bytes.payloads(batch) }),
+    );
+  }
+
+  async #settle(ask: SettleAsk, person: PersonServices): Promise<readonly Moved[]> {
     if (ask.as === 'ask') {
       const run = async (row: RunRow, only: readonly BatchId[]): Promise<void> => {
         const stop = new AbortController().signal;
@@ -201,8 +208,9 @@ export class Instance implements Waybill {
   }
 
   async retry(ask: Parameters<Waybill['retry']>[0]): Promise<readonly Moved[]> {
-    const person = { ledger: await this.#existing(), staging: this.#home.staging, accepts: this.#accepts.bind(this) };
-    return await withTakeover(person.ledger, () => retryBatches(ask, person));
+    return await this.#withBytes((bytes, ledger) =>
+      withTakeover(ledger, () => retryBatches(ask, { ledger, payloads: (batch) => bytes.payloads(batch) })),
+    );
   }
 
   async pause(ask: { run: RunId; lane?: string; reason: string }): Promise<void> {
@@ -236,8 +244,10 @@ export class Instance implements Waybill {
   }
 
   async verify(run?: RunId): Promise<readonly string[]> {
-    const { read } = await this.#existing();
-    return [...(await read.verify(run)), ...(await verifyStaging(run, read, this.#home.staging))];
+    return await this.#withBytes(async (bytes, { read }) => {
+      const stores = { read, staging: this.#home.staging, remakeOf: (batch: BatchRow) => bytes.remakeOf(batch) };
+      return [...(await read.verify(run)), ...(await verifyStaging(run, stores))];
+    });
   }
 
   async doctor(): Promise<readonly Diagnosis[]> {

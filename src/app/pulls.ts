@@ -9,6 +9,7 @@ import type { RunState } from '../model/states.ts';
 import { isPull, pullNumber, pullWindow, type Window } from '../model/window.ts';
 import { requireFits } from './fits.ts';
 import type { FlowConfig } from './flow-config.ts';
+import { requireRanges } from './ranges.ts';
 import { type Prepare, type RunWorld, runPrepared } from './running.ts';
 import type { LookOutcome, PullOptions, PullOutcome, RunOptions } from './waybill.ts';
 import { wireJob } from './wire.ts';
@@ -60,6 +61,7 @@ export async function planPull(flow: FlowConfig, window: string | undefined, wor
   const wired = wireJob(flow, at, world.wire);
   try {
     await requireFits(flow.name, wired.job.lanes);
+    requireRanges(flow, wired.job.source.source);
     const ledger = await world.home.find();
     const services = { staging: world.home.staging, ...(ledger === undefined ? {} : { ledger }) };
     const signal = new AbortController().signal;

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
+import type { Remake } from '../engine/remake.ts';
 import { packKeyText, showKey } from '../formats/keys.ts';
 import type { BatchRow, DoubtRow, Ledger, LedgerReader, Trace } from '../ledger/ledger.ts';
-import type { Staging } from '../ledger/staging.ts';
+import { isRanges, type Staging } from '../ledger/staging.ts';
 import { describeError } from '../model/errors.ts';
 import { type RunId, showBatch } from '../model/ids.ts';
 import type { LoadRow } from '../model/load.ts';
@@ -58,20 +59,23 @@ async function doubtOf(batch: BatchRow, read: LedgerReader): Promise<DoubtRow | 
   return found.find((doubt) => doubt.id === batch.id);
 }
 
+export interface StagedStores {
+  readonly read: LedgerReader;
+  readonly staging: Staging;
+  /** For batches whose bytes lie with their source: these are made again. */
+  remakeOf(batch: BatchRow): Remake;
+}
+
 /**
  * Whether the staged bytes are those that were sealed: each batch that has bytes of its own is read and its digest
  * compared. Children are records of such a batch, so they are right when it is.
  */
-export async function verifyStaging(
-  run: RunId | undefined,
-  read: LedgerReader,
-  staging: Staging,
-): Promise<readonly string[]> {
+export async function verifyStaging(run: RunId | undefined, stores: StagedStores): Promise<readonly string[]> {
   const differences: string[] = [];
   for (let after = 0; ; ) {
-    const page = await read.batches({ after, limit: PAGE, ...(run === undefined ? {} : { run }) });
+    const page = await stores.read.batches({ after, limit: PAGE, ...(run === undefined ? {} : { run }) });
     for (const batch of page) {
-      const difference = batch.picks === undefined ? await verifyBatch(batch, staging) : undefined;
+      const difference = batch.picks === undefined ? await verifyBatch(batch, stores) : undefined;
       if (difference !== undefined) differences.push(difference);
     }
     const last = page.at(-1);
@@ -80,9 +84,11 @@ export async function verifyStaging(
   }
 }
 
-async function verifyBatch(batch: BatchRow, staging: Staging): Promise<string | undefined> {
+async function verifyBatch(batch: BatchRow, { staging, remakeOf }: StagedStores): Promise<string | undefined> {
   try {
-    const { bytes, spans } = await staging.read(batch.staged);
+    const staged = await staging.read(batch.staged);
+    const whole = isRanges(staged) ? await remakeOf(batch)(staged, new AbortController().signal) : staged;
+    const { bytes, spans } = whole;
     const digest = createHash('sha256').update(bytes).digest('hex');
     if (digest !== batch.digest)
       return `${showBatch(batch.id)}: the staged bytes in ${batch.staged.segment} are not those that were sealed`;

@@ -1,5 +1,5 @@
 import type { OpenContext, Sink, Source } from '../connectors/connector.ts';
-import type { Job, LaneJob } from '../engine/engine.ts';
+import type { Job, LaneJob, SourceJob } from '../engine/engine.ts';
 import type { Limits } from '../model/batch.ts';
 import { WaybillError } from '../model/errors.ts';
 import type { Ports } from '../model/ports.ts';
@@ -23,8 +23,32 @@ export interface WiredJob {
   close(): Promise<readonly unknown[]>;
 }
 
+export interface WiredFlow {
+  readonly source: SourceJob;
+  readonly lanes: readonly LaneJob[];
+  /** As of a job. */
+  close(): Promise<readonly unknown[]>;
+}
+
 /** One window of one flow, ready for the engine. Opens sources and sinks, which does no I/O. */
 export function wireJob(flow: FlowConfig, window: Window, world: WireWorld, correlationId?: string): WiredJob {
+  const { source, lanes, close } = wireFlow(flow, world);
+  const job: Job = {
+    flow: flow.name,
+    window,
+    parameters: parametersOf(flow, window),
+    source,
+    lanes,
+    deliver: flow.deliver,
+    keep: flow.staging,
+    configDigest: flow.digest,
+    ...(correlationId === undefined ? {} : { correlationId }),
+  };
+  return { job, close };
+}
+
+/** Source and sinks of a flow, whatever the window. */
+export function wireFlow(flow: FlowConfig, world: WireWorld): WiredFlow {
   const opened: (Source | Sink)[] = [];
   const context = openContext(world);
   const source = openSource(flow, context);
@@ -35,17 +59,7 @@ export function wireJob(flow: FlowConfig, window: Window, world: WireWorld, corr
     return laneJob(flow, lane, sink, world.strategies);
   });
   const { name, key, exclude, onReject, onDuplicate } = flow.source;
-  const job: Job = {
-    flow: flow.name,
-    window,
-    parameters: parametersOf(flow, window),
-    source: { name, source, key, exclude, onReject, onDuplicate },
-    lanes,
-    deliver: flow.deliver,
-    configDigest: flow.digest,
-    ...(correlationId === undefined ? {} : { correlationId }),
-  };
-  return { job, close: () => closeAll(opened) };
+  return { source: { name, source, key, exclude, onReject, onDuplicate }, lanes, close: () => closeAll(opened) };
 }
 
 /** The sinks alone: to see what they can do, or to ask them. */

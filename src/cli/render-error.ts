@@ -101,6 +101,7 @@ function commandWords(code: ErrorCode, ids: Readonly<Record<string, unknown>>): 
       return ['doctor'];
     case 'LEDGER_CORRUPT':
     case 'STAGING_CORRUPT':
+    case 'RANGE_LOST':
       return ['verify'];
     case 'RUN_UNKNOWN':
       return ['runs'];

@@ -26,7 +26,8 @@ export interface Intended {
  */
 export async function intendBatch(work: Work, lane: LaneRuntime, signals: StopSignals): Promise<Intended | undefined> {
   const { batch } = work;
-  const payload = await lane.payloads.load(batch);
+  const payload = await loaded(work, lane, signals.abort);
+  if (payload === undefined) return undefined;
   if (!(await mayLeave(work, lane, signals.stop))) return undefined;
   const earlier = batch.attempts === 0 ? [] : await lane.ledger.read.attempts(batch.id);
   const notes = await notesOf(earlier, lane, laneContext(lane, signals.abort));
@@ -41,6 +42,16 @@ export async function intendBatch(work: Work, lane: LaneRuntime, signals: StopSi
   const accepted = batch.possibly === 'twice';
   const firstLostAtMs = accepted ? undefined : earlier.find((one) => one.answer === 'lost')?.intendedAtMs;
   return { attempt, payload, notes, deadlineMs, firstLostAtMs };
+}
+
+/** Undefined: told to give up while what the batch is made of was read again. */
+async function loaded({ batch }: Work, lane: LaneRuntime, abort: AbortSignal): Promise<Payload | undefined> {
+  try {
+    return await lane.payloads.load(batch, abort);
+  } catch (error) {
+    if (abort.aborted) return undefined;
+    throw error;
+  }
 }
 
 /** Permit, send, answer. Never rejects: whatever happens to a send is heard as something. */

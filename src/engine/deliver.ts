@@ -166,7 +166,7 @@ export class LaneDelivery {
       const { state } = await this.#lane.ledger.read.batch(work.batch.id);
       if (state === 'skipped' || state === 'in-doubt') return await this.#feed.done(work, false);
     }
-    if (error.code !== 'STAGING_CORRUPT' || this.#lane.ordered) throw error;
+    if (!BYTES_LOST.has(error.code) || this.#lane.ordered) throw error;
     // One batch that cannot be sent holds up no other; the start fails with this once they are through.
     this.#failure ??= error;
     await this.#feed.done(work, true);
@@ -322,6 +322,7 @@ export class LaneDelivery {
       await this.#settled(work, doubt, settled.moved);
     } catch (error) {
       if (error instanceof WaybillError && MUST_END.has(error.code)) throw error;
+      if (error instanceof WaybillError && error.code === 'RANGE_LOST') return await this.#undecidable(work, error);
       await this.#settleLater(work, doubt, error);
     } finally {
       this.#turnstile.leave();
@@ -348,6 +349,12 @@ export class LaneDelivery {
     if (this.#lane.ordered)
       this.#stall(`${showBatch(work.batch.id)} is in doubt, and this sink takes batches in order only`);
     await this.#feed.done(work, true);
+  }
+
+  /** Nobody can say what was sent: the doubt stays, and the start fails with this once the others are through. */
+  async #undecidable(work: Work, error: WaybillError): Promise<void> {
+    this.#failure ??= error;
+    await this.#staysInDoubt(work);
   }
 
   async #settleLater(work: Work, doubt: DoubtRow, error: unknown): Promise<void> {
@@ -401,5 +408,8 @@ const MUST_END: ReadonlySet<string> = new Set([
   'STAGING_CORRUPT',
   'INVARIANT_BROKEN',
 ]);
+
+/** About one batch alone, and nothing is to be hoped for from another try. */
+const BYTES_LOST: ReadonlySet<string> = new Set(['STAGING_CORRUPT', 'RANGE_LOST']);
 
 const turnOfTheLoop = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

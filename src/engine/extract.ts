@@ -18,6 +18,7 @@ import type { BatchRooms } from './batch-rooms.ts';
 import type { Job, LaneJob, Services } from './engine.ts';
 import { type ChunkRows, type Decided, Intake, type Told } from './intake.ts';
 import { LaneMemory, type Picked } from './lane-memory.ts';
+import { rangesOf } from './ranges.ts';
 import { ReadingAhead } from './reading-ahead.ts';
 import type { Schemas } from './schemas.ts';
 import { Stager } from './stager.ts';
@@ -236,7 +237,8 @@ export class Extraction {
       read: this.#ledger.read,
       staging: this.#staging,
     });
-    const range = { window, parameters, takes, letsGo: true, ...(from === undefined ? {} : { from }) };
+    const at = from === undefined ? {} : { from };
+    const range = { window, parameters, takes, letsGo: true, ...rangesOf(this.#job), ...at };
     for await (const chunk of asSourceErrors(source.read(range, signal), this.#job.source.name)) {
       signal.throwIfAborted();
       const rows = this.#rowsOf(chunk);

@@ -1,18 +1,17 @@
-import { type Filtered, filterFields, type LeftOut } from '../formats/columns/filter.ts';
-import { convert } from '../formats/convert.ts';
+import type { LeftOut } from '../formats/columns/filter.ts';
 import { digestSpans } from '../formats/digest.ts';
 import type { Converted } from '../formats/formats.ts';
 import { missingKeys } from '../formats/identify.ts';
-import { isCopy } from '../formats/pgcopy/fields.ts';
 import type { LaneCounts, Unbatched } from '../ledger/ledger.ts';
-import type { Framing } from '../model/batch.ts';
-import { type Chunk, type Format, type Identities, KEY_BYTES, type Reject } from '../model/chunk.ts';
-import type { Columns } from '../model/columns.ts';
+import { type Chunk, type Identities, KEY_BYTES, type Reject } from '../model/chunk.ts';
 import { WaybillError } from '../model/errors.ts';
+import type { SourceRange } from '../model/range.ts';
+import { BatchRanges } from './batch-ranges.ts';
 import type { BatchRooms } from './batch-rooms.ts';
 import type { LaneJob, SourceJob } from './engine.ts';
 import { surelyFits } from './fit-lane.ts';
 import type { Judgement, LaneMemory } from './lane-memory.ts';
+import { convertedFor, shapeIn } from './lane-records.ts';
 import type { ChunkSchema } from './lane-schema.ts';
 import { type PackedBatch, type PackedRecords, Packer, type Shape } from './pack.ts';
 import { isSameTrail, showTrail, type Trail, type TrailWords, trailAt } from './trail.ts';
@@ -41,9 +40,13 @@ export interface Told extends Omit<Decided, 'batches'> {
   readonly batches: readonly Pick<SealableBatch, 'records' | 'leftOut'>[];
 }
 
-/** `leftOut`: of how many of its records a field was left out, by field. */
+/**
+ * `leftOut`: of how many of its records a field was left out, by field. `ranges`: where its source has all of them
+ * again.
+ */
 export interface SealableBatch extends PackedBatch {
   readonly leftOut?: ReadonlyMap<string, number>;
+  readonly ranges?: readonly SourceRange[];
 }
 
 interface Tally {
@@ -75,6 +78,7 @@ export class Intake {
   /** Fields that were left out of the records of the chunk at hand, and of how many of the open batch. */
   #without: LeftOut | undefined;
   #leftOut = new Map<string, number>();
+  readonly #ranges = new BatchRanges();
   #full: SealableBatch[] = [];
   #fullBytes = 0;
   #final = emptyTally();
@@ -134,6 +138,8 @@ export class Intake {
     if (from === rows.order.length) return;
     const { converted, leftOut } = convertedFor(rows.chunk, this.lane, schema);
     this.#without = leftOut === undefined || leftOut.size === 0 ? undefined : leftOut;
+    // Which fields a schema leaves out is not known any more when the records are read again.
+    this.#ranges.at(schema.rule === undefined ? rows.chunk : undefined);
     this.#turnTo(shapeIn(converted, this.lane.sink.accepts, schema.types));
     if (from === 0 && isWhole(rows, converted) && !this.#packer.anyTooLarge(converted.spans, converted.count)) {
       await this.#takeWhole(rows, converted);
@@ -187,6 +193,7 @@ export class Intake {
       const before = this.#packer.records;
       const { closed, taken } = this.#packer.add({ records, place: nth, nthKey: nth, count: to - nth });
       this.#keep(closed);
+      this.#ranges.add();
       if (before === 0 || closed !== undefined) this.#finalise();
       this.#sinceOpen.read += taken;
       this.#taken += taken;
@@ -289,6 +296,7 @@ export class Intake {
     };
     const { closed } = this.#packer.add({ records, place: at.place, nthKey: nth, count: 1 });
     this.#keep(closed);
+    this.#ranges.add();
     if (this.#packer.records === 1) this.#finalise();
     this.#count();
     this.#memory.remember(identities.keys, nth);
@@ -348,7 +356,12 @@ export class Intake {
   #keep(closed: PackedBatch | undefined): void {
     if (closed === undefined) return;
     const leftOut = this.#leftOut;
-    this.#full.push(leftOut.size === 0 ? closed : { ...closed, leftOut });
+    const ranges = this.#ranges.take(closed.bytes.length);
+    this.#full.push({
+      ...closed,
+      ...(leftOut.size === 0 ? {} : { leftOut }),
+      ...(ranges === undefined ? {} : { ranges }),
+    });
     if (leftOut.size > 0) this.#leftOut = new Map();
     this.#fullBytes += closed.bytes.length;
   }
@@ -378,37 +391,6 @@ const keyOf = ({ identities }: ChunkRows, nth: number): Uint8Array =>
 
 const length = (converted: Converted, place: number): number =>
   converted.spans[place * 2 + 1]! - converted.spans[place * 2]!;
-
-/** As the sink takes it, without what the schema of the lane leaves out. */
-function convertedFor(
-  chunk: Chunk,
-  lane: LaneJob,
-  { rule }: ChunkSchema,
-): Partial<Filtered> & Pick<Filtered, 'converted'> {
-  if (rule === undefined) return { converted: convert(chunk, formatFor(chunk, lane), lane.mapping) };
-  // Fields can be left out of records that carry their names.
-  return filterFields(convert(chunk, 'ndjson', lane.mapping), rule);
-}
-
-/** What the sink takes as it is stays as it is, unless a mapping has to look into it. */
-function formatFor(chunk: Chunk, { sink, mapping }: LaneJob): Format {
-  const asItIs = mapping === undefined && sink.accepts.some(({ format }) => format === chunk.format);
-  return asItIs ? chunk.format : sink.accepts[0]!.format;
-}
-
-/** What has to be known to read the bytes of a batch. The first format that the sink accepts goes without saying. */
-function shapeIn(
-  { format, columns, types }: Converted,
-  accepts: readonly Framing[],
-  needed: Columns | undefined,
-): Shape {
-  return {
-    ...(columns === undefined ? {} : { columns }),
-    ...(format === accepts[0]!.format ? {} : { format }),
-    ...(types !== undefined && isCopy(format) ? { types } : {}),
-    ...(needed === undefined || isCopy(format) ? {} : { types: needed }),
-  };
-}
 
 /** Every row of the chunk is a record with a key, in its place. */
 function isWhole({ chunk, identities, order }: ChunkRows, { from, count, dropped, failed }: Converted): boolean {

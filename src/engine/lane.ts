@@ -5,11 +5,12 @@ import type { Balance } from '../model/states.ts';
 import type { Window } from '../model/window.ts';
 import type { AttemptNotes, LaneContext } from '../strategies/strategy.ts';
 import type { BatchRooms } from './batch-rooms.ts';
-import type { LaneJob, RunSummary, Services, StopSignals } from './engine.ts';
+import type { LaneJob, RunSummary, Services, SourceJob, StopSignals } from './engine.ts';
 import type { LaneLoad } from './load.ts';
 import { Pace } from './pace.ts';
 import { Payloads } from './payloads.ts';
 import { PermitDesk } from './permit.ts';
+import { Remaker } from './remake.ts';
 
 /** Goes on with another window of the flow, as far as these batches of this lane, and concludes it if that was all. */
 export type GoOnElsewhere = (window: Window, only: readonly BatchId[], signals: StopSignals) => Promise<RunSummary>;
@@ -59,19 +60,21 @@ export function laneRuntime(
     | 'rooms'
     | 'position'
     | 'elsewhere'
-  >,
+  > & { readonly source: SourceJob },
 ): LaneRuntime {
-  const { services } = facts;
+  const { services, source, ...runtime } = facts;
+  const remaker = new Remaker(source, job, services.ledger.identity.seed);
   const place = placeOf(job, facts.guarantee);
   return {
-    ...facts,
+    ...runtime,
+    services,
     job,
     place,
     // Other windows may have written since this one did.
     position: place === 'lane' ? undefined : facts.position,
     intendAhead: facts.ordered ? 0 : (job.intendAhead ?? defaultAhead(job, facts.guarantee)),
     ledger: services.ledger,
-    payloads: new Payloads(services.staging, job.sink.accepts),
+    payloads: new Payloads(services.staging, job.sink.accepts, remaker.remake),
     pace: new Pace(services.ports, job.limits.inFlight, job.rate ?? job.sink.rate),
     desk: new PermitDesk(services.ports),
   };

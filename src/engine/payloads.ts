@@ -1,28 +1,32 @@
 import { sha256 } from '../formats/digest.ts';
 import type { BatchRow, Child } from '../ledger/ledger.ts';
-import { pick, type Staged, type Staging } from '../ledger/staging.ts';
+import { isRanges, pick, type Staged, type Staging } from '../ledger/staging.ts';
 import { assert } from '../model/assert.ts';
 import { type Framing, framingOf, type Payload } from '../model/batch.ts';
 import { WaybillError } from '../model/errors.ts';
 import { showBatch } from '../model/ids.ts';
+import type { Remake } from './remake.ts';
 
 /** Brings back the frozen bytes of batches, and makes children of them. */
 export class Payloads {
   readonly #staging: Staging;
   readonly #accepts: readonly Framing[];
+  readonly #remake: Remake;
 
-  /** `accepts`: what the sink of the lane takes. */
-  constructor(staging: Staging, accepts: readonly Framing[]) {
+  /** `accepts`: what the sink of the lane takes. `remake`: for batches whose bytes lie with their source. */
+  constructor(staging: Staging, accepts: readonly Framing[], remake: Remake) {
     this.#staging = staging;
     this.#accepts = accepts;
+    this.#remake = remake;
   }
 
   /**
    * The bytes that were sealed. Staging proves that they are whole; a batch that was sent before, or that is made of
-   * another one's records, is compared with its digest as well: two attempts must carry the same bytes.
+   * another one's records, is compared with its digest as well: two attempts must carry the same bytes. `signal`: for
+   * what has to be read from the source again.
    */
-  async load(batch: BatchRow): Promise<Payload> {
-    const staged = await this.#staged(batch);
+  async load(batch: BatchRow, signal: AbortSignal = new AbortController().signal): Promise<Payload> {
+    const staged = await this.#staged(batch, signal);
     // Refused here already: a sink would take the bytes of another format for its own.
     framingOf(staged, this.#accepts);
     const payload = batch.picks === undefined ? staged : pick(staged, batch.picks, framingOf(staged, this.#accepts));
@@ -41,9 +45,10 @@ export class Payloads {
   }
 
   /** Staging knows places; people know batches. */
-  async #staged(batch: BatchRow): Promise<Staged> {
+  async #staged(batch: BatchRow, signal: AbortSignal): Promise<Staged> {
     try {
-      return await this.#staging.read(batch.staged);
+      const staged = await this.#staging.read(batch.staged);
+      return isRanges(staged) ? await this.#remake(staged, signal) : staged;
     } catch (error) {
       if (!(error instanceof WaybillError)) throw error;
       const id = showBatch(batch.id);

@@ -1,19 +1,16 @@
 import type { BatchRow, DoubtRow, Ledger, Moved, SettleDecision } from '../ledger/ledger.ts';
-import type { Staging } from '../ledger/staging.ts';
 import { assertNever } from '../model/assert.ts';
-import type { Framing } from '../model/batch.ts';
 import { WaybillError } from '../model/errors.ts';
 import { type BatchId, type RunId, showBatch } from '../model/ids.ts';
 import { everyRow } from '../model/pages.ts';
-import { Payloads } from './payloads.ts';
+import type { Payloads } from './payloads.ts';
 import { sendAgain } from './settle.ts';
 
 /** What a person decides about batches; each becomes an audited event in the ledger. */
 export interface PersonServices {
   readonly ledger: Ledger;
-  readonly staging: Staging;
-  /** How the records of a lane stand in its batches. */
-  accepts(batch: BatchRow): readonly Framing[];
+  /** What brings back the bytes of a batch. */
+  payloads(batch: BatchRow): Payloads;
 }
 
 /** Settles doubts by a person's word. Nothing is sent here: what is to be sent again is sealed for the next start. */
@@ -47,7 +44,7 @@ async function decisionOf(
       return { kind: as };
     case 'absent':
     case 'resend':
-      return await sendAgain(as, doubt, { payloads: new Payloads(services.staging, services.accepts(doubt)) });
+      return await sendAgain(as, doubt, { payloads: services.payloads(doubt) });
     default:
       return assertNever(as);
   }
@@ -87,7 +84,7 @@ export async function retryRefused(
   for (const batch of await refusedBatches(ask, services.ledger)) {
     const picks = await refusedIn(batch, services.ledger);
     if (picks.length === 0) continue;
-    const payloads = new Payloads(services.staging, services.accepts(batch));
+    const payloads = services.payloads(batch);
     const child = payloads.child(await payloads.load(batch), picks, ask.reason);
     moved.push(await services.ledger.retry({ batch: batch.id, children: [child], who: ask.who, reason: ask.reason }));
   }

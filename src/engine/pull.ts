@@ -14,6 +14,7 @@ import { asSourceErrors, type ExtractionEvents, orderOf, sealedAs } from './extr
 import { type History, openHistory } from './history.ts';
 import { Intake, keepsVersionsApart, type Told } from './intake.ts';
 import { LaneMemory } from './lane-memory.ts';
+import { rangesOf } from './ranges.ts';
 import type { Schemas } from './schemas.ts';
 import { SliceBook } from './slice-book.ts';
 import { Stager } from './stager.ts';
@@ -120,7 +121,7 @@ export class PullExtraction {
     const takes =
       history === undefined ? await takenByAll(this.#job.lanes, this.#at.run, { read: ledger.read, staging }) : [];
     const from = this.#committed === undefined ? {} : { from: this.#committed };
-    const range = { window, parameters, takes, pull: this.#pull.range, ...from };
+    const range = { window, parameters, takes, pull: this.#pull.range, ...rangesOf(this.#job), ...from };
     let end: Position | undefined;
     for await (const chunk of asSourceErrors(source.read(range, signal), this.#job.source.name)) {
       signal.throwIfAborted();

@@ -13,6 +13,8 @@ import type { LaneTally } from './lane.ts';
 import { Payloads } from './payloads.ts';
 import type { ProgressTeller } from './progress.ts';
 import { PullExtraction, pullOf } from './pull.ts';
+import { rangesOf } from './ranges.ts';
+import { Remaker } from './remake.ts';
 import { PeekedSource, type Schemas } from './schemas.ts';
 import { takenByAll } from './taken-formats.ts';
 
@@ -79,7 +81,8 @@ export class WindowReading {
     const takes = history === undefined ? await takenByAll(job.lanes, claim.run, { read: ledger.read, staging }) : [];
     const at = goesOn?.position === undefined ? {} : { from: goesOn.position };
     const from = job.pull === undefined ? at : pullOf(job);
-    const first = await this.#source.first({ window, parameters, takes, ...from }, stop);
+    const ranges = rangesOf(job);
+    const first = await this.#source.first({ window, parameters, takes, ...ranges, ...from }, stop);
     if (first === undefined) return;
     if (history === undefined) return void (await schemas.meet(first, generation));
     // Rows of history are met before they are made, where the source says its types; else when they are taken in.
@@ -183,7 +186,8 @@ export class WindowReading {
     const { job, services, claim } = this.#facts;
     const lost: BatchId[] = [];
     for (const lane of job.lanes) {
-      const payloads = new Payloads(services.staging, lane.sink.accepts);
+      const { remake } = new Remaker(job.source, lane, services.ledger.identity.seed);
+      const payloads = new Payloads(services.staging, lane.sink.accepts, remake);
       const sealed = { run: claim.run, lane: lane.name, states: ['sealed'] as const };
       for await (const batch of everyRow(
         (page) => services.ledger.read.batches({ ...sealed, ...page }),
@@ -194,7 +198,7 @@ export class WindowReading {
     }
     if (lost.length > 0) {
       const names = lost.slice(0, 5).map(showBatch).join(', ') + (lost.length > 5 ? '…' : '');
-      const message = `the staged bytes of ${names} are lost; none of it was applied, and the records are read again`;
+      const message = `the bytes of ${names} are lost; none of it was applied, and the records are read again`;
       services.notice({ level: 'warning', kind: 'batches-withdrawn', message, ids: { batches: lost.map(showBatch) } });
     }
     return lost;
@@ -265,12 +269,14 @@ export class WindowReading {
   }
 }
 
+const isBytesLost = ({ code }: WaybillError): boolean => code === 'STAGING_CORRUPT' || code === 'RANGE_LOST';
+
 async function isLost(payloads: Payloads, batch: BatchRow): Promise<boolean> {
   try {
     await payloads.load(batch);
     return false;
   } catch (error) {
-    if (error instanceof WaybillError && error.code === 'STAGING_CORRUPT') return true;
+    if (error instanceof WaybillError && isBytesLost(error)) return true;
     throw error;
   }
 }

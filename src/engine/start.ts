@@ -222,6 +222,7 @@ export class Start {
     const fit = fits.get(lane.name)!;
     const row = opened.lanes.find((one) => one.lane === lane.name);
     const runtime: LaneRuntime = laneRuntime(lane, {
+      source: this.#facts.job.source,
       guarantee: fit.guarantee,
       ordered: keepsOrder(fit.ordered, lane.name, generations, reading),
       run: { run: opened.run.id, fence: opened.fence },

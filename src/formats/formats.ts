@@ -24,6 +24,8 @@ export type Identify = (chunk: Chunk, options: IdentifyOptions) => Identities;
 export interface Mapping {
   /** SHA-256, in hex, of what it does. `none` for no mapping. */
   readonly digest: string;
+  /** It is a program: nobody but its author knows whether it makes the same of a record twice. */
+  readonly free?: true;
   /** Undefined leaves the record out of this lane: it is counted as skipped. */
   apply(record: DataRecord): DataRecord | undefined;
 }

@@ -62,6 +62,7 @@ export function compileMapping(spec: MappingSpec): TextMapping {
 export function functionMapping(apply: (record: DataRecord) => DataRecord | undefined | null, source: string): Mapping {
   return {
     digest: sha256Hex(source),
+    free: true,
     apply: (record) => applyFunction(apply, record),
   };
 }

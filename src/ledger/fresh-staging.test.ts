@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { RunId } from '../model/ids.ts';
 import { freshStaging } from './fresh-staging.ts';
-import type { StagedDraft } from './staging.ts';
+import { type StagedDraft, wholeOf } from './staging.ts';
 import { folderStaging } from './staging-folder.ts';
 
 let folder: string;
@@ -58,7 +58,7 @@ it('remembers the first ones when many wait, and each of them once', async () =>
   const staging = freshStaging(folderStaging(folder), 100);
   const places = await lane(staging, ['first', 'second', 'third', 'fourth']);
   spoil();
-  const texts = await Promise.all(places.slice(0, 2).map(async (at) => (await staging.read(at)).bytes));
+  const texts = await Promise.all(places.slice(0, 2).map(async (at) => wholeOf(await staging.read(at)).bytes));
   expect(texts.map((bytes) => Buffer.from(bytes).toString())).toEqual(['first', 'second']);
   for (const at of places) await expect(staging.read(at)).rejects.toMatchObject({ code: 'STAGING_CORRUPT' });
 });

@@ -4,6 +4,7 @@ import {
   type Staged,
   type StagedDigests,
   type StagedDraft,
+  type StagedRanges,
   type Staging,
   type StagingWriter,
   shapeOf,
@@ -51,7 +52,7 @@ class FreshStaging implements Staging {
     };
   }
 
-  async read(at: StagedAt): Promise<Staged> {
+  async read(at: StagedAt): Promise<Staged | StagedRanges> {
     const draft = this.#take(at);
     if (draft === undefined) return await this.#staging.read(at);
     const { bytes, spans, keys, sourceDigests, payloadDigests, about } = draft;

@@ -50,10 +50,11 @@ export class SegmentWriter implements StagingWriter {
       const at = {
         segment: segment.name,
         offset: segment.size,
-        bytes: draft.bytes.length,
+        bytes: block.payload?.length ?? 0,
         trailerBytes: block.size,
       };
-      for (const part of [block.header, draft.bytes, ...block.trailer]) await this.#put(segment, part);
+      const parts = block.payload === undefined ? [block.header] : [block.header, block.payload];
+      for (const part of [...parts, ...block.trailer]) await this.#put(segment, part);
       return at;
     });
   }

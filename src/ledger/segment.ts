@@ -6,7 +6,8 @@ import { assert } from '../model/assert.ts';
 import { DIGEST_BYTES, type Format, KEY_BYTES } from '../model/chunk.ts';
 import type { Columns } from '../model/columns.ts';
 import { WaybillError } from '../model/errors.ts';
-import { type Staged, type StagedDraft, shapeOf } from './staging.ts';
+import { rangeOf, type SourceRange } from '../model/range.ts';
+import { isRanges, type Staged, type StagedDraft, type StagedRanges, shapeOf } from './staging.ts';
 
 /**
  * How staged batches lie in a segment file, one after the other and each complete in itself:
@@ -17,6 +18,9 @@ import { type Staged, type StagedDraft, shapeOf } from './staging.ts';
  *     trailer: n spans (start and end, u32 little-endian), n keys of 16 bytes, n source digests and n payload digests
  *     of 8 bytes
  *
+ * Of a batch whose bytes lie with its source the header says where: `"bytes":0`, `"size":b` and `"ranges":[…]`. Nothing
+ * stands between header and trailer then, and no spans begin the trailer: they come with the bytes.
+ *
  * `head -1` shows what the first batch is, and `scanSegment` reads all of them without a ledger.
  */
 export interface SegmentHeader {
@@ -26,6 +30,9 @@ export interface SegmentHeader {
   readonly lane: string;
   readonly records: number;
   readonly bytes: number;
+  /** Of a batch whose bytes lie with its source: how many they are, and where. */
+  readonly size?: number;
+  readonly ranges?: readonly SourceRange[];
   /** SHA-256 of the bytes, in hex. */
   readonly digest: string;
   readonly trailer: number;
@@ -41,11 +48,11 @@ export interface SegmentHeader {
 }
 
 /** A batch as it was found in a file. */
-export interface ScannedBatch extends Staged {
+export type ScannedBatch = (Staged | StagedRanges) & {
   readonly header: SegmentHeader;
   /** Where its header begins. */
   readonly offset: number;
-}
+};
 
 /** Relative to the staging folder; anything else is refused, wherever it came from. */
 export const SEGMENT_NAME = /^r[1-9][0-9]*\/[a-z0-9_%-]+\/[1-9][0-9]*\.seg$/;
@@ -55,14 +62,28 @@ export const HEADER_BYTES_MAX = 16 * 1024 * 1024;
 const NEWLINE = 10;
 const SUM = ',"sum":';
 const SPAN_BYTES = 8;
+const MARKS_BYTES = KEY_BYTES + 2 * DIGEST_BYTES;
 /** What the trailer takes for each record. */
-export const TRAILER_BYTES = SPAN_BYTES + KEY_BYTES + 2 * DIGEST_BYTES;
+export const TRAILER_BYTES = SPAN_BYTES + MARKS_BYTES;
 
-/** Header and parts of the trailer of a draft, none of them copied; the payload goes between them as it is. */
-export function batchBlock(draft: StagedDraft): { header: Uint8Array; trailer: readonly Uint8Array[]; size: number } {
+const trailerBytes = ({ ranges }: Pick<SegmentHeader, 'ranges'>): number =>
+  ranges === undefined ? TRAILER_BYTES : MARKS_BYTES;
+
+export interface BatchBlock {
+  readonly header: Uint8Array;
+  /** Absent where the bytes lie with the source. */
+  readonly payload?: Uint8Array;
+  readonly trailer: readonly Uint8Array[];
+  /** Of the trailer. */
+  readonly size: number;
+}
+
+/** The parts of a draft as they lie in the file, one behind the other; none of them but the header is made for it. */
+export function batchBlock(draft: StagedDraft): BatchBlock {
+  const { ranges } = draft;
   const records = draft.spans.length / 2;
-  const trailer = trailerOf(draft, records);
-  const size = records * TRAILER_BYTES;
+  const trailer = trailerOf(draft, records).slice(ranges === undefined ? 0 : 1);
+  const size = records * trailerBytes(draft);
   const { flow, window, lane, digest } = draft.about;
   const header: SegmentHeader = {
     waybill: 1,
@@ -70,15 +91,16 @@ export function batchBlock(draft: StagedDraft): { header: Uint8Array; trailer: r
     window,
     lane,
     records,
-    bytes: draft.bytes.length,
+    ...(ranges === undefined ? { bytes: draft.bytes.length } : { bytes: 0, size: draft.bytes.length, ranges }),
     digest,
     trailer: size,
-    crc: crcOf(trailer, crc32(draft.bytes)),
-    marks: crcOf(trailer.slice(2)),
+    crc: crcOf(trailer, ranges === undefined ? crc32(draft.bytes) : undefined),
+    marks: crcOf(trailer.slice(-2)),
     ...shapeOf(draft),
   };
   const text = JSON.stringify(header).slice(0, -1);
-  return { header: Buffer.from(`${text}${SUM}${crc32(text)}}\n`), trailer, size };
+  const payload = ranges === undefined ? { payload: draft.bytes } : {};
+  return { header: Buffer.from(`${text}${SUM}${crc32(text)}}\n`), ...payload, trailer, size };
 }
 
 const crcOf = (parts: readonly Uint8Array[], before?: number): number =>
@@ -108,33 +130,42 @@ export function parseHeader(line: Uint8Array): SegmentHeader | undefined {
     return undefined;
   }
   if (typeof header !== 'object' || header === null || header.waybill !== 1) return undefined;
-  const { records, bytes, trailer, sum } = header;
+  const { records, bytes, trailer, ranges, sum } = header;
   if (sum !== undefined && sum !== crc32(text.subarray(0, text.lastIndexOf(SUM)))) return undefined;
-  if (!isSize(records) || !isSize(bytes) || trailer !== records * TRAILER_BYTES) return undefined;
+  if (ranges !== undefined && !(isSize(header.size) && bytes === 0 && areRanges(ranges))) return undefined;
+  if (!isSize(records) || !isSize(bytes) || trailer !== records * trailerBytes(header)) return undefined;
   return header as SegmentHeader;
 }
 
 const isSize = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 
-/** The spans are copied: a view of 32-bit numbers needs an address that the file does not give. */
-export function unpackTrailer(
-  trailer: Uint8Array,
-  records: number,
-): Pick<Staged, 'spans' | 'keys' | 'sourceDigests' | 'payloadDigests'> {
-  const spansEnd = records * SPAN_BYTES;
+const areRanges = (value: unknown): boolean =>
+  Array.isArray(value) && value.length > 0 && value.every((one) => rangeOf(one) !== undefined);
+
+/**
+ * What follows the header, as it was staged. The spans are copied: a view of 32-bit numbers needs an address that the
+ * file does not give.
+ */
+export function unpackBlock(header: SegmentHeader, block: Uint8Array): Staged | StagedRanges {
+  const { records, digest, ranges } = header;
+  const bytes = block.subarray(0, header.bytes);
+  const spansEnd = header.bytes + (ranges === undefined ? records * SPAN_BYTES : 0);
   const keysEnd = spansEnd + records * KEY_BYTES;
   const sourceEnd = keysEnd + records * DIGEST_BYTES;
-  return {
-    spans: new Uint32Array(new Uint8Array(trailer.subarray(0, spansEnd)).buffer),
-    keys: trailer.subarray(spansEnd, keysEnd),
-    sourceDigests: trailer.subarray(keysEnd, sourceEnd),
-    payloadDigests: trailer.subarray(sourceEnd, records * TRAILER_BYTES),
+  const marks = {
+    digest,
+    keys: block.subarray(spansEnd, keysEnd),
+    sourceDigests: block.subarray(keysEnd, sourceEnd),
+    payloadDigests: block.subarray(sourceEnd, sourceEnd + records * DIGEST_BYTES),
+    ...shapeOf(header),
   };
+  if (ranges !== undefined) return { ...marks, ranges };
+  return { bytes, spans: new Uint32Array(new Uint8Array(block.subarray(header.bytes, spansEnd)).buffer), ...marks };
 }
 
 /**
  * Reads every batch of a segment file, in order, from the file alone: for people who have the files and no ledger.
- * Each payload is checked against its digest. A batch that a crash cut short at the end of the file was never sealed
+ * Each payload that is there is checked against its digest. A batch that a crash cut short at the end of the file was never sealed
  * and is left out; anything else that does not agree throws STAGING_CORRUPT.
  */
 export async function* scanSegment(path: string): AsyncGenerator<ScannedBatch> {
@@ -169,18 +200,11 @@ async function readHeader(read: (length: number) => Promise<Uint8Array>): Promis
 }
 
 function scanned(path: string, offset: number, header: SegmentHeader, block: Uint8Array): ScannedBatch {
-  const bytes = block.subarray(0, header.bytes);
   if (crc32(block) !== header.crc) throw damaged(path, offset, 'what follows the header has been altered');
-  const digest = createHash('sha256').update(bytes).digest('hex');
-  if (digest !== header.digest) throw damaged(path, offset, 'the bytes do not have the digest that their header names');
-  return {
-    header,
-    offset,
-    digest,
-    bytes,
-    ...unpackTrailer(block.subarray(header.bytes), header.records),
-    ...shapeOf(header),
-  };
+  const staged = unpackBlock(header, block);
+  if (!isRanges(staged) && createHash('sha256').update(staged.bytes).digest('hex') !== header.digest)
+    throw damaged(path, offset, 'the bytes do not have the digest that their header names');
+  return { header, offset, ...staged };
 }
 
 function damaged(path: string, offset: number, what: string): WaybillError {

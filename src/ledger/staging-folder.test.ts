@@ -18,7 +18,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { asRunId } from '../model/ids.ts';
 import type { StagedAt } from './ledger.ts';
 import { type ScannedBatch, scanSegment } from './segment.ts';
-import type { StagedDraft } from './staging.ts';
+import { type Staged, type StagedDraft, wholeOf } from './staging.ts';
 import { folderStaging } from './staging-folder.ts';
 
 const run = asRunId(7);
@@ -52,7 +52,7 @@ function draft(count: number, salt: string, more: { columns?: readonly string[];
   };
 }
 
-const contentOf = ({ bytes, spans, sourceDigests, payloadDigests, columns }: StagedDraft | ScannedBatch) => ({
+const contentOf = ({ bytes, spans, sourceDigests, payloadDigests, columns }: StagedDraft | Staged) => ({
   bytes: Buffer.from(bytes).toString('latin1'),
   spans: spans.join(),
   sourceDigests: Buffer.from(sourceDigests).toString('hex'),
@@ -60,9 +60,9 @@ const contentOf = ({ bytes, spans, sourceDigests, payloadDigests, columns }: Sta
   columns,
 });
 
-async function scan(path: string): Promise<ScannedBatch[]> {
-  const found: ScannedBatch[] = [];
-  for await (const batch of scanSegment(path)) found.push(batch);
+async function scan(path: string): Promise<(Staged & Pick<ScannedBatch, 'header'>)[]> {
+  const found: (Staged & Pick<ScannedBatch, 'header'>)[] = [];
+  for await (const batch of scanSegment(path)) found.push({ ...wholeOf(batch), header: batch.header });
   return found;
 }
 
@@ -201,7 +201,7 @@ describe('folderStaging', () => {
     const [known] = await staged([draft(1, 'known')]);
     const [orphan] = await staged([draft(1, 'orphan')]);
     const staging = folderStaging(root);
-    expect((await staging.read(orphan!)).bytes.length).toBeGreaterThan(0);
+    expect(wholeOf(await staging.read(orphan!)).bytes.length).toBeGreaterThan(0);
     const writer = staging.writer(run, 'api');
     const open = await writer.append(draft(1, 'open'));
     expect(await staging.sweep(run, new Set([known!.segment]))).toBe(1);
@@ -219,7 +219,7 @@ describe('folderStaging', () => {
     const reader = folderStaging(root);
     for (const round of [0, 1]) {
       for (const [nth, at] of places.entries()) {
-        expect((await reader.read(at)).bytes, `${round}`).toEqual(drafts[nth]!.bytes);
+        expect(wholeOf(await reader.read(at)).bytes, `${round}`).toEqual(drafts[nth]!.bytes);
       }
     }
     expect(readdirSync('/proc/self/fd').length).toBeLessThan(150);
@@ -241,7 +241,7 @@ describe('scanSegment', () => {
     rmSync(configured.staging.folder, { recursive: true });
     const files = readdirSync(join(copy, 'r7', 'api')).sort((a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10));
     expect(files.length).toBeGreaterThan(1);
-    const found: ScannedBatch[] = [];
+    const found: Awaited<ReturnType<typeof scan>> = [];
     for (const file of files) found.push(...(await scan(join(copy, 'r7', 'api', file))));
     expect(found.map(contentOf)).toEqual(drafts.map(contentOf));
     expect(found.map(({ header }) => header.flow)).toEqual(drafts.map(() => 'members'));

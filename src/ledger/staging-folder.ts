@@ -15,10 +15,10 @@ import {
   parseHeader,
   SEGMENT_NAME,
   type SegmentHeader,
-  unpackTrailer,
+  unpackBlock,
 } from './segment.ts';
 import { SegmentWriter } from './segment-writer.ts';
-import { type Staged, type StagedDigests, type Staging, type StagingWriter, shapeOf } from './staging.ts';
+import type { Staged, StagedDigests, StagedRanges, Staging, StagingWriter } from './staging.ts';
 
 /** Large enough that a day of many batches is a few files, small enough to be copied or deleted one by one. */
 const SEGMENT_BYTES = 64 * 1024 * 1024;
@@ -79,7 +79,7 @@ class FolderStaging implements Staging {
 
   // Reads block the event loop on purpose: the bytes were written moments ago and lie in the page cache, where a
   // positional read of 30 KB takes a few microseconds and a trip through the thread pool several times that.
-  async read(at: StagedAt): Promise<Staged> {
+  async read(at: StagedAt): Promise<Staged | StagedRanges> {
     const block = this.#forward(at, HEADER_READ_BYTES + at.bytes + at.trailerBytes);
     const end = headerEnd(block) ?? this.#longHeader(at);
     const size = end + at.bytes + at.trailerBytes;
@@ -89,12 +89,7 @@ class FolderStaging implements Staging {
     if (crc32(whole.subarray(end, size)) !== header.crc) {
       throw corrupt(at, `the batch at byte ${at.offset} of ${join(this.place, at.segment)} has been altered`);
     }
-    return {
-      bytes: whole.subarray(end, end + at.bytes),
-      digest: header.digest,
-      ...unpackTrailer(whole.subarray(end + at.bytes, size), header.records),
-      ...shapeOf(header),
-    };
+    return unpackBlock(header, whole.subarray(end, size));
   }
 
   async digests(at: StagedAt): Promise<StagedDigests> {

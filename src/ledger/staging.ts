@@ -1,19 +1,22 @@
+import { assert } from '../model/assert.ts';
 import type { Framing, Payload } from '../model/batch.ts';
 import type { Format } from '../model/chunk.ts';
 import type { Columns } from '../model/columns.ts';
 import type { RunId } from '../model/ids.ts';
+import type { SourceRange } from '../model/range.ts';
 import type { StagedAt } from './ledger.ts';
 
 /**
  * Where frozen bytes lie until every record of them is decided, and after that for as long as their digests are
- * wanted for comparing. A batch is written once, in one piece, and never changed.
+ * wanted for comparing. A batch is written once, in one piece, and never changed. Of a batch whose source gives its
+ * records once more only the ranges are kept, with all else: its bytes are made again, and held against their digest.
  */
 export interface Staging {
   /** For messages and `waybill doctor`. */
   readonly place: string;
   writer(run: RunId, lane: string): StagingWriter;
   /** Throws STAGING_CORRUPT when the bytes are missing, cut short or altered, as far as a checksum tells. */
-  read(at: StagedAt): Promise<Staged>;
+  read(at: StagedAt): Promise<Staged | StagedRanges>;
   /** Reads only the digests: 8 bytes a record, of the source row and of the payload. Throws as `read`. */
   digests(at: StagedAt): Promise<StagedDigests>;
   /**
@@ -44,6 +47,8 @@ export interface StagingWriter {
 
 export interface StagedDraft {
   readonly bytes: Uint8Array;
+  /** Where the source has what it takes to make the bytes again, in order: then these are written instead of them. */
+  readonly ranges?: readonly SourceRange[];
   readonly spans: Uint32Array;
   /** 16 bytes a record. */
   readonly keys: Uint8Array;
@@ -63,6 +68,17 @@ export type Staged = Payload & {
   /** SHA-256 of the bytes, in hex, as it was written beside them: tells whether this is the batch that was meant. */
   readonly digest: string;
 };
+
+/** A batch whose bytes lie with its source. */
+export type StagedRanges = Omit<Staged, 'bytes' | 'spans'> & { readonly ranges: readonly SourceRange[] };
+
+/** For those who know that there are copies only. */
+export function wholeOf(staged: Staged | StagedRanges): Staged {
+  assert(!isRanges(staged), 'staged.is-a-copy');
+  return staged;
+}
+
+export const isRanges = (staged: Staged | StagedRanges): staged is StagedRanges => 'ranges' in staged;
 
 /** The bytes of some records of a payload, in its framing: what a child batch sends. */
 export function pick(payload: Payload, picks: readonly number[], framing: Framing): Payload {

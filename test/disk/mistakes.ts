@@ -3,8 +3,8 @@ import type { Disk, DiskFile } from '../../src/ledger/disk.ts';
 import type { Journal, JournalEntry } from '../../src/ledger/journal.ts';
 import { fileJournal } from '../../src/ledger/journal-file.ts';
 import type { Ledger, StagedAt } from '../../src/ledger/ledger.ts';
-import { headerEnd, parseHeader, unpackTrailer } from '../../src/ledger/segment.ts';
-import type { Staged, Staging } from '../../src/ledger/staging.ts';
+import { headerEnd, parseHeader, type SegmentHeader, unpackBlock } from '../../src/ledger/segment.ts';
+import type { Staged, StagedRanges, Staging } from '../../src/ledger/staging.ts';
 import { JOURNAL, type Mistake, STAGING } from '../../src/testing/disk/machine.ts';
 
 /** A mistake that somebody might make, and what must be said of it. */
@@ -161,13 +161,12 @@ function intendLater(ledger: Ledger): Ledger {
 
 const readBlindly =
   (disk: Disk) =>
-  async (at: StagedAt): Promise<Staged> => {
+  async (at: StagedAt): Promise<Staged | StagedRanges> => {
     const bytes = (await disk.readFile(join(STAGING, at.segment))).subarray(at.offset);
     const end = headerEnd(bytes) ?? 0;
-    const header = parseHeader(bytes.subarray(0, end));
-    const trailer = bytes.subarray(end + at.bytes, end + at.bytes + at.trailerBytes);
-    const { digest = '', records = 0 } = header ?? {};
-    return { bytes: bytes.subarray(end, end + at.bytes), digest, ...unpackTrailer(trailer, records) };
+    const header =
+      parseHeader(bytes.subarray(0, end)) ?? ({ bytes: at.bytes, records: 0, digest: '' } as SegmentHeader);
+    return unpackBlock(header, bytes.subarray(end, end + at.bytes + at.trailerBytes));
   };
 
 /** Whatever looks like JSON when what is missing is left out. */

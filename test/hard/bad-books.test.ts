@@ -261,7 +261,7 @@ describe('staged bytes', () => {
     expect(expectError(await run(), 'STAGING_CORRUPT', 1)).toMatch(/--refresh/);
     const mended = await job.cli(['run', 'roket-daily', '--for', DAY, '--refresh']);
     expect(mended.status, mended.stderr).toBe(4);
-    expect(mended.stderr).toMatch(/staged bytes of b5 are lost/);
+    expect(mended.stderr).toMatch(/the bytes of b5 are lost/);
     await expectAllOnce();
     expect(counts(job.held()).has(950), 'the altered record').toBe(false);
   });
@@ -273,7 +273,7 @@ describe('staged bytes', () => {
     job.change("update members set name = 'renamed' where member_id in (1, 350)");
     const mended = await job.cli(['run', 'roket-daily', '--for', DAY, '--refresh']);
     expect(mended.status, mended.stderr).toBe(4);
-    expect(mended.stderr).toMatch(/staged bytes of b4, b5, b6 are lost/);
+    expect(mended.stderr).toMatch(/the bytes of b4, b5, b6 are lost/);
     expect(mended.stderr).toMatch(/300 records of lane roket count as unchanged/);
     expect(job.peer.received.length - requests).toBe(3);
     await expectAllOnce();

@@ -1,7 +1,7 @@
 import type { JournalEntry } from '../../ledger/journal.ts';
 import { fileJournal } from '../../ledger/journal-file.ts';
 import type { StagedAt } from '../../ledger/ledger.ts';
-import type { Staged, StagedDraft } from '../../ledger/staging.ts';
+import { type StagedDraft, wholeOf } from '../../ledger/staging.ts';
 import { folderStaging } from '../../ledger/staging-folder.ts';
 import { describeError, WaybillError } from '../../model/errors.ts';
 import { asBatchId, asRunId } from '../../model/ids.ts';
@@ -163,7 +163,7 @@ async function judgeStaged(disk: SimDisk, at: StagedAt, truth: string): Promise<
 
 /** A batch in both of the ways in which it can be read; whoever reads it anew finds nothing read ahead. */
 async function readBoth(disk: SimDisk, at: StagedAt): Promise<string> {
-  const whole: Staged = await folderStaging(STAGING, { disk }).read(at);
+  const whole = wholeOf(await folderStaging(STAGING, { disk }).read(at));
   const digests = await folderStaging(STAGING, { disk }).digests(at);
   return asText([whole, [...whole.spans], digests]);
 }

@@ -8,7 +8,7 @@ import type { Disk } from '../../ledger/disk.ts';
 import type { Journal } from '../../ledger/journal.ts';
 import { fileJournal } from '../../ledger/journal-file.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
-import type { Staging } from '../../ledger/staging.ts';
+import { type Staging, wholeOf } from '../../ledger/staging.ts';
 import { folderStaging } from '../../ledger/staging-folder.ts';
 import { describeError } from '../../model/errors.ts';
 import { ALL } from '../../model/window.ts';
@@ -254,7 +254,7 @@ async function judgeStaging(ledger: Ledger, staging: Staging, found: string[]): 
   for (const { id, root, staged, digest } of await ledger.read.batches({ limit: 10_000 })) {
     if (root !== undefined) continue;
     try {
-      const { bytes } = await staging.read(staged);
+      const { bytes } = wholeOf(await staging.read(staged));
       const there = createHash('sha256').update(bytes).digest('hex');
       if (there !== digest) found.push(`batch ${id} is not what was sealed`);
     } catch (error) {

@@ -1,6 +1,6 @@
 import type { Journal, JournalEntry } from '../../ledger/journal.ts';
 import type { AttemptRef, StagedAt } from '../../ledger/ledger.ts';
-import type { Staged, StagedDraft, Staging, StagingWriter } from '../../ledger/staging.ts';
+import type { Staged, StagedDraft, StagedRanges, Staging, StagingWriter } from '../../ledger/staging.ts';
 import { WaybillError } from '../../model/errors.ts';
 import { type RunId, showRun } from '../../model/ids.ts';
 import { never, type SimProcess } from './process.ts';
@@ -10,6 +10,8 @@ const SYNC_MS_MAX = 8;
 
 interface StagedEntry {
   readonly staged: Staged;
+  /** Where the bytes are to be had again: the judges of a schedule see them all the same. */
+  readonly ranges: StagedDraft['ranges'];
   /** False until a sync: only the memory of the machine holds it, which outlives a process but no power cut. */
   durable: boolean;
   torn: boolean;
@@ -57,8 +59,12 @@ export class Disk {
   }
 
   find(at: StagedAt): Staged {
+    return this.entry(at).staged;
+  }
+
+  entry(at: StagedAt): StagedEntry {
     const entry = this.staged.get(placeOf(at));
-    if (entry !== undefined && !entry.torn) return entry.staged;
+    if (entry !== undefined && !entry.torn) return entry;
     throw new WaybillError('STAGING_CORRUPT', `the staged bytes at ${placeOf(at)} are ${entry ? 'torn' : 'missing'}`);
   }
 }
@@ -67,7 +73,12 @@ const placeOf = (at: Pick<StagedAt, 'segment' | 'offset'>): string => `${at.segm
 
 /** The staging folder as one process sees it. */
 export function simStaging(disk: Disk, process: SimProcess): Staging {
-  const read = async (at: StagedAt): Promise<Staged> => disk.find(at);
+  const read = async (at: StagedAt): Promise<Staged | StagedRanges> => {
+    const { staged, ranges } = disk.entry(at);
+    if (ranges === undefined) return staged;
+    const { bytes: _, spans: __, ...marks } = staged;
+    return { ...marks, ranges };
+  };
   return {
     place: '/machine/staging',
     writer: (run, lane) => new SimWriter(disk, process, run, lane),
@@ -101,7 +112,7 @@ class SimWriter implements StagingWriter {
     this.#refuseIfFull();
     const trailerBytes = (draft.spans.length / 2) * 40;
     const at = { segment: this.#segment, offset: this.#offset, bytes: draft.bytes.length, trailerBytes };
-    const entry = { staged: copyOf(draft), durable: false, torn: false };
+    const entry = { staged: copyOf(draft), ranges: draft.ranges, durable: false, torn: false };
     this.#offset += draft.bytes.length + trailerBytes;
     this.#unsynced.push(entry);
     this.#disk.staged.set(placeOf(at), entry);

@@ -42,13 +42,14 @@ export const FAULT_KINDS = [
   'operator-retries',
   'stop-asked',
 ] as const;
-export type FaultKind = (typeof FAULT_KINDS)[number];
+/** `range-differs` is drawn where ranges are: see `range-store.ts`. */
+export type FaultKind = (typeof FAULT_KINDS)[number] | 'range-differs';
 
 /** Cases of a thousand in which a fault that is switched on happens where it can. */
 export type Swarm = Partial<Record<FaultKind, number>>;
 
 /** Highest rate of each; rates between a tenth of it and all of it are drawn. */
-const RATE_MAX: Readonly<Record<FaultKind, number>> = {
+const RATE_MAX: Readonly<Record<(typeof FAULT_KINDS)[number], number>> = {
   kill: 60,
   'power-cut': 40,
   pause: 25,

@@ -1,14 +1,28 @@
 import type { Job, LaneJob } from '../../engine/engine.ts';
-import type { Window } from '../../model/window.ts';
+import { Payloads } from '../../engine/payloads.ts';
+import { Remaker } from '../../engine/remake.ts';
+import { ALL, type Window } from '../../model/window.ts';
 import { strategies } from '../../strategies/all.ts';
 import { factsOf } from './load-scenario.ts';
-import type { Machine } from './machine.ts';
+import type { Machine, Opened } from './machine.ts';
 import type { SimProcess } from './process.ts';
 import { simSink } from './sink-client.ts';
 import { simSource } from './source-model.ts';
 
 export const FLOW = 'simulated';
+interface PayloadsFacts extends Opened {
+  readonly lane: string;
+}
+
 export const laneName = (nth: number): string => `lane${nth + 1}`;
+
+/** What brings back the bytes of the batches of a lane, for a person who decides about them. */
+export function payloadsOf({ lane, process, services }: PayloadsFacts, machine: Machine): Payloads {
+  const job = jobOf(ALL, process, machine);
+  const of = job.lanes.find(({ name }) => name === lane)!;
+  const { remake } = new Remaker(job.source, of, services.ledger.identity.seed);
+  return new Payloads(services.staging, of.sink.accepts, remake);
+}
 
 /** The flow of a scenario, wired for one process, as the app would do it. */
 export function jobOf(window: Window, process: SimProcess, machine: Machine): Job {
@@ -18,6 +32,7 @@ export function jobOf(window: Window, process: SimProcess, machine: Machine): Jo
     window,
     parameters: {},
     deliver: scenario.deliver,
+    ...(scenario.ranges === true ? { keep: 'range' } : {}),
     configDigest: 'simulated',
     source: {
       name: 'rows',

@@ -35,6 +35,7 @@ export const REQUIRED_MARKS = [
   'a start was refused: somebody holds the lease',
   'a writer was fenced',
   'killed while it recovered',
+  'a range was read again',
   // Of loads.
   'a load was given up',
   'a load was replaced',

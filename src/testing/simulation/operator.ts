@@ -1,10 +1,9 @@
 import { retryRefused, settleByPerson } from '../../engine/person.ts';
-import type { DoubtRow, RunRow } from '../../ledger/ledger.ts';
-import { LINES } from '../../model/batch.ts';
+import type { BatchRow, DoubtRow, RunRow } from '../../ledger/ledger.ts';
 import { WaybillError } from '../../model/errors.ts';
 import { asBatchId } from '../../model/ids.ts';
 import type { FaultKind } from './faults.ts';
-import { FLOW } from './job.ts';
+import { FLOW, payloadsOf } from './job.ts';
 import type { Machine, Opened } from './machine.ts';
 import type { SimProcess } from './process.ts';
 import type { SinkEffect } from './sink-request.ts';
@@ -23,7 +22,7 @@ const ACTS: readonly FaultKind[] = [
 const ROUNDS_MAX = 12;
 const HOUR_MS = 3_600_000;
 /** What an operator may be told: the ledger is busy, somebody works on it, it was decided meanwhile. */
-const EXPECTED = new Set(['LEASE_HELD', 'MOVE_FORBIDDEN', 'LEDGER_BUSY', 'FENCED', 'BATCH_UNKNOWN']);
+const EXPECTED = new Set(['LEASE_HELD', 'MOVE_FORBIDDEN', 'LEDGER_BUSY', 'FENCED', 'BATCH_UNKNOWN', 'RANGE_LOST']);
 
 /** A person who gives orders at random moments, through the same functions as the command line. */
 export class Operator {
@@ -123,7 +122,10 @@ export class Operator {
     const who = 'operator';
     if (act === 'operator-cancels') return await opened.ledger.cancel({ run: run.id, who, reason: 'no need' });
     if (act === 'operator-pauses') return await this.#pause(run, opened);
-    const services = { ledger: opened.ledger, staging: opened.services.staging, accepts: () => [LINES] };
+    const services = {
+      ledger: opened.ledger,
+      payloads: ({ lane }: BatchRow) => payloadsOf({ ...opened, lane }, this.#machine),
+    };
     try {
       await retryRefused({ run: run.id, who, reason: 'try again' }, services);
     } finally {
@@ -168,11 +170,14 @@ export class Operator {
     await this.#settleDoubt(doubt, run, opened);
   }
 
-  async #settleDoubt(doubt: DoubtRow, run: RunRow, { ledger, services }: Opened): Promise<void> {
-    const as = await this.#answerFor(doubt, services.staging);
+  async #settleDoubt(doubt: DoubtRow, run: RunRow, opened: Opened): Promise<void> {
+    const as = await this.#answerFor(doubt, opened.services.staging);
     const who = 'operator';
     const ask = { batches: [doubt.id], as, who, evidence: 'looked into the sink' };
-    await settleByPerson(ask, { ledger, staging: services.staging, accepts: () => [LINES] });
+    await settleByPerson(ask, {
+      ledger: opened.ledger,
+      payloads: ({ lane }) => payloadsOf({ ...opened, lane }, this.#machine),
+    });
     this.#machine.world.mark(`a person settled: ${as}`);
     this.#reopen(run);
   }

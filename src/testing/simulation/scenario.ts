@@ -2,6 +2,7 @@ import { type DoubtPolicy, RUNGS, type Rung } from '../../model/guarantee.ts';
 import { blameless, drawSwarm, type Swarm } from './faults.ts';
 import { drawLoads, type LoadScenario } from './load-scenario.ts';
 import { drawPulls, type PullScenario } from './pull-scenario.ts';
+import { drawRanges } from './range-store.ts';
 import { Tape } from './tape.ts';
 
 /**
@@ -15,6 +16,8 @@ export interface Scenario {
   readonly load?: LoadScenario;
   /** There where only what is new is read; never beside loads. */
   readonly pull?: PullScenario;
+  /** Staging keeps ranges of the source, and not the bytes of batches. */
+  readonly ranges?: true;
   readonly rows: number;
   /** Null: content stands for a key, and equal rows are several records. */
   readonly keyed: boolean;
@@ -49,8 +52,12 @@ export interface Scenario {
 }
 
 export function drawScenario(seed: number): Scenario {
-  const drawn = drawRecords(seed);
-  return { ...drawn, ...(drawLoads(seed, drawn) ?? drawPulls(seed, drawn)) };
+  const records = drawRecords(seed);
+  const drawn = { ...records, ...(drawLoads(seed, records) ?? drawPulls(seed, records)) };
+  const ranges = drawRanges(seed);
+  if (ranges === undefined) return drawn;
+  const swarm = ranges.differs === 0 ? drawn.swarm : { ...drawn.swarm, 'range-differs': ranges.differs };
+  return { ...drawn, ranges: true, swarm };
 }
 
 function drawRecords(seed: number): Scenario {

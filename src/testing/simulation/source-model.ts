@@ -5,6 +5,7 @@ import type { Window } from '../../model/window.ts';
 import { type LoadScenario, merges, windowsOf } from './load-scenario.ts';
 import type { SimProcess } from './process.ts';
 import { historyOf, OPERATION_COLUMN, PLACE } from './pull-scenario.ts';
+import { RangeStore, rereading } from './range-store.ts';
 import type { Scenario } from './scenario.ts';
 import type { Tape } from './tape.ts';
 import type { World } from './world.ts';
@@ -43,6 +44,7 @@ export class SourceModel {
   readonly readings: Reading[] = [];
   /** What pulls read: it grows at its end. */
   readonly log: Row[] = [];
+  readonly kept = new RangeStore();
   readonly #rows = new Map<string, Row[]>();
   readonly #world: World;
   readonly #scenario: Scenario;
@@ -167,7 +169,8 @@ export function simSource(model: SourceModel, process: SimProcess, scenario: Sce
     emits: ['ndjson'],
     resumable: scenario.resumable,
     ...(scenario.pull === undefined ? {} : { pulls: simPulls(model, process) }),
-    async *read({ window, from, pull }, signal) {
+    ...(scenario.ranges === true ? rereading(model.kept, process, (texts) => encodeChunk(texts, 0)) : {}),
+    async *read({ window, from, pull, ranges }, signal) {
       const after = from === undefined || (pull === undefined && !scenario.resumable) ? -1 : Number(from.value);
       const { rows, reading } =
         pull === undefined
@@ -179,7 +182,8 @@ export function simSource(model: SourceModel, process: SimProcess, scenario: Sce
         signal.throwIfAborted();
         const texts = part.map((row) => model.textOf(window.name, row));
         const ends = part.at(-1) === left.at(-1);
-        yield await chunkOf(texts, part.at(-1)!, { model, process, scenario, window, reading, signal, ends });
+        const chunk = await chunkOf(texts, part.at(-1)!, { model, process, scenario, window, reading, signal, ends });
+        yield ranges === true ? { ...chunk, range: model.kept.keep(texts) } : chunk;
       }
       reading.ended = true;
     },

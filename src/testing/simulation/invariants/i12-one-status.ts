@@ -27,7 +27,7 @@ export function oneStatus(evidence: Evidence): void {
     book.check('I12', told, () => `a record is ${row.state} and nothing says why: ${JSON.stringify(row)}`);
   }
   for (const { process, error } of book.endings) {
-    const explained = error === undefined || (error instanceof WaybillError && EXPLAINED.has(error.code));
+    const explained = error === undefined || (error instanceof WaybillError && isExplained(error, evidence));
     book.check('I12', explained, () => `${process} ended with ${(error as Error).stack ?? String(error)}`);
   }
   for (const [name, balance] of final.balances) {
@@ -36,6 +36,10 @@ export function oneStatus(evidence: Evidence): void {
   fencedIsNoRefusal(evidence);
   finishedStays(evidence);
 }
+
+/** A range is lost only where something else came than what was read. */
+const isExplained = ({ code }: WaybillError, { machine }: Evidence): boolean =>
+  EXPLAINED.has(code) || (code === 'RANGE_LOST' && machine.world.faults.has('range-differs'));
 
 /** That somebody else holds the shard says nothing about the record: it may not be the status that it ends with. */
 function fencedIsNoRefusal({ final, book }: Evidence): void {
