@@ -6,11 +6,13 @@ import { isRanges, type Staging } from '../ledger/staging.ts';
 import { describeError } from '../model/errors.ts';
 import { type RunId, showBatch } from '../model/ids.ts';
 import type { LoadRow } from '../model/load.ts';
+import type { BatchState } from '../model/states.ts';
 import type { ReadableTrace } from './waybill.ts';
 
 /** What `showKey` prints for a key that is too long to be kept; it can be typed in again. */
 const SHOWN_HASH = /^#([0-9a-f]{32})$/;
 const PAGE = 500;
+const OPEN: ReadonlySet<BatchState> = new Set(['sealed', 'sending', 'in-doubt']);
 
 export interface TraceFilter {
   readonly flow?: string;
@@ -68,14 +70,15 @@ export interface StagedStores {
 
 /**
  * Whether the staged bytes are those that were sealed: each batch that has bytes of its own is read and its digest
- * compared. Children are records of such a batch, so they are right when it is.
+ * compared. Children are records of such a batch, so they are right when it is. What a source has to give once more is
+ * asked for as long as it may be sent: after that files may go.
  */
 export async function verifyStaging(run: RunId | undefined, stores: StagedStores): Promise<readonly string[]> {
   const differences: string[] = [];
   for (let after = 0; ; ) {
     const page = await stores.read.batches({ after, limit: PAGE, ...(run === undefined ? {} : { run }) });
     for (const batch of page) {
-      const difference = batch.picks === undefined ? await verifyBatch(batch, stores) : undefined;
+      const difference = await verifyBatch(batch, stores);
       if (difference !== undefined) differences.push(difference);
     }
     const last = page.at(-1);
@@ -87,8 +90,12 @@ export async function verifyStaging(run: RunId | undefined, stores: StagedStores
 async function verifyBatch(batch: BatchRow, { staging, remakeOf }: StagedStores): Promise<string | undefined> {
   try {
     const staged = await staging.read(batch.staged);
-    const whole = isRanges(staged) ? await remakeOf(batch)(staged, new AbortController().signal) : staged;
-    const { bytes, spans } = whole;
+    if (isRanges(staged)) {
+      if (OPEN.has(batch.state)) await remakeOf(batch)(staged, new AbortController().signal);
+      return undefined;
+    }
+    if (batch.picks !== undefined) return undefined;
+    const { bytes, spans } = staged;
     const digest = createHash('sha256').update(bytes).digest('hex');
     if (digest !== batch.digest)
       return `${showBatch(batch.id)}: the staged bytes in ${batch.staged.segment} are not those that were sealed`;

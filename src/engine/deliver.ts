@@ -322,7 +322,7 @@ export class LaneDelivery {
       await this.#settled(work, doubt, settled.moved);
     } catch (error) {
       if (error instanceof WaybillError && MUST_END.has(error.code)) throw error;
-      if (error instanceof WaybillError && error.code === 'RANGE_LOST') return await this.#undecidable(work, error);
+      if (error instanceof WaybillError && BYTES_LOST.has(error.code)) return await this.#undecidable(work, error);
       await this.#settleLater(work, doubt, error);
     } finally {
       this.#turnstile.leave();
@@ -405,7 +405,6 @@ const MUST_END: ReadonlySet<string> = new Set([
   'LEDGER_CORRUPT',
   'LEDGER_WRITE',
   'LEDGER_AWAY',
-  'STAGING_CORRUPT',
   'INVARIANT_BROKEN',
 ]);
 

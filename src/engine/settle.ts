@@ -87,7 +87,9 @@ async function decide(doubt: DoubtRow, settlement: Settlement, lane: LaneRuntime
     case 'absent':
       return await sendAgain('absent', doubt, lane);
     case 'resend':
-      // The sink tells a repeat from a first send, so nothing can arrive twice; what has arrived is not known yet.
+      // The sink tells a repeat from a first send, so nothing can arrive twice; what has arrived is not known yet. So
+      // what cannot be sent again stays a doubt that a person can settle.
+      await lane.payloads.load(doubt);
       return await sendAgain('repeat', doubt, lane);
     default:
       if (lane.job.onDoubt === 'skip') return { kind: 'skip' };
