@@ -18,15 +18,16 @@ export function whyNoRanges(flow: FlowConfig, source: Source): { message: string
     return {
       message: `\`staging: range\` does not fit this source: ${type}, as it is set up, cannot be read again in parts`,
       hint:
-        `${COPIES} Ranges are for plain CSV and NDJSON of files and s3 (not packed, no JSON documents, no Parquet, not ` +
-        'with `pullBy: offset`), and for streams of nats and redis.',
+        `${COPIES} Ranges are for plain CSV and NDJSON of files and s3 (not packed, no JSON documents, no Parquet, ` +
+        'not with `pullBy: offset`), and for streams of nats and redis.',
     };
   }
   const free = flow.lanes.find(({ mapping }) => mapping?.free === true);
   if (free === undefined) return undefined;
   return {
-    message: `lane ${free.name}: \`staging: range\` does not go with a mapping that is a function: nobody can tell whether \
-it makes the same of a record twice`,
+    message:
+      `lane ${free.name}: \`staging: range\` does not go with a mapping that is a function: nobody can tell whether ` +
+      'it makes the same of a record twice',
     hint: `Write the mapping as a map (\`select\`, \`rename\`, \`set\`). Or: ${COPIES}`,
   };
 }

@@ -65,9 +65,7 @@ export class Remaker {
     for (const range of staged.ranges) {
       for (const { chunk } of await this.#pieces(range, signal)) {
         const { digests } = identify(chunk, { key: null, exclude, seed: this.#seed });
-        for (let nth = 0; nth < chunk.count; nth++) {
-          if (isSame(digests, nth, staged.sourceDigests, found)) found++;
-        }
+        found = matched(digests, staged.sourceDigests, found);
       }
     }
     if (found * DIGEST_BYTES === staged.sourceDigests.length) return lost(staged, OTHER_MAPPING, ASK_BACK);
@@ -126,6 +124,13 @@ function takeInto(packer: Packer, staged: StagedRanges, piece: Piece): void {
     if (count > 0) packer.add({ records, place, nthKey, count });
     place += Math.max(1, count);
   }
+}
+
+/** How many of the wanted digests have been met, in order, when these follow those that were met before. */
+function matched(digests: Uint8Array, wanted: Uint8Array, before: number): number {
+  let met = before;
+  for (let nth = 0; nth * DIGEST_BYTES < digests.length; nth++) if (isSame(digests, nth, wanted, met)) met++;
+  return met;
 }
 
 /** Whether two records have the same digest; where there is none there is no record. */

@@ -165,8 +165,8 @@ export function unpackBlock(header: SegmentHeader, block: Uint8Array): Staged | 
 
 /**
  * Reads every batch of a segment file, in order, from the file alone: for people who have the files and no ledger.
- * Each payload that is there is checked against its digest. A batch that a crash cut short at the end of the file was never sealed
- * and is left out; anything else that does not agree throws STAGING_CORRUPT.
+ * Each payload that is there is checked against its digest. A batch that a crash cut short at the end of the file was
+ * never sealed and is left out; anything else that does not agree throws STAGING_CORRUPT.
  */
 export async function* scanSegment(path: string): AsyncGenerator<ScannedBatch> {
   const file = await open(path, 'r');

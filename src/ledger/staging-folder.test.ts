@@ -18,7 +18,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { asRunId } from '../model/ids.ts';
 import type { StagedAt } from './ledger.ts';
 import { type ScannedBatch, scanSegment } from './segment.ts';
-import { type Staged, type StagedDraft, wholeOf } from './staging.ts';
+import { isRanges, type Staged, type StagedDraft, wholeOf } from './staging.ts';
 import { folderStaging } from './staging-folder.ts';
 
 const run = asRunId(7);
@@ -245,6 +245,40 @@ describe('scanSegment', () => {
     for (const file of files) found.push(...(await scan(join(copy, 'r7', 'api', file))));
     expect(found.map(contentOf)).toEqual(drafts.map(contentOf));
     expect(found.map(({ header }) => header.flow)).toEqual(drafts.map(() => 'members'));
+  });
+
+  it('keeps ranges instead of bytes, with keys and digests, among batches that are copies', async () => {
+    const ranges = [{ object: 'a.csv', version: '"9a"', keptAs: 'v1', from: 7, to: 99, row: 3, columns: ['id'] }];
+    const drafts = [draft(3, 'a'), { ...draft(900, 'b'), ranges }, draft(2, 'c')];
+    const places = await staged(drafts);
+    const staging = folderStaging(root);
+    const [, ranged] = drafts;
+    const { bytes, spans: _, about, ...marks } = ranged!;
+    expect(await staging.read(places[1]!)).toEqual({ ...marks, digest: about.digest });
+    expect(contentOf(wholeOf(await staging.read(places[2]!)))).toEqual(contentOf(drafts[2]!));
+    expect(await staging.digests(places[1]!)).toEqual({ source: marks.sourceDigests, payload: marks.payloadDigests });
+    const file = readFileSync(join(root, places[1]!.segment));
+    expect(file.includes(Buffer.from(bytes.slice(0, 20))), 'the bytes of the batch are in no file').toBe(false);
+    const found: ScannedBatch[] = [];
+    for await (const batch of scanSegment(join(root, places[0]!.segment))) found.push(batch);
+    expect(found.map(isRanges)).toEqual([false, true, false]);
+    expect(found[1]!.header).toMatchObject({ bytes: 0, size: bytes.length, records: 900, trailer: 900 * 32, ranges });
+  });
+
+  it('notices when a range is altered', async () => {
+    const range = { object: 'a.csv', version: '1', from: 7, to: 99, row: 3 };
+    const [at] = await staged([{ ...draft(3, 'a'), ranges: [range] }]);
+    const path = join(root, at!.segment);
+    const whole = readFileSync(path);
+    for (const word of ['a.csv', '"from":7', '"to":99']) {
+      const copy = Buffer.from(whole);
+      const place = copy.indexOf(word) + word.length - 1;
+      copy[place] = copy[place]! ^ 1;
+      writeFileSync(path, copy);
+      await expect(folderStaging(root).read(at!), word).rejects.toMatchObject({ code: 'STAGING_CORRUPT' });
+    }
+    writeFileSync(path, whole);
+    expect(isRanges(await folderStaging(root).read(at!))).toBe(true);
   });
 
   it('leaves out a batch that a crash cut short, wherever it was cut', async () => {

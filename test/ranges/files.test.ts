@@ -81,7 +81,7 @@ describe('batches that are ranges of files', () => {
     expect(trace.stdout).toContain(first!.id);
   });
 
-  it('are told to be lost, and nothing wrong is sent, when the file has changed behind them; others go on', async () => {
+  it('are told to be lost, and nothing wrong is sent, when the file has changed; others go on', async () => {
     open(PLAIN, 'members.ndjson', ndjson(ALL));
     await place.killedAfter(200);
     const id = RECORDS - 5;

@@ -24,9 +24,24 @@ export async function partOf(bucket: Bucket, range: SourceRange, signal: AbortSi
   throw new WaybillError('SOURCE_FAILED', `${bucket.address(range.object)}: the answer was cut off`);
 }
 
+/** What lies there now first, if it is still that: reading versions by name takes a right of its own. */
 async function asked(bucket: Bucket, range: SourceRange, signal: AbortSignal): Promise<Sdk.GetObjectCommandOutput> {
-  const { object: Key, version, keptAs, from, to } = range;
-  const which = keptAs === undefined ? { IfMatch: version } : { VersionId: keptAs };
+  const { version, keptAs } = range;
+  try {
+    return await got(bucket, range, { IfMatch: version }, signal);
+  } catch (error) {
+    if (keptAs === undefined || !(error instanceof WaybillError) || error.code !== 'RANGE_LOST') throw error;
+    return await got(bucket, range, { VersionId: keptAs }, signal);
+  }
+}
+
+async function got(
+  bucket: Bucket,
+  range: SourceRange,
+  which: Pick<Sdk.GetObjectCommandInput, 'IfMatch' | 'VersionId'>,
+  signal: AbortSignal,
+): Promise<Sdk.GetObjectCommandOutput> {
+  const { object: Key, from, to } = range;
   const Range = `bytes=${from}-${Number(to) - 1}`;
   try {
     return await bucket.ask(({ sdk, client }, Bucket) =>
@@ -37,8 +52,7 @@ async function asked(bucket: Bucket, range: SourceRange, signal: AbortSignal): P
     const { status, code } = replyOf(error);
     if (status === undefined || !NOT_THERE.has(status) || code === 'NoSuchBucket') throw failed(bucket, range, error);
     if (status === 412) throw replaced(bucket, range);
-    const why = `the server has no such version of ${bucket.address(Key)} any more (${code})`;
-    throw rangeLost(range, why);
+    throw rangeLost(range, `the server has no such version of ${bucket.address(Key)} any more (${code})`);
   }
 }
 
@@ -55,9 +69,11 @@ const replaced = (bucket: Bucket, range: SourceRange): WaybillError =>
 
 /** The server cannot say now; it may be asked again. */
 function failed(bucket: Bucket, { object }: SourceRange, error: unknown): WaybillError {
-  const what = `reading ${bucket.address(object)}`;
-  return new WaybillError('SOURCE_FAILED', `cannot read ${object}`, {
-    cause: questionError(error, what),
+  const cause = questionError(error, `reading ${bucket.address(object)}`);
+  const denied = replyOf(error).status === 403;
+  return new WaybillError('SOURCE_FAILED', `cannot read ${object}: ${cause.message}`, {
+    cause,
     ids: { path: object },
+    ...(denied ? { hint: 'A version that was replaced takes the right s3:GetObjectVersion to be read.' } : {}),
   });
 }
