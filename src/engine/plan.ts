@@ -15,6 +15,7 @@ import { type Decided, Intake } from './intake.ts';
 import { type KeyReader, LaneMemory } from './lane-memory.ts';
 import { asksForSchema, type ChunkSchema, LaneSchema } from './lane-schema.ts';
 import { pullOf } from './pull.ts';
+import { rangesOf } from './ranges.ts';
 import { takenByAll } from './taken-formats.ts';
 
 const LEFT_OUT_SHOWN_MAX = 100;
@@ -57,7 +58,8 @@ export async function planJob(
   const lanes: PlannedLane[] = [];
   for (const [nth, draft] of drafts.entries()) {
     const warnings = reading.reads ? warningsOf(job.lanes[nth]!, job.window, loads) : [];
-    lanes.push({ ...(await draft.planned()), warnings });
+    const kept = job.keep === 'range' ? draft.kept : [];
+    lanes.push({ ...(await draft.planned()), warnings: [...warnings, ...kept] });
   }
   return {
     flow: job.flow,
@@ -95,7 +97,7 @@ async function readInto(
   const { window, parameters } = job;
   const known = services.ledger === undefined ? {} : { read: services.ledger.read, staging: services.staging };
   const takes = await takenByAll(job.lanes, services.run?.id, known);
-  for await (const chunk of source.read({ window, parameters, takes, ...pullOf(job) }, signal)) {
+  for await (const chunk of source.read({ window, parameters, takes, ...rangesOf(job), ...pullOf(job) }, signal)) {
     signal.throwIfAborted();
     const identities = identify(chunk, { key, exclude, seed });
     const order = orderOf(chunk);
@@ -124,6 +126,7 @@ class LaneDraft {
   readonly #fresh = { batches: 0, records: 0, bytes: 0, largestRecords: 0, largestBytes: 0 };
   readonly #counts = { same: 0, changed: 0, duplicates: 0, read: 0 };
   readonly #schema: LaneSchema | undefined;
+  #ranges = 0;
   readonly #says: string[] = [];
   readonly #leftOut: { row: number; code: string; message: string }[] = [];
 
@@ -178,6 +181,7 @@ class LaneDraft {
 
   #count(decided: Decided): void {
     for (const batch of decided.batches) {
+      if (batch.ranges !== undefined) this.#ranges++;
       this.#fresh.batches++;
       this.#fresh.records += batch.records;
       this.#fresh.bytes += batch.bytes.length;
@@ -188,6 +192,18 @@ class LaneDraft {
     for (const { row, code, message } of decided.unbatched) {
       if (this.#leftOut.length < LEFT_OUT_SHOWN_MAX) this.#leftOut.push({ row, code, message });
     }
+  }
+
+  /** What ranges ask of a person; and of how many batches they would be. */
+  get kept(): readonly string[] {
+    const { batches } = this.#fresh;
+    if (batches === 0) return [];
+    const copies = batches - this.#ranges;
+    const rest = copies === 0 ? '' : `; ${copies} are copied`;
+    return [
+      `${this.#ranges} of ${batches} batches are ranges of the source: what they are made of has to stay as it is until ` +
+        `they are decided${rest}`,
+    ];
   }
 
   async planned(): Promise<Omit<PlannedLane, 'warnings'>> {

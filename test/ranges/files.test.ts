@@ -146,6 +146,8 @@ describe('batches that are ranges of files', () => {
     open({ source: 'connection: here, path: "*.ndjson*"', records: 7 }, 'a.ndjson', ndjson(one));
     place.write('b.ndjson.gz', gzipSync(ndjson(two)));
     place.write('c.ndjson', ndjson(three));
+    const plan = (await place.cli(['plan', 'members'])).stdout.replaceAll(/\s+/g, ' ');
+    expect(plan).toMatch(/\d+ of 429 batches are ranges of the source: what they are made of has to stay as it is/);
     await place.killedAfter(200);
     const staged = place.staged();
     // 1000 is no multiple of 7, so two batches are of both and are copied whole.
@@ -168,6 +170,20 @@ describe('batches that are ranges of files', () => {
     await place.cli(['run', 'members']);
     expect(place.rows()).toEqual([...ALL, ...more]);
     expect(place.staged().includes(CANARY)).toBe(false);
+  });
+
+  it('are given up with their pull where nobody can put the file back, and the next pull goes on', async () => {
+    const pull = '    window: pull\n';
+    open({ source: 'connection: here, path: "*.ndjson", settleSeconds: 0', flow: pull }, '1.ndjson', ndjson(ALL));
+    await place.killedAfter(200);
+    place.remove('1.ndjson');
+    const more = members(RECORDS + 1, RECORDS + 900);
+    place.write('2.ndjson', ndjson(more));
+    expect((await place.cli(['run', 'members'], 1)).stderr).toContain('1.ndjson');
+    const before = place.rows();
+    await place.cli(['cancel', 'r1', '--reason', 'the file is gone', '--yes']);
+    await place.cli(['run', 'members']);
+    expect(place.rows()).toEqual([...before, ...more]);
   });
 
   it('take 33 bytes of the disk for a record and a little for a batch, whatever a record holds', async () => {
