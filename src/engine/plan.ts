@@ -201,8 +201,8 @@ class LaneDraft {
     const copies = batches - this.#ranges;
     const rest = copies === 0 ? '' : `; ${copies} are copied`;
     return [
-      `${this.#ranges} of ${batches} batches are ranges of the source: what they are made of has to stay as it is until ` +
-        `they are decided${rest}`,
+      `${this.#ranges} of ${batches} batches are ranges of the source: what they are made of has to stay as it is ` +
+        `until they are decided${rest}`,
     ];
   }
 

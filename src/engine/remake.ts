@@ -24,6 +24,12 @@ interface Piece {
   readonly payloadDigests: Uint8Array;
 }
 
+interface Kept {
+  readonly pieces: Promise<readonly Piece[]>;
+  /** Once they are there. */
+  bytes?: number;
+}
+
 /**
  * Makes the bytes of the batches of one lane again, out of what their source still has: the ranges are read once more,
  * mapped and converted as they were, and of what comes the records of the batch are taken by their digests, in order.
@@ -34,7 +40,7 @@ export class Remaker {
   readonly #source: SourceJob;
   readonly #lane: Pick<LaneJob, 'sink' | 'mapping'>;
   readonly #seed: Uint8Array;
-  readonly #kept = new Map<string, { readonly pieces: Promise<readonly Piece[]>; bytes: number }>();
+  readonly #kept = new Map<string, Kept>();
 
   constructor(source: SourceJob, lane: Pick<LaneJob, 'sink' | 'mapping'>, seed: Uint8Array) {
     this.#source = source;
@@ -76,7 +82,7 @@ export class Remaker {
     const name = JSON.stringify(range);
     const kept = this.#kept.get(name);
     if (kept !== undefined) return await kept.pieces;
-    const fresh = { pieces: this.#read(range, signal), bytes: 0 };
+    const fresh: Kept = { pieces: this.#read(range, signal) };
     this.#kept.set(name, fresh);
     try {
       const pieces = await fresh.pieces;
@@ -91,10 +97,10 @@ export class Remaker {
 
   /** The oldest go, those that are still on their way and the one at hand excepted. */
   #forget(last: string): void {
-    let bytes = [...this.#kept.values()].reduce((sum, one) => sum + one.bytes, 0);
+    let bytes = [...this.#kept.values()].reduce((sum, one) => sum + (one.bytes ?? 0), 0);
     for (const [name, one] of this.#kept) {
       if (bytes <= KEPT_BYTES_MAX) return;
-      if (name === last || one.bytes === 0) continue;
+      if (name === last || one.bytes === undefined) continue;
       this.#kept.delete(name);
       bytes -= one.bytes;
     }
