@@ -12,6 +12,8 @@ export interface Framing {
 }
 
 export const LINES: Framing = { format: 'ndjson', head: '', separator: '\n', tail: '\n' };
+/** Rows of CSV as RFC 4180 has them, without a header: the names of their fields stand in `columns`. */
+export const CSV_ROWS: Framing = { ...LINES, format: 'csv' };
 /** Rows of binary COPY, one right behind the other: whoever sends them puts the header and the trailer around them. */
 export const COPY_ROWS: Framing = { format: 'pgcopy', head: '', separator: '', tail: '' };
 

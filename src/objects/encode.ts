@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import type { Permit } from '../connectors/connector.ts';
 import { encodeCsvField } from '../formats/encode.ts';
-import { type Framing, LINES, type Payload } from '../model/batch.ts';
+import { CSV_ROWS, type Framing, LINES, type Payload } from '../model/batch.ts';
 import { type Columns, parseColumnType } from '../model/columns.ts';
 import { RefusedError, WaybillError } from '../model/errors.ts';
 import { parquetOf } from './parquet-batch.ts';
@@ -17,8 +17,7 @@ export interface WrittenFormat {
 }
 
 /** In which format and framing a batch has to come. */
-export const framingOf = ({ format }: WrittenFormat): Framing =>
-  format === 'csv' ? { ...LINES, format: 'csv' } : LINES;
+export const framingOf = ({ format }: WrittenFormat): Framing => (format === 'csv' ? CSV_ROWS : LINES);
 
 /** The bytes of the object that holds this batch and nothing else. Asks the permit for them. */
 export async function encodedBatch(written: WrittenFormat, permit: Permit): Promise<EncodedBatch> {

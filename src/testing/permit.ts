@@ -2,6 +2,7 @@ import { Buffer } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import type { Permit } from '../connectors/connector.ts';
 import { type Framing, LINES, type Payload } from '../model/batch.ts';
+import type { Format } from '../model/chunk.ts';
 import { NotAppliedError, WaybillError } from '../model/errors.ts';
 import { asBatchId, asRunId } from '../model/ids.ts';
 import type { Load } from '../model/load.ts';
@@ -12,6 +13,8 @@ export interface TestPermitOptions {
   /** How the records stand in the batch; lines when absent. */
   readonly framing?: Framing;
   readonly columns?: readonly string[];
+  /** How the records are encoded, for a sink that accepts several formats and would rather have another. */
+  readonly format?: Format;
   /** Names of the records' keys; the content stands for it when absent. */
   readonly keys?: readonly string[];
   readonly flow?: string;
@@ -80,5 +83,12 @@ export function testPayload(options: TestPermitOptions): Payload {
     keys.set(createHash('sha256').update(name).digest().subarray(0, 16), at * 16);
   }
   const bytes = new Uint8Array(Buffer.from(framing.head + texts.join(framing.separator) + framing.tail, 'utf8'));
-  return { bytes, spans, keys, ...(options.columns === undefined ? {} : { columns: options.columns }) };
+  const { columns, format } = options;
+  return {
+    bytes,
+    spans,
+    keys,
+    ...(columns === undefined ? {} : { columns }),
+    ...(format === undefined ? {} : { format }),
+  };
 }

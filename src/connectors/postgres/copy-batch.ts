@@ -3,7 +3,9 @@ import { NotAppliedError, RefusedError } from '../../model/errors.ts';
 import { BatchRows, type BatchRowsOptions } from './batch-rows.ts';
 import { quoteName } from './connection.ts';
 import { asLines, copyMessages, fitsAsItIs } from './copy-binary.ts';
-import type { Writing } from './outcome.ts';
+import { isReadAlike } from './copy-csv.ts';
+import { inMessages } from './copy-in.ts';
+import type { Course } from './outcome.ts';
 import type { Session } from './session.ts';
 import { shapeOf, type Table } from './table.ts';
 
@@ -12,7 +14,7 @@ export interface CopyAsk extends Pick<BatchRowsOptions, 'together'> {
   readonly table: Table;
   readonly payload: Payload;
   /** Is told what is being written. */
-  readonly at: { writing?: Writing };
+  readonly at: Course;
   /** Called before each COPY, with the columns that it brings. */
   before?(columns: readonly string[]): Promise<void>;
 }
@@ -20,6 +22,7 @@ export interface CopyAsk extends Pick<BatchRowsOptions, 'together'> {
 /** All records of a batch into a table. Throws RefusedError for a record that cannot be written, with its place. */
 export async function copyBatch(ask: CopyAsk): Promise<void> {
   if (fitsAsItIs(ask.payload, ask.table)) await copyAsItIs(ask);
+  else if (ask.at.looks !== true && isReadAlike(ask.payload, ask.table)) await copyUnread(ask);
   else await copyAsText({ ...ask, payload: asLines(ask.payload) });
 }
 
@@ -34,6 +37,16 @@ async function copyAsItIs({ session, table, payload, at, before }: CopyAsk): Pro
   // From the COPY on the table is locked against changes; before it, one may have been made since it was looked at.
   if ((await shapeOf(session.client, table.name)) === table.shape) return;
   throw new NotAppliedError(`the columns of ${table.name} were changed while rows were written; nothing was kept`);
+}
+
+/** Rows of CSV go on as they came, where the server makes of each field what would be made of it here. */
+async function copyUnread({ session, table, payload, at, before }: CopyAsk): Promise<void> {
+  const columns = payload.columns ?? [];
+  await before?.(columns);
+  at.unread = true;
+  const list = columns.map(quoteName).join(', ');
+  const text = `copy ${table.name} (${list}) from stdin (format csv)`;
+  expectAll(await session.copy(text, inMessages(payload.bytes)), payload.spans.length / 2);
 }
 
 async function copyAsText({ session, table, payload, at, together, before }: CopyAsk): Promise<void> {

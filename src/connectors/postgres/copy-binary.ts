@@ -4,11 +4,8 @@ import { columnTypeOfOid } from '../../formats/pgcopy/oids.ts';
 import type { Payload } from '../../model/batch.ts';
 import type { Column } from '../../model/columns.ts';
 import { RefusedError } from '../../model/errors.ts';
-import { UnframedBytes } from './copy-in.ts';
+import { inMessages, UnframedBytes } from './copy-in.ts';
 import type { Table } from './table.ts';
-
-/** Bytes of rows in one message: it does not have to end where a row does. */
-const MESSAGE_BYTES = 128 * 1024;
 
 /** Text, character(n), character varying: the same bytes, and each server function checks them as its input does. */
 const TEXTS: ReadonlySet<number> = new Set([25, 1042, 1043]);
@@ -32,9 +29,7 @@ function isSame({ name, type }: Column, table: Table): boolean {
 /** The rows with what stands around them in a file of binary COPY. */
 export function* copyMessages({ bytes }: Payload): Generator<UnframedBytes> {
   yield new UnframedBytes(COPY_HEADER);
-  for (let at = 0; at < bytes.length; at += MESSAGE_BYTES) {
-    yield new UnframedBytes(bytes.subarray(at, at + MESSAGE_BYTES));
-  }
+  yield* inMessages(bytes);
   yield new UnframedBytes(COPY_TRAILER);
 }
 

@@ -18,6 +18,7 @@ interface PgConnection {
 /** Room at the head of a frame for its letter and its length. */
 export const FRAME_HEAD = 5;
 const COPY_DATA = 0x64;
+const MESSAGE_BYTES = 128 * 1024;
 
 /** Data that lies somewhere else, with nothing before it: it is sent from there, and not copied. */
 export class UnframedBytes {
@@ -25,6 +26,13 @@ export class UnframedBytes {
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
+  }
+}
+
+/** Rows as they lie there: a message does not have to end where a row does. */
+export function* inMessages(bytes: Uint8Array): Generator<UnframedBytes> {
+  for (let at = 0; at < bytes.length; at += MESSAGE_BYTES) {
+    yield new UnframedBytes(bytes.subarray(at, at + MESSAGE_BYTES));
   }
 }
 

@@ -21,6 +21,15 @@ export interface Writing {
   readonly records?: readonly number[];
 }
 
+/** How far a piece of work has come, for whoever has to make sense of its error. */
+export interface Course {
+  writing?: Writing;
+  /** The server was handed rows that nobody here has looked into, so nobody can say which of them it refuses. */
+  unread?: true;
+  /** Rows are looked into before they are handed on. */
+  looks?: true;
+}
+
 /** By class or whole state: what it means before the commit was sent, when it is certain that nothing was applied. */
 const AWAY = /^(?:08|53|57P0|58|25006|F0)/;
 const FOR_NOW = /^(?:40|55P03|55006|57014|25P03|25P04)/;

@@ -1,4 +1,4 @@
-import { type Batch, COPY_ROWS, LINES, type Payload } from '../../model/batch.ts';
+import { type Batch, COPY_ROWS, CSV_ROWS, LINES, type Payload } from '../../model/batch.ts';
 import { NotAppliedError, RefusedError } from '../../model/errors.ts';
 import { applied, type Verdict } from '../../model/verdict.ts';
 import type { Found, Permit, Sink } from '../connector.ts';
@@ -6,7 +6,7 @@ import { Books } from './books.ts';
 import { copyBatch } from './copy-batch.ts';
 import type { LoadPlaceOptions } from './load-place.ts';
 import { type Loads, loadAbilities } from './loads.ts';
-import type { Writing } from './outcome.ts';
+import type { Course } from './outcome.ts';
 import { PostgresSchema } from './schema.ts';
 import type { Session, SessionOptions } from './session.ts';
 import { makeStage, Stage } from './stage.ts';
@@ -32,7 +32,7 @@ export function postgresSink(options: PostgresSinkOptions): Sink {
   const writer = new PostgresWriter(options);
   const { recordsPerBatch, bytesPerBatch, connections, key } = options;
   return {
-    accepts: [LINES, COPY_ROWS],
+    accepts: [LINES, COPY_ROWS, CSV_ROWS],
     limits: { recordsPerBatch, bytesPerBatch, inFlight: connections },
     can: {
       commitOnce: (permit) => writer.commitOnce(permit),
@@ -172,7 +172,7 @@ class PostgresWriter {
     );
   }
 
-  async #copy(session: Session, payload: Payload, at: { writing?: Writing }): Promise<void> {
+  async #copy(session: Session, payload: Payload, at: Course): Promise<void> {
     await copyBatch({ session, table: await this.#tableOf(session), payload, at, together: 'defaults' });
   }
 

@@ -4,7 +4,7 @@ import type { Found } from '../connector.ts';
 import { BatchRows, type RowGroup } from './batch-rows.ts';
 import { quoteName } from './connection.ts';
 import { asLines } from './copy-binary.ts';
-import type { Writing } from './outcome.ts';
+import type { Course } from './outcome.ts';
 import type { Session } from './session.ts';
 import type { Table } from './table.ts';
 
@@ -41,7 +41,7 @@ export class Stage {
   }
 
   /** Throws RefusedError for a record without a value in a column of the key. */
-  async load(payload: Payload, at: { writing?: Writing }): Promise<void> {
+  async load(payload: Payload, at: Course): Promise<void> {
     this.#expectKey();
     const rows = new BatchRows(asLines(payload), this.#table, { together: 'fields', numbered: true });
     for (let group = rows.next(); group !== undefined; group = rows.next()) {

@@ -1,9 +1,12 @@
-import type { WaybillError } from '../../model/errors.ts';
-import { beforeCommit, type Writing } from './outcome.ts';
+import { NotAppliedError, RefusedError, type WaybillError } from '../../model/errors.ts';
+import { beforeCommit, type Course } from './outcome.ts';
 import { type Session, type SessionOptions, SessionPool, watch } from './session.ts';
 
-/** What is done in one session; what is open when it resolves with undefined, or rejects, is rolled back. */
-export type Work<T> = (session: Session, at: { writing?: Writing }) => Promise<T | undefined>;
+/**
+ * What is done in one session; what is open when it resolves with undefined, or rejects, is rolled back. Called once
+ * more, from its beginning, when the server has refused rows that were handed to it unread.
+ */
+export type Work<T> = (session: Session, at: Course) => Promise<T | undefined>;
 
 export interface SessionAsk {
   readonly signal?: AbortSignal;
@@ -24,7 +27,7 @@ export class Transactions {
   }
 
   async inSession<T>(ask: SessionAsk, work: Work<T>): Promise<T | undefined> {
-    const at: { writing?: Writing } = {};
+    const at: Course = {};
     const session = await this.#pool.take().catch((error: unknown) => {
       throw beforeCommit(error);
     });
@@ -32,7 +35,7 @@ export class Transactions {
     const unwatch = watch(session, signal, { ...this.#options, requestTimeoutMs });
     try {
       await session.open(this.#options);
-      const result = await work(session, at);
+      const result = await lookingTwice(session, work, at);
       if (result === undefined) await session.rollback();
       return result;
     } catch (error) {
@@ -49,5 +52,27 @@ export class Transactions {
 
   async close(): Promise<void> {
     await this.#pool.close();
+  }
+}
+
+/**
+ * The server refuses rows by the line on which they stand, in its own reading, and without a name for some of them. So
+ * what it refuses of rows that were handed on unread is rolled back and written once more, now with each record looked
+ * into: what comes of that is what counts.
+ */
+async function lookingTwice<T>(session: Session, work: Work<T>, at: Course): Promise<T | undefined> {
+  try {
+    return await work(session, at);
+  } catch (error) {
+    if (at.unread !== true || !(session.outcome(error) instanceof RefusedError)) throw error;
+    if (!(await session.rollback())) {
+      throw new NotAppliedError('rows were refused, and the connection broke off before it was known which', {
+        cause: error,
+        sinkAway: true,
+      });
+    }
+    delete at.unread;
+    at.looks = true;
+    return await work(session, at);
   }
 }
