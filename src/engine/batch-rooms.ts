@@ -14,7 +14,7 @@ export class BatchRooms {
   /** At least so many bytes, with anything in them. */
   take(size: number): Buffer {
     const at = this.#free.findIndex((room) => room.length >= size && room.length <= size * 4);
-    const [room = Buffer.allocUnsafeSlow(size)] = at < 0 ? [] : this.#free.splice(at, 1);
+    const [room = Buffer.allocUnsafeSlow(inSteps(size))] = at < 0 ? [] : this.#free.splice(at, 1);
     this.#given.add(room.buffer);
     return room;
   }
@@ -26,4 +26,10 @@ export class BatchRooms {
     // The one that nobody has asked for.
     if (this.#free.length > FREE_MAX) this.#free.shift();
   }
+}
+
+/** One batch is a little longer than the next: in steps of an eighth the room of the one does for the other. */
+function inSteps(size: number): number {
+  const step = 2 ** Math.max(0, Math.floor(Math.log2(size)) - 3);
+  return Math.ceil(size / step) * step;
 }

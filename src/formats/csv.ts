@@ -48,6 +48,7 @@ export function csvFramer(options: CsvFramerOptions = {}): CsvFramer {
     get settled() {
       return framer.settled;
     },
+    room: (take) => framer.room(take),
     push: (bytes) => framer.push(bytes),
     end: () => framer.end(),
     whole: () => framer.whole(),

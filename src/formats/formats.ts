@@ -57,6 +57,11 @@ export interface Framer {
 export interface PlacedFramer extends Framer {
   /** No chunk that is still to come ends before this byte of the source, however long a record is that is dropped. */
   readonly settled: number;
+  /**
+   * Where the next bytes may be written to stand right behind what is kept back, so that pushing them copies nothing;
+   * undefined where that would cost more than it spares. `take` answers with memory that is not that of `besides`.
+   */
+  room?(take: (bytes: number, besides: ArrayBufferLike | undefined) => Uint8Array): Uint8Array | undefined;
 }
 /** Of formats whose records are lines: what is there can be read before the last record is whole. */
 export interface GrowingFramer extends PlacedFramer {

@@ -77,8 +77,22 @@ export class LineFramer implements GrowingFramer {
     this.#begun = this.#offset > 0;
   }
 
+  room(take: (bytes: number, besides: ArrayBufferLike | undefined) => Uint8Array): Uint8Array | undefined {
+    // What is copied each time has to be little beside what comes behind it.
+    if (this.#pieces.length > 1 || this.#held > MAX_BYTES / 4) return undefined;
+    const [rest] = this.#pieces;
+    const room = take(MAX_BYTES, rest?.buffer);
+    if (rest !== undefined) {
+      room.set(rest);
+      this.#pieces = [room.subarray(0, rest.length)];
+    }
+    return room.subarray(this.#held);
+  }
+
   push(bytes: Uint8Array): readonly FramedChunk[] {
-    if (bytes.length > 0) this.#pieces.push(bytes);
+    const last = this.#pieces.at(-1);
+    if (last !== undefined && standsBehind(last, bytes)) this.#pieces[this.#pieces.length - 1] = joined(last, bytes);
+    else if (bytes.length > 0) this.#pieces.push(bytes);
     this.#held += bytes.length;
     return this.#held < this.#wanted ? [] : this.#drain(false);
   }
@@ -250,6 +264,12 @@ export function tooLarge(given: number | undefined): Pick<Reject, 'message'> & {
   const raise = given === undefined ? '' : '; raise `recordBytesMax` of the source if it is meant to be so large';
   return { code: 'RECORD_TOO_LARGE', message: `${message}${raise}` };
 }
+
+const standsBehind = (last: Uint8Array, next: Uint8Array): boolean =>
+  last.buffer === next.buffer && last.byteOffset + last.length === next.byteOffset;
+
+const joined = (last: Uint8Array, next: Uint8Array): Uint8Array =>
+  new Uint8Array(last.buffer, last.byteOffset, last.length + next.length);
 
 function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

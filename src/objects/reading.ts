@@ -9,6 +9,7 @@ import type { Estimate, Position } from '../model/position.ts';
 import { ALL } from '../model/window.ts';
 import { parquetFile } from './parquet-reading.ts';
 import { byName, fillPath } from './paths.ts';
+import { ReadRooms } from './read-rooms.ts';
 import { emittedFormats, formatOf, framerOf, type RecordFormat, type Start } from './record-format.ts';
 import { hasParts, rereading } from './rereading.ts';
 import type { FoundFile, NamedFile, Shelf } from './shelf.ts';
@@ -125,7 +126,11 @@ class Reading {
     const ranged = (framed: FramedChunk): FramedChunk => withRange(framed, named, framer?.columns);
     let framer = passed === undefined ? framerOf(file.name, this.#options, TOP) : undefined;
     let held: Held | undefined;
-    for await (const bytes of this.#options.shelf.bytes(named?.file ?? file, this.#signal)) {
+    const rooms = this.#range.letsGo === true ? new ReadRooms() : undefined;
+    const room = (bytes: number, besides: ArrayBufferLike | undefined): Uint8Array =>
+      rooms!.take(bytes, (one) => one === besides || one === held?.from || done.keeps(one));
+    const into = rooms === undefined ? undefined : () => framer?.room?.(room);
+    for await (const bytes of this.#options.shelf.bytes(named?.file ?? file, this.#signal, into)) {
       this.#signal.throwIfAborted();
       const rest = passed?.take(bytes) ?? bytes;
       if (rest.length === 0) continue;
@@ -133,7 +138,7 @@ class Reading {
       framer ??= framerOf(file.name, this.#options, passed!.start());
       for (const framed of framer.push(rest)) {
         if (held !== undefined) yield this.#placed(file, held.framed, beginOf(framed, done) ?? held.done);
-        held = { framed: ranged(framed), done: done.advance(framed.endOffset) };
+        held = { framed: ranged(framed), done: done.advance(framed.endOffset), from: rest.buffer };
       }
       done.advance(framer.settled);
     }
@@ -193,10 +198,11 @@ interface Done {
   readonly crc: number;
 }
 
-/** The latest chunk, and what is done at its own end. */
+/** The latest chunk, what is done at its own end, and the memory that what was pushed last lies in. */
 interface Held {
   readonly framed: FramedChunk;
   readonly done: Done;
+  readonly from?: ArrayBufferLike;
 }
 
 /** Of a record that was dropped the beginning is behind when its end is there. */
@@ -227,6 +233,11 @@ class DoneBytes {
   /** Bytes of the file that were read. */
   get size(): number {
     return this.#size;
+  }
+
+  /** Something of what lies there is still to be summed up. */
+  keeps(buffer: ArrayBufferLike): boolean {
+    return this.#pieces.some((piece) => piece.buffer === buffer);
   }
 
   add(bytes: Uint8Array): void {

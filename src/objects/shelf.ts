@@ -30,8 +30,11 @@ export interface Shelf {
   readonly where: string;
   /** The files that a pattern names, in order of their names. */
   list(pattern: string, signal?: AbortSignal): Promise<readonly FoundFile[]>;
-  /** What is in a file, 64 KiB to 1 MiB at a time; unpacked, where its name says that it is packed. */
-  bytes(file: FoundFile, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  /**
+   * What is in a file, 64 KiB to 1 MiB at a time; unpacked, where its name says that it is packed. `into`: where the
+   * next bytes may be written, for a place that writes them itself; asked before each.
+   */
+  bytes(file: FoundFile, signal: AbortSignal, into?: () => Uint8Array | undefined): AsyncIterable<Uint8Array>;
   /** The file as it lies there, to be read in any order. */
   open(file: FoundFile, signal: AbortSignal): Promise<RandomAccess & { close(): Promise<void> }>;
   size(file: FoundFile): Promise<number>;

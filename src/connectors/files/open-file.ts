@@ -8,11 +8,20 @@ import { confined } from './paths.ts';
 
 const READ_BYTES = 1024 * 1024;
 
+interface ReadHow extends ReadLimits {
+  /** Where the next bytes may be written. */
+  readonly into?: (() => Uint8Array | undefined) | undefined;
+}
+
 /** The bytes of a file, 1 MiB at a time; those that are in it, for a file that is compressed. */
-export async function* fileBytes(root: string, file: FoundFile, limits: ReadLimits): AsyncGenerator<Uint8Array> {
+export async function* fileBytes(
+  root: string,
+  file: FoundFile,
+  { into, ...limits }: ReadHow,
+): AsyncGenerator<Uint8Array> {
   const handle = await openConfined(root, file);
   try {
-    if (!/\.gz$/i.test(file.name)) return yield* plain(handle);
+    if (!/\.gz$/i.test(file.name)) return yield* plain(handle, into);
     const packed = handle.createReadStream({ highWaterMark: 256 * 1024, autoClose: false });
     yield* inflated(packed, { name: file.name, bytes: (await handle.stat()).size }, limits);
   } finally {
@@ -34,11 +43,11 @@ export async function openConfined(root: string, file: FoundFile): Promise<FileH
   }
 }
 
-async function* plain(handle: FileHandle): AsyncGenerator<Uint8Array> {
+async function* plain(handle: FileHandle, into: ReadHow['into']): AsyncGenerator<Uint8Array> {
   for (;;) {
-    // A new buffer each time: whoever frames the records may keep it and hand out parts of it.
-    const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
-    const { bytesRead } = await handle.read(buffer, 0, READ_BYTES, null);
+    // A new buffer unless it is said where: whoever frames the records may keep it and hand out parts of it.
+    const buffer = into?.() ?? Buffer.allocUnsafeSlow(READ_BYTES);
+    const { bytesRead } = await handle.read(buffer, 0, buffer.length, null);
     if (bytesRead === 0) return;
     yield buffer.subarray(0, bytesRead);
   }

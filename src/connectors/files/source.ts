@@ -37,7 +37,7 @@ function folderShelf(root: string, limits: ReadLimits): VersionedShelf {
     list: (pattern) => listed(root, pattern),
     listVersions: async (pattern, _after, signal) => await versionsOf(await listed(root, pattern), signal),
     find: (name) => found(root, name),
-    bytes: (file) => fileBytes(root, file, limits),
+    bytes: (file, _signal, into) => fileBytes(root, file, { ...limits, into }),
     open: async (file) => {
       const handle = await openConfined(root, file);
       return { ...(await accessOf(handle)), close: () => handle.close() };

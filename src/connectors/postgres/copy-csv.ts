@@ -16,7 +16,7 @@ export function isReadAlike({ format, columns, bytes, spans }: Payload, table: T
   return !(columns.length === 1 && holdsEndMark(buffer, spans)) && !holdsBareReturn(buffer);
 }
 
-/** A text in JSON is a value of its own to a column of json, and base64 to one of bytes; the server reads neither so. */
+/** A text is a value of its own to a column of json, and base64 to one of bytes; the server reads neither so. */
 function takesText(column: TableColumn | undefined): boolean {
   if (column === undefined || column.generated) return false;
   return column.array || (column.kind !== 'json' && column.kind !== 'bytes');
