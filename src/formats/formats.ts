@@ -59,9 +59,9 @@ export interface PlacedFramer extends Framer {
   readonly settled: number;
   /**
    * Where the next bytes may be written to stand right behind what is kept back, so that pushing them copies nothing;
-   * undefined where that would cost more than it spares. `take` answers with memory that is not that of `besides`.
+   * undefined where that would cost more than it spares. `take` answers with memory that nobody else needs.
    */
-  room?(take: (bytes: number, besides: ArrayBufferLike | undefined) => Uint8Array): Uint8Array | undefined;
+  room?(take: (bytes: number) => Uint8Array): Uint8Array | undefined;
 }
 /** Of formats whose records are lines: what is there can be read before the last record is whole. */
 export interface GrowingFramer extends PlacedFramer {

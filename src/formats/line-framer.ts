@@ -77,11 +77,11 @@ export class LineFramer implements GrowingFramer {
     this.#begun = this.#offset > 0;
   }
 
-  room(take: (bytes: number, besides: ArrayBufferLike | undefined) => Uint8Array): Uint8Array | undefined {
+  room(take: (bytes: number) => Uint8Array): Uint8Array | undefined {
     // What is copied each time has to be little beside what comes behind it.
     if (this.#pieces.length > 1 || this.#held > MAX_BYTES / 4) return undefined;
     const [rest] = this.#pieces;
-    const room = take(MAX_BYTES, rest?.buffer);
+    const room = take(MAX_BYTES);
     if (rest !== undefined) {
       room.set(rest);
       this.#pieces = [room.subarray(0, rest.length)];

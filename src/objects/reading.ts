@@ -127,9 +127,8 @@ class Reading {
     let framer = passed === undefined ? framerOf(file.name, this.#options, TOP) : undefined;
     let held: Held | undefined;
     const rooms = this.#range.letsGo === true ? new ReadRooms() : undefined;
-    const room = (bytes: number, besides: ArrayBufferLike | undefined): Uint8Array =>
-      rooms!.take(bytes, (one) => one === besides || one === held?.from || done.keeps(one));
-    const into = rooms === undefined ? undefined : () => framer?.room?.(room);
+    const isUsed = (memory: ArrayBufferLike): boolean => memory === held?.from || done.keeps(memory);
+    const into = rooms && (() => framer?.room?.((bytes) => rooms.take(bytes, isUsed)));
     for await (const bytes of this.#options.shelf.bytes(named?.file ?? file, this.#signal, into)) {
       this.#signal.throwIfAborted();
       const rest = passed?.take(bytes) ?? bytes;
