@@ -16,8 +16,11 @@ export interface WrittenFormat {
   readonly columns: Columns;
 }
 
-/** In which format and framing a batch has to come. */
-export const framingOf = ({ format }: WrittenFormat): Framing => (format === 'csv' ? CSV_ROWS : LINES);
+/** In which formats and framings a batch may come. What is made into Parquet may be CSV as it is. */
+export function framingsOf({ format }: WrittenFormat): readonly Framing[] {
+  if (format === 'parquet') return [LINES, CSV_ROWS];
+  return [format === 'csv' ? CSV_ROWS : LINES];
+}
 
 /** The bytes of the object that holds this batch and nothing else. Asks the permit for them. */
 export async function encodedBatch(written: WrittenFormat, permit: Permit): Promise<EncodedBatch> {

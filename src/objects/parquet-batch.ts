@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { ParquetFile } from '../formats/parquet/write.ts';
-import { fieldsOfJson } from '../formats/pgcopy/to-copy.ts';
+import { csvReader, fieldsOfJson } from '../formats/pgcopy/to-copy.ts';
 import type { Batch, Payload } from '../model/batch.ts';
 import type { Columns } from '../model/columns.ts';
 import { describeError, NotAppliedError, RefusedError, WaybillError } from '../model/errors.ts';
@@ -12,10 +12,14 @@ export const DIGEST_ENTRY = 'waybill.batch';
 export async function parquetOf(columns: Columns, batch: Batch, payload: Payload, name: string): Promise<Uint8Array> {
   const file = new ParquetFile(columns, { entries: { [DIGEST_ENTRY]: batch.digest } });
   const buffer = Buffer.from(payload.bytes.buffer, payload.bytes.byteOffset, payload.bytes.byteLength);
+  const read =
+    payload.format === 'csv'
+      ? csvReader(payload.columns ?? [], columns)
+      : (text: string) => fieldsOfJson(text, columns);
   for (let at = 0; at < payload.spans.length / 2; at++) {
     try {
       const text = buffer.toString('utf8', payload.spans[at * 2], payload.spans[at * 2 + 1]);
-      file.add(fieldsOfJson(text, columns));
+      file.add(read(text));
     } catch (error) {
       if (!(error instanceof WaybillError)) throw error;
       const message = `record ${at + 1} of the batch: ${describeError(error)}`;

@@ -6,7 +6,7 @@ import { openParquet } from '../../formats/parquet/read.ts';
 import type { Batch } from '../../model/batch.ts';
 import { NotAppliedError, RefusedError, WaybillError } from '../../model/errors.ts';
 import { applied, type Verdict } from '../../model/verdict.ts';
-import { encodedBatch, framingOf, needsTypes, type WrittenFormat } from '../../objects/encode.ts';
+import { encodedBatch, framingsOf, needsTypes, type WrittenFormat } from '../../objects/encode.ts';
 import { objectLoads } from '../../objects/loads.ts';
 import { DIGEST_ENTRY } from '../../objects/parquet-batch.ts';
 import { fillPath, segmentsOf } from '../../objects/paths.ts';
@@ -36,7 +36,7 @@ export function batchFileSink(options: BatchFileSinkOptions): Sink {
   const loads = objectLoads({ store, path, manifest, encode: (permit) => encodedBatch(written, permit) });
   const alone = manifest === undefined ? { commitOnce: (permit: Permit) => commitOnce(store, options, permit) } : {};
   return {
-    accepts: [framingOf(written)],
+    accepts: framingsOf(written),
     limits: { recordsPerBatch: options.recordsPerBatch, bytesPerBatch: options.bytesPerBatch, inFlight: 4 },
     can: { ...alone, ...loads.can },
     facts: { rejectsAtomically: true, ...loads.facts },

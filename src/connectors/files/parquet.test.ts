@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openParquet } from '../../formats/parquet/read.ts';
 import { ParquetFile } from '../../formats/parquet/write.ts';
-import { LINES } from '../../model/batch.ts';
+import { CSV_ROWS, LINES } from '../../model/batch.ts';
 import { type Columns, parseColumnType } from '../../model/columns.ts';
 import { NotAppliedError, RefusedError } from '../../model/errors.ts';
 import { ALL } from '../../model/window.ts';
@@ -119,6 +119,16 @@ describe('a folder of Parquet files', () => {
     await expect(refused).rejects.toBeInstanceOf(RefusedError);
     await expect(refused).rejects.toThrow('record 2 of the batch: column "n" (int64): the value is no whole number');
     expect(await held()).toEqual([]);
+  });
+  it('takes CSV as it is, and says as well which record does not fit', async () => {
+    const one = sink({ path, columns: sinkColumns });
+    const csv = { keys: ['a', 'b'], framing: CSV_ROWS, format: 'csv', columns: ['version', 'n'] } as const;
+    await one.can.commitOnce!(testPermit({ ...csv, records: ['0,7', '2,"8"'] }));
+    expect(await held()).toEqual(['7', '8v2']);
+    const refused = one.can.commitOnce!(testPermit({ ...csv, batch: 2, records: ['0,7', '0,x'] }));
+    await expect(refused).rejects.toThrow('record 2 of the batch: column "n" (int64): the value is no whole number');
+    const other = one.can.commitOnce!(testPermit({ ...csv, batch: 3, columns: ['n', 'm'], records: ['0,7', '0,x'] }));
+    await expect(other).rejects.toThrow('record 1 of the batch: the field "m" is not among the columns');
   });
   it('passes over what a crash has left under another name', async () => {
     const one = sink({ path, columns: sinkColumns });

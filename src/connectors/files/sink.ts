@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Batch, Payload } from '../../model/batch.ts';
 import { describeError, NotAppliedError, RefusedError, WaybillError } from '../../model/errors.ts';
 import { applied, type Verdict } from '../../model/verdict.ts';
-import { encodedBatch, framingOf, headerOf } from '../../objects/encode.ts';
+import { encodedBatch, framingsOf, headerOf } from '../../objects/encode.ts';
 import { objectLoads } from '../../objects/loads.ts';
 import { fillPath, placeholdersOf, segmentsOf } from '../../objects/paths.ts';
 import type { Permit, Sink } from '../connector.ts';
@@ -39,7 +39,7 @@ export function filesSink(options: FilesSinkOptions): Sink {
   const store = new FolderStore(root);
   const loads = objectLoads({ store, path, encode: (permit) => encodedBatch(written, permit) });
   return {
-    accepts: [framingOf(written)],
+    accepts: framingsOf(written),
     limits: { recordsPerBatch: options.recordsPerBatch, bytesPerBatch: options.bytesPerBatch, inFlight: 1 },
     can: {
       appendAt: (permit, expected) => writer.write(permit, expected),

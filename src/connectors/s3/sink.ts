@@ -2,7 +2,7 @@ import type { Batch } from '../../model/batch.ts';
 import { NotAppliedError, RefusedError } from '../../model/errors.ts';
 import type { Clock } from '../../model/ports.ts';
 import { applied, type Verdict } from '../../model/verdict.ts';
-import { encodedBatch, framingOf, needsTypes, type WrittenFormat } from '../../objects/encode.ts';
+import { encodedBatch, framingsOf, needsTypes, type WrittenFormat } from '../../objects/encode.ts';
 import { objectLoads } from '../../objects/loads.ts';
 import { fillPath, placeholdersOf } from '../../objects/paths.ts';
 import type { Permit, Sink } from '../connector.ts';
@@ -47,7 +47,7 @@ export function s3Sink(options: S3SinkOptions): Sink {
   });
   const alone = placeholdersOf(path).includes('batch') && manifest === undefined;
   return {
-    accepts: [framingOf(written)],
+    accepts: framingsOf(written),
     limits: {
       recordsPerBatch: options.recordsPerBatch,
       bytesPerBatch: options.bytesPerBatch,

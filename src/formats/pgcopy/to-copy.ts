@@ -54,6 +54,29 @@ export function fieldsOfJson(text: string, columns: Columns): (string | null)[] 
   return fields;
 }
 
+/**
+ * The text of a CSV row as plain texts: those that `fieldsOfJson` gives for the same record as JSON, where every field is
+ * a text or null. `names`: of its fields, in order.
+ */
+export function csvReader(names: readonly string[], columns: Columns): (text: string) => (string | null)[] {
+  const places = columns.map(({ name }) => names.indexOf(name));
+  const known = names.every((name) => columns.some((column) => column.name === name));
+  return (text) => {
+    const own = splitRow(text);
+    const fields = columns.map((column, nth) => {
+      const field = own[places[nth]!] ?? null;
+      return field === null ? null : inside(column, () => readTextValue(column.type, field));
+    });
+    if (!known) expectKnown(names, columns);
+    return fields;
+  };
+}
+
+function readTextValue(type: ColumnType, text: string): string | null {
+  const readsJson = type.array === true || type.kind === 'json' || type.kind === 'jsonb';
+  return readsJson ? readJsonValue(type, JSON.stringify(text)) : readText(type, text);
+}
+
 /** An object, as a mapping gives it, as plain texts. */
 export function fieldsOfRecord(record: DataRecord, columns: Columns): (string | null)[] {
   expectKnown(
