@@ -55,8 +55,8 @@ export function fieldsOfJson(text: string, columns: Columns): (string | null)[] 
 }
 
 /**
- * The text of a CSV row as plain texts: those that `fieldsOfJson` gives for the same record as JSON, where every field is
- * a text or null. `names`: of its fields, in order.
+ * The text of a CSV row as plain texts: those that `fieldsOfJson` gives for the same record as JSON, where each field
+ * is a text or null. `names`: of its fields, in order.
  */
 export function csvReader(names: readonly string[], columns: Columns): (text: string) => (string | null)[] {
   const places = columns.map(({ name }) => names.indexOf(name));
