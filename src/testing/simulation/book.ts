@@ -99,6 +99,8 @@ export class Book {
   readonly checks = new Map<string, number>();
   /** Orders of operators that change what a run is to do. */
   orders = 0;
+  /** Processes of persons whose orders are being carried out. */
+  readonly #ordering = new Set<SimProcess>();
   /** Processes that were told to read or send their window again. */
   readonly #ordered = new Set<string>();
   readonly #cancelled = new Set<number>();
@@ -125,6 +127,24 @@ export class Book {
   toldToBeginAgain(process: string): void {
     this.orders++;
     this.#ordered.add(process);
+  }
+
+  orderBegan(process: SimProcess): void {
+    this.#ordering.add(process);
+  }
+
+  orderEnded(process: SimProcess): void {
+    this.orders++;
+    this.#ordering.delete(process);
+  }
+
+  /** What an order does comes bit by bit: of who looks meanwhile nobody can say how much of it he has seen. */
+  saw(seen: Omit<Seen, 'orders'>): void {
+    for (const process of this.#ordering) {
+      this.orders++;
+      if (!process.alive) this.#ordering.delete(process);
+    }
+    this.seen.push({ ...seen, orders: this.orders });
   }
 
   clockJumped(): void {

@@ -95,6 +95,7 @@ export class Operator {
     const machine = this.#machine;
     const opened = machine.start('person');
     const { process } = opened;
+    machine.book.orderBegan(process);
     work(opened).then(
       () => this.#left(process, undefined),
       (error: unknown) => this.#left(process, error),
@@ -102,8 +103,9 @@ export class Operator {
   }
 
   #left(process: SimProcess, error: unknown): void {
-    if (!process.alive) return;
     const { book, world } = this.#machine;
+    book.orderEnded(process);
+    if (!process.alive) return;
     this.#machine.end(process);
     if (error === undefined) return;
     const code = error instanceof WaybillError ? error.code : String(error);

@@ -212,7 +212,7 @@ export class Supervisor {
     task.last = summary;
     const atMs = world.nowMs;
     const sinceMs = process.stalledAtMs ?? atMs;
-    book.seen.push({ process: process.name, run: summary.run, atMs, sinceMs, orders: book.orders });
+    book.saw({ process: process.name, run: summary.run, atMs, sinceMs });
     const pending = summary.lanes.some((lane) => lane.balance.pending > 0);
     if (summary.run.state === 'cancelled') task.state = 'cancelled';
     else if (summary.interrupted || summary.paused || summary.stalled.length > 0 || pending || task.again)
