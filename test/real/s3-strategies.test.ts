@@ -32,8 +32,9 @@ async function bucketOf(settings: Settings): Promise<StrategyPlace> {
   };
 }
 
-// What is the same for folders and buckets is tried on folders in every way; here one for each way to show objects.
-const WAYS = /named by its window|proxy|transactional-writer|each batch/;
+// What is the same for folders and buckets is tried on folders in every way; here one for each way to show objects: in
+// the place of another one, by a manifest, by their own names.
+const WAYS = /named by its window|transactional-writer|each batch/;
 // Each of these stories is told many times over, on a real server.
 const patiently = (title: string, run: () => Promise<void>): unknown => it(title, run, 600_000);
 for (const subject of objectStrategies('object', bucketOf)) {
