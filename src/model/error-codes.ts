@@ -234,8 +234,8 @@ export const ERROR_CODES = {
     1,
     'What a batch was made of is not in its source any more, or is not what was read. The batch is not sent.',
     'Put the file or object back as it was and run the same command again. Where nobody can, add `--refresh`: what ' +
-      'was not sent is read from the source again, and what is in doubt is left to `waybill settle`. ' +
-      '`waybill verify` lists what is lost. With `staging: copy` batches keep copies.',
+      'was not sent is read from the source again, and what is in doubt is left to `waybill settle`. A pull is ' +
+      'given up with `waybill cancel`. `waybill verify` lists what is lost. With `staging: copy` batches keep copies.',
   ),
   STAGING_READ: entry(
     5,

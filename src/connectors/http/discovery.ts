@@ -6,10 +6,7 @@ import type { Discovered, OpenContext } from '../connector.ts';
 import { placeName } from './place.ts';
 import type { ConnectionConfig } from './settings.ts';
 import { openHttpSource } from './source.ts';
-import type { SourceConfig } from './source-settings.ts';
-
-/** What a sequence fills in by itself. */
-const NUMBERS: readonly string[] = ['number', 'from', 'to', 'before'];
+import { SEQUENCE_VALUES, type SourceConfig } from './source-settings.ts';
 
 /**
  * The columns of what a flow reads, by its first records: a document is fetched as a whole, of pages and numbers those
@@ -22,7 +19,7 @@ export async function discoverHttp(
   settings?: SourceConfig,
 ): Promise<readonly Discovered[]> {
   if (settings === undefined) throw needsFlow('http');
-  const filled = placeholdersOf(settings.path).filter((name) => !NUMBERS.includes(name));
+  const filled = placeholdersOf(settings.path).filter((name) => !SEQUENCE_VALUES.includes(name));
   if (filled.length > 0) {
     throw new WaybillError('USAGE', `${settings.path} is filled in by each run, so nobody knows what is meant`, {
       hint: 'Write one path there for as long as you look at it.',

@@ -93,7 +93,9 @@ const sequenceSchema = z
 
 const hostSchema = z.string().regex(/^[A-Za-z0-9.:[\]-]+$/, 'a host, `files.example.com`, or one with its port');
 
-const FOLLOWED = ['{{from}}', '{{to}}', '{{number}}', '{{before}}'] as const;
+/** What a sequence fills into its path by itself. */
+export const SEQUENCE_VALUES: readonly string[] = ['from', 'to', 'number', 'before'];
+const FOLLOWED = SEQUENCE_VALUES.map((name) => `{{${name}}}`);
 
 export const sourceSchema = z
   .strictObject({
