@@ -83,4 +83,4 @@ async function fixture(places: Places, about: LoadAbility): Promise<LoadFixture>
   };
 }
 
-const SENDING: ReadonlySet<string> = new Set(['append', 'commitOnce', 'put', 'find', 'fence']);
+const SENDING: ReadonlySet<string> = new Set(['append', 'commitOnce', 'marked', 'put', 'find', 'fence']);

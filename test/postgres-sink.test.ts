@@ -19,7 +19,7 @@ afterAll(() => places?.stop());
 afterEach(() => places.closeSinks());
 
 const KEYED = ['put', 'find', 'fence'] as const;
-const APPENDING = ['commitOnce', 'append', 'fence'] as const;
+const APPENDING = ['commitOnce', 'marked', 'append', 'fence'] as const;
 
 /** A table that shows these abilities: the index that `put` needs would refuse the second append of a record. */
 async function fixture(columns: string, abilities: readonly Ability[]): Promise<SinkFixture> {

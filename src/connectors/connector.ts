@@ -221,6 +221,11 @@ export interface Permit {
   payload(): Promise<Payload>;
 }
 
+/** A send whose answer was lost. `fence`: of whoever asks; that of the send, or a higher one. */
+export interface LostSend extends Pick<Permit, 'batch' | 'attempt' | 'shard' | 'fence'> {
+  readonly signal: AbortSignal;
+}
+
 /** What a look at the sink found, record by record, in the order of the batch. */
 export interface Found {
   readonly records: readonly ('applied' | 'absent' | 'unknown')[];
@@ -249,6 +254,12 @@ export interface Abilities {
    * says that all of the batch was applied, so one refused record rolls everything back: that is a RefusedError.
    */
   commitOnce(permit: Permit): Promise<Verdict | 'already'>;
+  /**
+   * Of a sink with `commitOnce`: whether the marker of a batch is there. False is final: neither this attempt nor one
+   * before it can be applied any more, of whatever claim of the shard. So a lost answer is settled without its bytes.
+   * As final is what such a sink proves of a send: a wire that delivers one twice could belie it.
+   */
+  marked(lost: LostSend): Promise<boolean>;
   /** Each record under its key: a second call changes nothing. */
   put(permit: Permit): Promise<Verdict>;
   /** Handle first, data after: `open` submits nothing, so a lost answer to it leaves only an empty job. */

@@ -2,7 +2,7 @@ import { MEMORY_ABILITIES, type MemorySinkOptions, memorySink } from '../../src/
 import { MEMORY_POSITION, memorySource } from '../../src/connectors/memory/source.ts';
 import { MemoryTable } from '../../src/connectors/memory/store.ts';
 import { ALL } from '../../src/model/window.ts';
-import type { SinkFixture, SinkSubject } from '../../src/testing/suites/sink-subject.ts';
+import { isSending, type SinkFixture, type SinkSubject } from '../../src/testing/suites/sink-subject.ts';
 import type { SourceSubject } from '../../src/testing/suites/source-subject.ts';
 
 const range = { window: ALL, parameters: {} };
@@ -83,7 +83,7 @@ export const memorySinks: readonly SinkSubject[] = [
       };
     },
   },
-  ...MEMORY_ABILITIES.filter((ability) => ability !== 'find' && ability !== 'fence').map(
+  ...MEMORY_ABILITIES.filter(isSending).map(
     (ability): SinkSubject => ({
       name: `a memory sink with nothing but ${ability}`,
       abilities: [ability],

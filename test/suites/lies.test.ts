@@ -31,13 +31,33 @@ describe('the suite of sinks', () => {
 
   it('has a lie about each ability that it knows', () => {
     const about = new Set(SINK_LIES.flatMap(({ abilities }) => abilities));
-    for (const ability of ['append', 'appendAt', 'appendOnce', 'commitOnce', 'put', 'job', 'find', 'fence'] as const) {
+    for (const ability of [
+      'append',
+      'appendAt',
+      'appendOnce',
+      'commitOnce',
+      'marked',
+      'put',
+      'job',
+      'find',
+      'fence',
+    ] as const) {
       expect(about).toContain(ability);
     }
   });
 
   it('tries every way to lose an answer on every ability that sends', () => {
-    const abilities = ['append', 'appendAt', 'appendOnce', 'commitOnce', 'put', 'job', 'find', 'fence'] as const;
+    const abilities = [
+      'append',
+      'appendAt',
+      'appendOnce',
+      'commitOnce',
+      'marked',
+      'put',
+      'job',
+      'find',
+      'fence',
+    ] as const;
     const { cases } = sinkSuite({ name: 'any', abilities, open: () => Promise.reject(new Error('not opened')) });
     for (const ability of abilities.filter(isSending)) {
       const about = cases.filter(({ title }) => title.startsWith(`${ability}: `)).map(({ title }) => title);

@@ -242,6 +242,31 @@ export const SINK_LIES: readonly Lie[] = [
       },
     }))();
   }),
+  lie('a marker that is said to be there', ['commitOnce', 'marked'], 'tells whether the marker', () =>
+    lying(['commitOnce', 'marked'], () => ({ marked: async () => true }))(),
+  ),
+  lie('a marker that is put by looking for it', ['commitOnce', 'marked'], 'tells whether the marker', () => {
+    const asked = new Set<string>();
+    return lying(['commitOnce', 'marked'], ({ can }) => ({
+      marked: async (lost) => {
+        const { idempotencyKey } = lost.batch;
+        const there = asked.has(idempotencyKey) || (await can.marked!(lost));
+        asked.add(idempotencyKey);
+        return there;
+      },
+    }))();
+  }),
+  lie('a marker that comes after it was said not to', ['commitOnce', 'marked'], 'lets nothing in of a send', () => {
+    const put = new Set<string>();
+    return lying(['commitOnce', 'marked'], ({ can }) => ({
+      commitOnce: async (permit) => {
+        const verdict = await can.commitOnce!(permit);
+        put.add(permit.batch.idempotencyKey);
+        return verdict;
+      },
+      marked: async ({ batch }) => put.has(batch.idempotencyKey),
+    }))();
+  }),
   lie('a job that submits when it is opened', ['job'], 'submits nothing by opening', () =>
     lying(['job'], ({ can }) => ({
       job: {

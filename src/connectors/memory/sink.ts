@@ -5,7 +5,7 @@ import { NotAppliedError, RefusedError } from '../../model/errors.ts';
 import type { Clock } from '../../model/ports.ts';
 import type { Receipt } from '../../model/receipt.ts';
 import { allOf, OUTCOME, type Refusal, type Verdict } from '../../model/verdict.ts';
-import type { Abilities, AbilityFacts, Found, LoadAbilities, Permit, Rate, Sink } from '../connector.ts';
+import type { Abilities, AbilityFacts, Found, LoadAbilities, LostSend, Permit, Rate, Sink } from '../connector.ts';
 import { addBatch, loadAbilities, type StepFaults } from './load-abilities.ts';
 import { type MemoryAnswer, type MemoryCall, type MemoryEffect, MemoryTable } from './store.ts';
 
@@ -14,6 +14,7 @@ export const MEMORY_ABILITIES = [
   'appendAt',
   'appendOnce',
   'commitOnce',
+  'marked',
   'put',
   'job',
   'find',
@@ -99,6 +100,7 @@ function abilitiesOf(writer: MemoryWriter): Abilities {
     appendAt: (permit, expected) => writer.appendAt(permit, expected),
     appendOnce: (permit) => writer.appendOnce(permit),
     commitOnce: (permit) => writer.commitOnce(permit),
+    marked: async (lost) => writer.marked(lost),
     put: (permit) => writer.put(permit),
     find: async (batch, payload) => writer.find(batch, payload),
     fence: async (shard, fence) => writer.fence(shard, fence),
@@ -167,10 +169,19 @@ class MemoryWriter {
         throw new RefusedError('the marker of this batch has another digest', { reason: 'marker' });
       }
       if (marker !== undefined) return 'already';
+      if ((this.#table.shutOut.get(idempotencyKey) ?? 0) >= permit.attempt) {
+        throw new NotAppliedError('it was asked for this attempt, and lets it in no more');
+      }
       const verdict = this.#apply(arrived);
       this.#table.markers.set(idempotencyKey, { digest, fence: permit.fence });
       return verdict;
     });
+  }
+
+  marked({ batch, attempt }: LostSend): boolean {
+    const there = this.#table.markers.has(batch.idempotencyKey);
+    if (!there) this.#table.shutOut.set(batch.idempotencyKey, attempt);
+    return there;
   }
 
   put(permit: Permit): Promise<Verdict> {

@@ -51,6 +51,8 @@ export class MemoryTable {
   /** By key, what `put` has left. */
   readonly byKey = new Map<string, MemoryEffect>();
   readonly markers = new Map<string, MemoryMarker>();
+  /** By idempotency key: the last attempt that is let in no more, since its marker was asked for and not there. */
+  readonly shutOut = new Map<string, number>();
   /** By shard: the oldest fence that is still let through. */
   readonly fences = new Map<string, number>();
   readonly jobs = new Map<string, MemoryJob>();

@@ -61,7 +61,7 @@ export class Books {
    * Puts the marker of the batch; false when it is there already. Whoever puts the same one at the same time waits
    * here for the other's commit or rollback. Throws RefusedError for the marker of other bytes.
    */
-  async mark(client: Pg.Client, { batch, fence }: Permit): Promise<boolean> {
+  async mark(client: Pg.Client, { batch, fence }: Pick<Permit, 'batch' | 'fence'>): Promise<boolean> {
     const { idempotencyKey, flow, window, lane, digest, records } = batch;
     const { rowCount } = await client.query(
       `insert into ${this.#markers} (batch, flow, "window", lane, digest, records, fence)

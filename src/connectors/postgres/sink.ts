@@ -1,7 +1,7 @@
 import { type Batch, COPY_ROWS, CSV_ROWS, LINES, type Payload } from '../../model/batch.ts';
 import { NotAppliedError, RefusedError } from '../../model/errors.ts';
 import { applied, type Verdict } from '../../model/verdict.ts';
-import type { Found, Permit, Sink } from '../connector.ts';
+import type { Found, LostSend, Permit, Sink } from '../connector.ts';
 import { Books } from './books.ts';
 import { copyBatch } from './copy-batch.ts';
 import type { LoadPlaceOptions } from './load-place.ts';
@@ -36,6 +36,7 @@ export function postgresSink(options: PostgresSinkOptions): Sink {
     limits: { recordsPerBatch, bytesPerBatch, inFlight: connections },
     can: {
       commitOnce: (permit) => writer.commitOnce(permit),
+      marked: (lost) => writer.marked(lost),
       append: (permit) => writer.append(permit),
       ...(key === undefined
         ? {}
@@ -96,6 +97,22 @@ class PostgresWriter {
       });
     });
     return verdict ?? 'already';
+  }
+
+  /**
+   * By trying to put the marker, which waits for a transaction that has put it and is not over. One that was sent its
+   * commit had done so long before; any other ends with its connection, or is shut out by the fence.
+   */
+  async marked({ signal, ...lost }: LostSend): Promise<boolean> {
+    const absent = await this.#inSession(signal, async (session) => {
+      await this.#books.prepare(session.client, lost);
+      await session.begin();
+      await this.#books.checkFence(session.client, lost);
+      const isNew = await this.#books.mark(session.client, lost);
+      await session.rollback();
+      return isNew;
+    });
+    return absent === false;
   }
 
   async append(permit: Permit): Promise<Verdict> {

@@ -28,6 +28,10 @@ export const PROMISES: Readonly<Record<Ability, readonly SinkCheck[]>> = {
     { title: 'finds the marker of a batch that it has, and only of that', run: findsMarkers },
     { title: 'lets one of many at once commit, and the others find its marker', run: commitsOnceAtOnce },
   ],
+  marked: [
+    { title: 'tells whether the marker of a batch is there, and leaves none', run: tellsOfMarkers },
+    { title: 'lets nothing in of a send that it has said is not there', run: shutsOutWhatIsNotThere },
+  ],
   put: [
     { title: 'changes nothing when it is called again', run: putsAgain },
     { title: 'replaces what stands under a key, and leaves the rest', run: putReplaces },
@@ -124,6 +128,39 @@ async function commitsOnceAtOnce(bench: SinkBench): Promise<void> {
     'commits that found no marker',
   ).toHaveLength(1);
   expect(await bench.held(), 'after one batch came many times at once').toEqual(['5']);
+}
+
+async function tellsOfMarkers(bench: SinkBench): Promise<void> {
+  const ask = { records: [1, 2] };
+  const asked = async (lost: ReturnType<SinkBench['permit']>) => await bench.sink.can.marked!(lost);
+  expect(await asked(bench.permit(ask)), 'of a batch that was never sent').toBe(false);
+  expect(await asked(bench.permit(ask)), 'of the same once more').toBe(false);
+  await bench.send('commitOnce', { ...ask, attempt: 2 });
+  expect(await asked(bench.permit({ ...ask, attempt: 2 })), 'of one that is there').toBe(true);
+  expect(await asked(bench.permit({ ...ask, attempt: 3, fence: 9 })), 'of one that is there, by a later claim').toBe(
+    true,
+  );
+  const other = bench.permit({ ...ask, batch: 2, fence: 9 });
+  expect(await asked(other), 'of another one with the same records').toBe(false);
+  expect(await bench.held()).toEqual(['1', '2']);
+}
+
+/** The sender that was lost may have slept, and has its bytes already. */
+async function shutsOutWhatIsNotThere(bench: SinkBench): Promise<void> {
+  const ask = { records: [1] };
+  const { permit, asked, release } = heldBack(bench.permit({ ...ask, fence: 4 }));
+  const late = bench.sendPermit('commitOnce', permit).then(
+    () => 'answered',
+    () => 'refused',
+  );
+  await Promise.race([asked, late]);
+  const marked = await bench.other().can.marked!(bench.permit({ ...ask, fence: 5 }));
+  expect(marked, 'of a send that is not through').toBe(false);
+  release();
+  expect(await late, 'a send that was under way when it was asked for').toBe('refused');
+  expect(await bench.held(), 'after it').toEqual([]);
+  await bench.send('commitOnce', { ...ask, attempt: 2, fence: 5 });
+  expect(await bench.held(), 'after it was sent again').toEqual(['1']);
 }
 
 async function putsAgain(bench: SinkBench): Promise<void> {

@@ -2,7 +2,7 @@ import type { Abilities, LoadAbilities, Sink } from '../../connectors/connector.
 
 export type Ability = keyof Abilities;
 /** The abilities that bring records into the sink. */
-export type Sending = Exclude<Ability, 'find' | 'fence'>;
+export type Sending = Exclude<Ability, 'marked' | 'find' | 'fence'>;
 
 /** Every ability that the suite has cases for; the compiler misses here one that joins the contract. */
 const KNOWN: Readonly<Record<Ability, 'sends' | 'asks'>> = {
@@ -10,6 +10,7 @@ const KNOWN: Readonly<Record<Ability, 'sends' | 'asks'>> = {
   appendAt: 'sends',
   appendOnce: 'sends',
   commitOnce: 'sends',
+  marked: 'asks',
   put: 'sends',
   job: 'sends',
   find: 'asks',
