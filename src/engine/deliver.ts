@@ -8,10 +8,12 @@ import type { StopSignals } from './engine.ts';
 import type { LaneFeed, Work } from './feed.ts';
 import type { LaneRuntime } from './lane.ts';
 import { backoffMs } from './pace.ts';
+import { isBytesLost } from './payloads.ts';
 import { PlaceInTurn } from './place.ts';
 import { recordAnswer } from './record.ts';
 import { settleDoubt, waitBeforeSettling } from './settle.ts';
 import { Turnstile } from './turnstile.ts';
+import { UnkeptBytes } from './unkept-bytes.ts';
 
 const SETTLE_TRIES = 5;
 /** Whole batches refused one after the other without a single success: the mapping or the sink is wrong, not they. */
@@ -34,6 +36,9 @@ export class LaneDelivery {
   readonly #underway = new Set<Promise<void>>();
   readonly #turnstile: Turnstile;
   readonly #place: PlaceInTurn;
+  readonly #unkept: UnkeptBytes;
+  /** What settling leaves to be sent is left to another start. */
+  readonly #settlesOnly: boolean;
   /** The claim under which the lane learnt where the sink stands. */
   #learntUnder: Work['claim'] | undefined;
   /** Begun, and not over for the sink: under way, or on the way to it. */
@@ -44,10 +49,12 @@ export class LaneDelivery {
   #failure: unknown;
   #slotFree: (() => void) | undefined;
 
-  constructor(lane: LaneRuntime, feed: LaneFeed, signals: StopSignals) {
+  constructor(lane: LaneRuntime, feed: LaneFeed, signals: StopSignals, settlesOnly = false) {
     this.#lane = lane;
     this.#feed = feed;
     this.#signals = signals;
+    this.#settlesOnly = settlesOnly;
+    this.#unkept = new UnkeptBytes(lane.payloads);
     this.#stop = AbortSignal.any([signals.stop, this.#ending.signal]);
     this.#turnstile = new Turnstile(() => lane.pace.inFlight);
     this.#place = new PlaceInTurn(lane, { stop: this.#stop, abort: signals.abort });
@@ -166,7 +173,7 @@ export class LaneDelivery {
       const { state } = await this.#lane.ledger.read.batch(work.batch.id);
       if (state === 'skipped' || state === 'in-doubt') return await this.#feed.done(work, false);
     }
-    if (!BYTES_LOST.has(error.code) || this.#lane.ordered) throw error;
+    if (!isBytesLost(error) || this.#lane.ordered) throw error;
     // One batch that cannot be sent holds up no other; the start fails with this once they are through.
     this.#failure ??= error;
     await this.#feed.done(work, true);
@@ -222,8 +229,10 @@ export class LaneDelivery {
         this.#learnt(heard.answer.receipt.position, work);
         this.#childrenAgain(work, moved, heard);
         if (moved.state === 'in-doubt') return await this.#doubt(work);
+        this.#unkept.through(work.batch, moved.children.length);
         return await this.#feed.done(work, false);
       case 'refused':
+        this.#unkept.through(work.batch, moved.children.length);
         if (moved.children.length > 0) this.#feed.children(moved.children, work.tries, 0);
         else this.#refusedWhole();
         return await this.#feed.done(work, false);
@@ -322,7 +331,7 @@ export class LaneDelivery {
       await this.#settled(work, doubt, settled.moved);
     } catch (error) {
       if (error instanceof WaybillError && MUST_END.has(error.code)) throw error;
-      if (error instanceof WaybillError && BYTES_LOST.has(error.code)) return await this.#undecidable(work, error);
+      if (isBytesLost(error)) return await this.#undecidable(work, error);
       await this.#settleLater(work, doubt, error);
     } finally {
       this.#turnstile.leave();
@@ -341,13 +350,18 @@ export class LaneDelivery {
     const pending = balance.pending + moved.children.reduce((sum, child) => sum + child.records, 0);
     if (pending > 0) tally.move(pending, 'pending', 'inDoubt');
     this.#feed.children(moved.children, work.tries, 0);
-    if (moved.state !== 'sealed') return await this.#feed.done(work, moved.state === 'in-doubt');
+    if (moved.state !== 'sealed') {
+      this.#unkept.through(work.batch, moved.children.length);
+      return await this.#feed.done(work, moved.state === 'in-doubt');
+    }
+    if (this.#settlesOnly) return await this.#feed.done(work, true);
     this.#feed.again(work, { todo: 'send', batch: now, tries: work.tries, notBeforeMs: services.ports.monotonicMs() });
   }
 
   async #staysInDoubt(work: Work): Promise<void> {
     if (this.#lane.ordered)
       this.#stall(`${showBatch(work.batch.id)} is in doubt, and this sink takes batches in order only`);
+    this.#unkept.through(work.batch);
     await this.#feed.done(work, true);
   }
 
@@ -407,8 +421,5 @@ const MUST_END: ReadonlySet<string> = new Set([
   'LEDGER_AWAY',
   'INVARIANT_BROKEN',
 ]);
-
-/** About one batch alone, and nothing is to be hoped for from another try. */
-const BYTES_LOST: ReadonlySet<string> = new Set(['STAGING_CORRUPT', 'RANGE_LOST']);
 
 const turnOfTheLoop = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

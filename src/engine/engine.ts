@@ -23,8 +23,8 @@ export interface Job {
   readonly lanes: readonly LaneJob[];
   /** `after-read`: the whole window is sealed before the first send. `while-reading`: batches leave as they fill. */
   readonly deliver: 'after-read' | 'while-reading';
-  /** What staging keeps of a batch: its bytes, or where its source has them. Absent: `copy`. */
-  readonly keep?: 'copy' | 'range';
+  /** What staging keeps of a batch: its bytes, where its source has them, or neither. Absent: `copy`. */
+  readonly keep?: 'copy' | 'range' | 'none';
   /** Present where only what is new is read. */
   readonly pull?: PullJob;
   readonly correlationId?: string;

@@ -61,6 +61,8 @@ export function decideReading(
     cancelled: boolean;
     undone?: boolean;
     pull?: boolean;
+    /** Sealed batches have lost their bytes with the process that had them in memory. */
+    lost?: boolean;
   },
 ): Reading {
   if (ask.pull === true && (generation !== undefined || ask.cancelled)) return decidePull(generation, ask.cancelled);
@@ -79,6 +81,7 @@ export function decideReading(
       return { reads: true, kind: asked ?? 'again', why: INTERRUPTED };
     case 'closed':
       if (asked === undefined && ask.undone === true) return { reads: true, kind: 'again', why: UNDONE };
+      if (asked === undefined && ask.lost === true) return { reads: true, kind: 'again', why: LOST };
       return asked === undefined
         ? { reads: false, why: 'the window has been read; its batches are frozen' }
         : { reads: true, kind: asked, why: ASKED[asked] };
@@ -98,6 +101,7 @@ function decidePull(generation: GenerationRow | undefined, cancelled: boolean): 
 
 const INTERRUPTED = 'an earlier start was interrupted while reading; the window is read again';
 const UNDONE = 'what the window had brought was taken out by a later load; the window is read again';
+const LOST = 'batches that were not sent were in the memory of an earlier start alone; the window is read again';
 const ASKED = {
   resend: 'everything is sent once more, as was asked',
   refresh: 'the window is read again and compared, as was asked',
@@ -116,6 +120,10 @@ function goesOnOrAgain(
   }
   return { reads: true, kind: asked ?? generation.kind, abandon: generation, why: INTERRUPTED };
 }
+
+/** Whether a reading that was interrupted can go on: not where what it had sealed may be gone. */
+export const goesOn = ({ source, keep }: Pick<Job, 'source' | 'keep'>): boolean =>
+  source.source.resumable && keep !== 'none';
 
 /** The batches of each lane that one transaction has sealed. */
 export type SealedAs = ReadonlyMap<string, readonly BatchId[]>;
@@ -169,7 +177,7 @@ export class Extraction {
     this.#staging = stores.staging;
     this.#stager = new Stager(job, stores.staging, at.claim.run);
     this.#rooms = at.rooms;
-    this.#ahead = new ReadingAhead(stores.staging, stores.ports);
+    this.#ahead = new ReadingAhead(stores.staging, stores.ports, job.keep === 'none');
     this.#claim = at.claim;
     this.#generation = at.generation;
     this.#rows = at.rows;
@@ -210,7 +218,7 @@ export class Extraction {
   }
 
   #trailFrom(kept: string | undefined): Trail | undefined {
-    if (!this.#job.source.source.resumable) return undefined;
+    if (!goesOn(this.#job)) return undefined;
     return kept === undefined ? TRAIL_START : readTrail(kept);
   }
 
@@ -220,7 +228,7 @@ export class Extraction {
     const memory = new LaneMemory(
       { run: this.#claim.run, lane, generation: this.#generation },
       { reader: this.#ledger.read, staging: this.#staging },
-      { compares, keyed: this.#job.source.key !== null },
+      { compares, keyed: this.#job.source.key !== null, bytesKept: this.#job.keep !== 'none' },
     );
     await memory.load();
     return memory;

@@ -45,6 +45,8 @@ export interface FeedOptions {
   /** Hand out nothing while something before it waits. */
   readonly ordered: boolean;
   readonly place?: ClaimShard['place'];
+  /** What is ready is left to somebody else. */
+  readonly settlesOnly: boolean;
 }
 
 /**
@@ -255,7 +257,7 @@ export class LaneFeed {
     for (const doubt of shard.doubts.filter(wanted)) {
       works.push({ todo: 'settle', batch: doubt, doubt, claim, lease, tries: 0, notBeforeMs: 0 });
     }
-    for (const batch of shard.ready.filter(wanted)) {
+    for (const batch of this.#options.settlesOnly ? [] : shard.ready.filter(wanted)) {
       const brought = this.#awaited.get(batch.id) ?? { tries: 0, notBeforeMs: 0 };
       this.#awaited.delete(batch.id);
       works.push({ todo: 'send', batch, claim, lease, ...brought });

@@ -64,6 +64,7 @@ export class LaneMemory {
   readonly #staging: Pick<Staging, 'digests'>;
   readonly #compares: boolean;
   readonly #keyed: boolean;
+  readonly #bytesKept: boolean;
   /** All keys that were met: exactly as long as they are serial numbers, by a filter as soon as one is not. */
   #met: SerialKeys | KeyFilter = new SerialKeys();
   /** Keys of this extraction that the ledger does not have yet, and how often. */
@@ -81,13 +82,14 @@ export class LaneMemory {
   constructor(
     at: { run: RunId; lane: string; generation: number },
     stores: { reader: KeyReader; staging: Pick<Staging, 'digests'> },
-    how: { compares: boolean; keyed: boolean },
+    how: { compares: boolean; keyed: boolean; bytesKept: boolean },
   ) {
     this.#at = at;
     this.#reader = stores.reader;
     this.#staging = stores.staging;
     this.#compares = how.compares;
     this.#keyed = how.keyed;
+    this.#bytesKept = how.bytesKept;
   }
 
   /** Finds out about the keys that the lane has already. */
@@ -247,7 +249,9 @@ export class LaneMemory {
       mark(this.#present, match);
       // What a cancelled run left out was never sent; what a person gave up as possibly lost stays given up.
       if (match.state === 'skipped' && !match.possiblyThere) return again && this.#keyed ? DUPLICATE : NEW;
-      if (equal === undefined) return { kind: 'changed', was: match.state };
+      // Nothing is left of it that could be sent once more, so it is as if it had changed.
+      const isGone = match.state === 'refused' && !this.#bytesKept;
+      if (equal === undefined || isGone) return { kind: 'changed', was: match.state };
       mark(this.#same, match);
       if (this.#keyed && match.batch.digests === null) this.#uncompared++;
       return SAME;

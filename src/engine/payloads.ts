@@ -44,6 +44,22 @@ export class Payloads {
     return payload;
   }
 
+  /** False: they are lost, and no other try will bring them back. */
+  async has(batch: BatchRow): Promise<boolean> {
+    try {
+      await this.load(batch);
+      return true;
+    } catch (error) {
+      if (isBytesLost(error)) return false;
+      throw error;
+    }
+  }
+
+  /** The bytes of this batch, and of all that was made of its records, are not asked for any more. */
+  letGo({ staged }: Pick<BatchRow, 'staged'>): void {
+    this.#staging.letGo?.(staged);
+  }
+
   /** Staging knows places; people know batches. */
   async #staged(batch: BatchRow, signal: AbortSignal): Promise<Staged> {
     try {
@@ -71,5 +87,11 @@ export class Payloads {
     return [this.child(payload, all.slice(0, middle), reason), this.child(payload, all.slice(middle), reason)];
   }
 }
+
+const BYTES_LOST: ReadonlySet<string> = new Set(['STAGING_CORRUPT', 'RANGE_LOST', 'BYTES_NOT_KEPT']);
+
+/** About one batch alone, and nothing is to be hoped for from another try. */
+export const isBytesLost = (error: unknown): error is WaybillError =>
+  error instanceof WaybillError && BYTES_LOST.has(error.code);
 
 const digestOf = (payload: Payload): string => Buffer.from(sha256(payload.bytes)).toString('hex');

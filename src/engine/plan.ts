@@ -9,7 +9,7 @@ import type { Window } from '../model/window.ts';
 import { NO_FACTS } from '../strategies/strategy.ts';
 import { BatchRooms } from './batch-rooms.ts';
 import type { Job, LaneJob, Plan, PlannedLane } from './engine.ts';
-import { decideReading, orderOf, type Reading } from './extract.ts';
+import { decideReading, goesOn, orderOf, type Reading } from './extract.ts';
 import { surelyFits } from './fit-lane.ts';
 import { type Decided, Intake } from './intake.ts';
 import { type KeyReader, LaneMemory } from './lane-memory.ts';
@@ -42,7 +42,8 @@ export async function planJob(
     ),
     refresh: options.refresh ?? false,
     resendAll: false,
-    resumable: job.source.source.resumable,
+    resumable: goesOn(job),
+    lost: job.keep === 'none' && (await hasPending(run, services.ledger)),
     cancelled: run?.state === 'cancelled',
     pull: job.pull !== undefined,
   };
@@ -58,7 +59,7 @@ export async function planJob(
   const lanes: PlannedLane[] = [];
   for (const [nth, draft] of drafts.entries()) {
     const warnings = reading.reads ? warningsOf(job.lanes[nth]!, job.window, loads) : [];
-    const kept = job.keep === 'range' ? draft.kept : [];
+    const kept = keptWords(job, draft);
     lanes.push({ ...(await draft.planned()), warnings: [...warnings, ...kept] });
   }
   return {
@@ -70,9 +71,23 @@ export async function planJob(
   };
 }
 
+function keptWords({ keep }: Job, draft: LaneDraft): readonly string[] {
+  if (keep === 'none') return [NONE_KEPT];
+  return keep === 'range' ? draft.kept : [];
+}
+
+const NONE_KEPT =
+  'the bytes of batches are kept in memory alone: after a crash the sink is asked what had arrived, and the rest is ' +
+  'read again';
+
 async function knownRun(job: Job, ledger: Ledger | undefined): Promise<RunRow | undefined> {
   if (ledger === undefined) return undefined;
   return (await ledger.read.runs({ flow: job.flow, window: job.window.name, limit: 1 }))[0];
+}
+
+async function hasPending(run: RunRow | undefined, ledger: Ledger | undefined): Promise<boolean> {
+  if (run === undefined) return false;
+  return [...(await ledger!.read.balance(run.id)).values()].some(({ pending }) => pending > 0);
 }
 
 /** Of every lane of the flow, and of every window. */
@@ -140,7 +155,7 @@ class LaneDraft {
     this.#memory = new LaneMemory(
       { run: how.run?.id ?? (0 as RunRow['id']), lane: lane.name, generation: (how.run?.generation ?? 0) + 1 },
       { reader: known ? services.ledger!.read : NOTHING_KNOWN, staging: services.staging },
-      { compares: how.compares, keyed: job.source.key !== null },
+      { compares: how.compares, keyed: job.source.key !== null, bytesKept: job.keep !== 'none' },
     );
     const seed = services.ledger?.identity.seed ?? new Uint8Array(16);
     const begin = { seed, decided: 0, skip: 0, trail: undefined, rooms: new BatchRooms() };

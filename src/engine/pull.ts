@@ -99,7 +99,7 @@ export class PullExtraction {
     const memory = new LaneMemory(
       { run: this.#at.run, lane: lane.name, generation: this.#at.generation },
       { reader: ledger.read, staging },
-      { compares: false, keyed: keepsVersionsApart(lane, source) },
+      { compares: false, keyed: keepsVersionsApart(lane, source), bytesKept: true },
     );
     await memory.load();
     this.#memories.set(lane.name, memory);

@@ -1,4 +1,4 @@
-import type { BatchRow, GenerationRow, RunClaim, SupersededCounts } from '../ledger/ledger.ts';
+import type { GenerationRow, RunClaim, SupersededCounts } from '../ledger/ledger.ts';
 import { columnsChunk } from '../model/chunk.ts';
 import { WaybillError } from '../model/errors.ts';
 import { type BatchId, showBatch } from '../model/ids.ts';
@@ -35,6 +35,8 @@ export interface WindowFacts {
   readonly because: string | undefined;
   /** A person asked for this reading. */
   readonly asked: boolean;
+  /** What was sealed and never sent may be gone, and comes again with this reading. */
+  readonly withdraws: boolean;
   /** The run was cancelled before, and this reading begins it again. */
   readonly reopens: boolean;
   readonly tallies: ReadonlyMap<string, LaneTally>;
@@ -175,7 +177,7 @@ export class WindowReading {
     }
     const why = because === undefined ? reading.why : `${reading.why}; ${because}`;
     const reason = resendAll === undefined ? why : `${resendAll.who}: ${resendAll.reason}`;
-    const withdraw = this.#facts.asked ? await this.#lost() : [];
+    const withdraw = this.#facts.asked || this.#facts.withdraws ? await this.#lost() : [];
     const { generation } = await services.ledger.startGeneration({ ...claim, kind, reason, withdraw, reopens });
     await this.#countAnew();
     return { generation, kind };
@@ -193,7 +195,7 @@ export class WindowReading {
         (page) => services.ledger.read.batches({ ...sealed, ...page }),
         (row) => row.id,
       )) {
-        if (await isLost(payloads, batch)) lost.push(batch.id);
+        if (!(await payloads.has(batch))) lost.push(batch.id);
       }
     }
     if (lost.length > 0) {
@@ -266,17 +268,5 @@ export class WindowReading {
       const message = `compared with what was there: ${figures}`;
       services.notice({ level: 'info', kind: 'generation-compared', message, ids: { lane: lane.lane } });
     }
-  }
-}
-
-const isBytesLost = ({ code }: WaybillError): boolean => code === 'STAGING_CORRUPT' || code === 'RANGE_LOST';
-
-async function isLost(payloads: Payloads, batch: BatchRow): Promise<boolean> {
-  try {
-    await payloads.load(batch);
-    return false;
-  } catch (error) {
-    if (error instanceof WaybillError && isBytesLost(error)) return true;
-    throw error;
   }
 }

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { ReadingAhead } from './reading-ahead.ts';
 
 /** Sleeps until it is told that the time has passed; a wait that is over is one that has resolved. */
-function setting() {
+function setting(mustWait = false) {
   let pass: (() => void) | undefined;
   let arrive: (() => void) | undefined;
   let room: Promise<void> | undefined;
@@ -13,7 +13,7 @@ function setting() {
         signal?.addEventListener('abort', () => reject(new Error('aborted')));
       }),
   };
-  const ahead = new ReadingAhead({ room: () => room }, ports);
+  const ahead = new ReadingAhead({ room: () => room }, ports, mustWait);
   const fill = (): void => {
     room = new Promise((resolve) => {
       arrive = () => {
@@ -69,4 +69,25 @@ it('holds up nobody who is told to stop', async () => {
   stop.abort();
   await waiting;
   await ahead.wait(stop.signal);
+});
+
+it('waits however long it takes where nothing else has room, until everything ends', async () => {
+  const { ahead, fill, pass, arrive } = setting(true);
+  const all = new AbortController();
+  fill();
+  let waited = false;
+  const waiting = ahead.wait(all.signal).then(() => {
+    waited = true;
+  });
+  for (let time = 0; time < 3; time++) {
+    pass();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  expect(waited).toBe(false);
+  arrive();
+  await waiting;
+  fill();
+  const ended = ahead.wait(all.signal);
+  all.abort();
+  await ended;
 });

@@ -9,7 +9,7 @@ import type { LaneJob, SourceJob } from './engine.ts';
 import { convertedFor } from './lane-records.ts';
 import { Packer } from './pack.ts';
 
-/** Makes the bytes of a batch again. Throws RANGE_LOST when that cannot be done any more. */
+/** Makes the bytes of a batch again. Throws RANGE_LOST when that cannot be done any more, or else BYTES_NOT_KEPT. */
 export type Remake = (staged: StagedRanges, signal: AbortSignal) => Promise<Staged>;
 
 /** Batches that follow each other share a chunk of the source, and are sent one behind the other. */
@@ -49,6 +49,8 @@ export class Remaker {
   }
 
   remake: Remake = async (staged, signal) => {
+    if (staged.ranges.length === 0)
+      throw new WaybillError('BYTES_NOT_KEPT', 'its bytes were in the memory of a process that has ended');
     const { sink } = this.#lane;
     const records = staged.keys.length / KEY_BYTES;
     const packer = new Packer({ recordsPerBatch: records, inFlight: 1 }, sink.accepts);

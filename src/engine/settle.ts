@@ -1,6 +1,7 @@
-import type { DoubtRow, Moved, SettleDecision, ShardClaim } from '../ledger/ledger.ts';
+import type { Child, DoubtRow, Moved, SettleDecision, ShardClaim } from '../ledger/ledger.ts';
 import { KEY_BYTES } from '../model/chunk.ts';
 import { mask } from '../model/masking.ts';
+import type { Refusal } from '../model/verdict.ts';
 import { type Settlement, settleAfterMs } from '../strategies/strategy.ts';
 import { childrenOf } from './answers.ts';
 import { asNotes, type LaneRuntime, laneContext, shardName } from './lane.ts';
@@ -42,6 +43,7 @@ async function askSink(doubt: DoubtRow, claim: ShardClaim, lane: LaneRuntime, ab
     {
       batch: doubt,
       payload: () => lane.payloads.load(doubt),
+      hasBytes: () => lane.payloads.has(doubt),
       sentElsewhere: () => sentElsewhere(doubt, claim, lane),
       attempt: doubt.attempt.attempt,
       shard: shardName(claim, lane),
@@ -71,7 +73,6 @@ async function sentElsewhere(doubt: DoubtRow, claim: ShardClaim, lane: LaneRunti
 async function decide(doubt: DoubtRow, settlement: Settlement, lane: LaneRuntime): Promise<SettleDecision | undefined> {
   switch (settlement.kind) {
     case 'known': {
-      const payload = await lane.payloads.load(doubt);
       const { outcomes, refusals, receipt } = settlement.verdict;
       // The verdict speaks of the whole batch. What was decided before, or went to a child, is not sent once more.
       const open = new Set(doubt.doubtful);
@@ -81,7 +82,7 @@ async function decide(doubt: DoubtRow, settlement: Settlement, lane: LaneRuntime
         outcomes,
         refusals: maskedRefusals(refusals),
         receipt: maskedReceipt(receipt),
-        children: childrenOf(again, { payload, payloads: lane.payloads }),
+        children: again.length === 0 ? [] : await childrenAgain(doubt, again, lane),
       };
     }
     case 'absent':
@@ -95,6 +96,10 @@ async function decide(doubt: DoubtRow, settlement: Settlement, lane: LaneRuntime
       if (lane.job.onDoubt === 'skip') return { kind: 'skip' };
       return lane.job.onDoubt === 'resend' ? await sendAgain('resend', doubt, lane) : undefined;
   }
+}
+
+async function childrenAgain(doubt: DoubtRow, again: readonly Refusal[], lane: LaneRuntime): Promise<readonly Child[]> {
+  return childrenOf(again, { payload: await lane.payloads.load(doubt), payloads: lane.payloads });
 }
 
 /** A batch that is wholly in doubt is sent again as it is; of another only the doubtful part, as a child. */

@@ -30,7 +30,8 @@ export class Stager {
         lane,
         digest: Buffer.from(digest).toString('hex'),
       };
-      const staged = await this.#writer(lane).append({ ...batch, about });
+      const kept = this.#job.keep === 'none' ? { ranges: [] } : {};
+      const staged = await this.#writer(lane).append({ ...batch, ...kept, about });
       const { records, keys, bytes, leftOut } = batch;
       const also = leftOut === undefined ? {} : { leftOut: [...leftOut] };
       sealed.push({ lane, records, bytes: bytes.length, digest, keys, staged, ...also });

@@ -1,12 +1,12 @@
 import type { GenerationRow, OpenedRun } from '../ledger/ledger.ts';
 import { WaybillError } from '../model/errors.ts';
 import { type RunId, showRun } from '../model/ids.ts';
-import { EMPTY_BALANCE } from '../model/states.ts';
+import { type Balance, EMPTY_BALANCE } from '../model/states.ts';
 import { awaitedLater } from './awaited-later.ts';
 import { BatchRooms } from './batch-rooms.ts';
 import { LaneDelivery } from './deliver.ts';
 import type { Job, LaneJob, RunAsk, RunSummary, Services, StopSignals } from './engine.ts';
-import { decideReading, type Reading, type SealedAs } from './extract.ts';
+import { decideReading, goesOn, type Reading, type SealedAs } from './extract.ts';
 import { LaneFeed } from './feed.ts';
 import { keepsOrder, type LaneFit } from './fit-lane.ts';
 import type { Told } from './intake.ts';
@@ -32,6 +32,14 @@ export interface StartFacts {
   elsewhere(lane: LaneJob, ...rest: Parameters<GoOnElsewhere>): ReturnType<GoOnElsewhere>;
 }
 
+type Balances = ReadonlyMap<string, Balance>;
+
+const isOpen = (balances: Balances): boolean =>
+  [...balances.values()].some(({ pending, inDoubt }) => pending > 0 || inDoubt > 0);
+
+/** What lanes are to do: send what is ready and settle what is in doubt, or only that. */
+type Delivers = 'send' | 'send-while-reading' | 'settle';
+
 /** One start of a run, from the claim to the summary. */
 export class Start {
   readonly #facts: StartFacts;
@@ -45,6 +53,8 @@ export class Start {
   readonly #indexing: KeyIndexing;
   readonly #loads: RunLoads;
   readonly #schemas: Schemas;
+  /** A lane has ended while the window is read, and what is read for it could be nowhere but in memory. */
+  readonly #laneOver = new AbortController();
 
   constructor(facts: StartFacts) {
     this.#facts = facts;
@@ -76,6 +86,7 @@ export class Start {
       throw error;
     } finally {
       await this.#progress.close();
+      this.#facts.services.staging.letGo?.(this.#facts.opened.run.id);
     }
   }
 
@@ -95,11 +106,16 @@ export class Start {
 
   async #go(): Promise<RunSummary> {
     const { job, opened, services } = this.#facts;
-    const balances = await services.ledger.read.balance(opened.run.id);
+    let balances = await services.ledger.read.balance(opened.run.id);
     for (const lane of job.lanes) this.#tallies.set(lane.name, new LaneTally(balances.get(lane.name) ?? EMPTY_BALANCE));
-    const reading = await this.#reading();
     if (opened.run.paused) return await this.#summary([], false);
-    const decided = [...balances.values()].every((balance) => balance.pending === 0 && balance.inDoubt === 0);
+    if (job.keep === 'none' && isOpen(balances)) {
+      await this.#settleEarlier();
+      if (this.#signals.stop.aborted) return await this.#summary([], false);
+      balances = await services.ledger.read.balance(opened.run.id);
+    }
+    const reading = await this.#reading(balances);
+    const decided = !isOpen(balances);
     const settled = decided && (await this.#loads.published());
     // What was cancelled is over, its doubts included, until somebody asks for a new reading.
     const over = settled || opened.run.state === 'cancelled';
@@ -111,6 +127,15 @@ export class Start {
     if (window !== undefined && reading.reads) await window.begin(reading);
     else await this.#goOn(opened.run.generation);
     return await this.#summary(await this.#underOrders(() => this.#all(window)), false);
+  }
+
+  /**
+   * What earlier starts had in memory is gone. So first the sinks say what became of what was on its way: only then is
+   * it known what has to be read again, and what was never sent can be withdrawn before anything is read.
+   */
+  async #settleEarlier(): Promise<void> {
+    const { ask, opened } = this.#facts;
+    if (ask.only === undefined && opened.run.state !== 'cancelled') await this.#deliver('settle');
   }
 
   /** Nothing is read, and what was sealed before is sent. */
@@ -137,13 +162,14 @@ export class Start {
     return done.value;
   }
 
-  async #reading(): Promise<Reading> {
+  async #reading(balances: Balances): Promise<Reading> {
     const { ask, opened, job } = this.#facts;
     if (ask.only !== undefined) return { reads: false, why: 'only the batches that were named are sent' };
     return decideReading(opened.generation, {
       refresh: ask.refresh ?? false,
       resendAll: ask.resendAll !== undefined,
-      resumable: job.source.source.resumable,
+      resumable: goesOn(job),
+      lost: job.keep === 'none' && [...balances.values()].some(({ pending }) => pending > 0),
       cancelled: opened.run.state === 'cancelled',
       undone: await this.#loads.undone(),
       pull: job.pull !== undefined,
@@ -160,11 +186,12 @@ export class Start {
       resendAll: ask.resendAll,
       because: ask.because,
       asked: ask.resendAll !== undefined || (ask.refresh ?? false),
+      withdraws: job.keep === 'none',
       reopens: opened.run.state === 'cancelled',
       tallies: this.#tallies,
       progress: this.#progress,
       rooms: this.#rooms,
-      stop: this.#signals.stop,
+      stop: AbortSignal.any([this.#signals.stop, this.#laneOver.signal]),
       began: (generation) => this.#loads.open(generation),
       sealed: (decided, batches) => this.#sealed(decided, batches),
     });
@@ -180,12 +207,12 @@ export class Start {
   }
 
   async #work(window: WindowReading | undefined): Promise<readonly LaneDelivery[]> {
-    if (window === undefined) return await this.#deliver(false);
+    if (window === undefined) return await this.#deliver('send');
     if (this.#facts.job.deliver === 'after-read') {
       await window.extract();
-      return this.#signals.stop.aborted ? [] : await this.#deliver(false);
+      return this.#signals.stop.aborted ? [] : await this.#deliver('send');
     }
-    const delivering = awaitedLater(this.#deliver(true));
+    const delivering = awaitedLater(this.#deliver('send-while-reading'));
     try {
       await window.extract();
     } finally {
@@ -207,22 +234,26 @@ export class Start {
     for (const [lane, feed] of this.#feeds) feed.sealed(batches.get(lane) ?? []);
   }
 
-  async #deliver(reading: boolean): Promise<readonly LaneDelivery[]> {
-    const { services, opened } = this.#facts;
-    this.#progress.stage = 'DELIVER';
+  async #deliver(what: Delivers): Promise<readonly LaneDelivery[]> {
+    const { services, opened, job } = this.#facts;
+    this.#progress.stage = what === 'settle' ? 'SETTLE' : 'DELIVER';
     const generations = await services.ledger.read.generations(opened.run.id);
-    const deliveries = this.#facts.job.lanes.map((lane) => this.#lane(lane, generations, reading));
-    const results = await Promise.allSettled(deliveries.map((delivery) => delivery.run()));
+    const deliveries = job.lanes.map((lane) => this.#lane(lane, generations, what));
+    const over = (): void => {
+      if (job.keep === 'none' && what === 'send-while-reading') this.#laneOver.abort();
+    };
+    const results = await Promise.allSettled(deliveries.map((delivery) => delivery.run().finally(over)));
     for (const result of results) if (result.status === 'rejected') throw result.reason;
     return deliveries;
   }
 
-  #lane(lane: LaneJob, generations: readonly GenerationRow[], reading: boolean): LaneDelivery {
-    const { opened, ask, services, fits } = this.#facts;
+  #lane(lane: LaneJob, generations: readonly GenerationRow[], what: Delivers): LaneDelivery {
+    const { opened, ask, services, fits, job } = this.#facts;
+    const reading = what === 'send-while-reading';
     const fit = fits.get(lane.name)!;
     const row = opened.lanes.find((one) => one.lane === lane.name);
     const runtime: LaneRuntime = laneRuntime(lane, {
-      source: this.#facts.job.source,
+      source: job.source,
       guarantee: fit.guarantee,
       ordered: keepsOrder(fit.ordered, lane.name, generations, reading),
       run: { run: opened.run.id, fence: opened.fence },
@@ -245,9 +276,10 @@ export class Start {
       ...(runtime.place === undefined ? {} : { place: runtime.place }),
       ...(ask.only === undefined ? {} : { only: ask.only }),
     };
-    const feed = new LaneFeed(services.ledger, services.ports, options, reading);
-    this.#feeds.set(lane.name, feed);
-    return new LaneDelivery(runtime, feed, this.#signals);
+    const settlesOnly = what === 'settle';
+    const feed = new LaneFeed(services.ledger, services.ports, { ...options, settlesOnly }, reading);
+    if (!settlesOnly) this.#feeds.set(lane.name, feed);
+    return new LaneDelivery(runtime, feed, this.#signals, settlesOnly);
   }
 
   async #summary(deliveries: readonly LaneDelivery[], nothingToDo: boolean): Promise<RunSummary> {

@@ -1,10 +1,11 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { RunId } from '../model/ids.ts';
 import { freshStaging } from './fresh-staging.ts';
-import { type StagedDraft, wholeOf } from './staging.ts';
+import type { StagedAt } from './ledger.ts';
+import { isRanges, type StagedDraft, wholeOf } from './staging.ts';
 import { folderStaging } from './staging-folder.ts';
 
 let folder: string;
@@ -83,4 +84,59 @@ it('lets nobody wait for room when it is closed', async () => {
   await staging.close?.();
   await room;
   expect(staging.room?.()).toBeUndefined();
+});
+
+describe('bytes that lie nowhere else', () => {
+  const unkept = async (staging: ReturnType<typeof freshStaging>, texts: readonly string[], run = 1) => {
+    const writer = staging.writer(run as RunId, 'lane');
+    const places = [];
+    for (const text of texts) places.push(await writer.append({ ...draft(text), ranges: [] }));
+    await writer.sync();
+    await writer.close();
+    return places;
+  };
+  const textOf = async (staging: ReturnType<typeof freshStaging>, at: StagedAt | undefined): Promise<string> => {
+    const staged = await staging.read(at!);
+    return isRanges(staged) ? `ranges ${staged.ranges.length}` : Buffer.from(staged.bytes).toString();
+  };
+
+  it('are handed out until they are let go, however many wait; their digests lie in the folder', async () => {
+    const staging = freshStaging(folderStaging(folder), 10);
+    const [one, two] = await unkept(staging, ['first', 'second']);
+    for (let time = 0; time < 2; time++) {
+      expect(await textOf(staging, one)).toBe('first');
+      expect(await textOf(staging, two)).toBe('second');
+    }
+    staging.letGo!(one!);
+    expect(await textOf(staging, one)).toBe('ranges 0');
+    expect(await textOf(staging, two)).toBe('second');
+    expect((await staging.digests(one!)).source).toEqual(new Uint8Array(8).fill(2));
+    const files = readdirSync(join(folder, 'r1', 'lane')).map((name) => readFileSync(join(folder, 'r1', 'lane', name)));
+    expect(Buffer.concat(files).includes('second')).toBe(false);
+  });
+
+  it('go with their run, and those of others stay', async () => {
+    const staging = freshStaging(folderStaging(folder));
+    const [one] = await unkept(staging, ['first'], 1);
+    const [other] = await unkept(staging, ['other'], 11);
+    staging.letGo!(1 as RunId);
+    expect(await textOf(staging, one)).toBe('ranges 0');
+    expect(await textOf(staging, other)).toBe('other');
+  });
+
+  it('leave no room while too many of them are held, whoever has them', async () => {
+    const staging = freshStaging(folderStaging(folder));
+    const large = 'x'.repeat(40 * 1024 * 1024);
+    const places = await unkept(staging, [large, large]);
+    for (const at of places) await staging.read(at);
+    let there = false;
+    const room = staging.room!()!.then(() => {
+      there = true;
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(there).toBe(false);
+    staging.letGo!(places[0]!);
+    await room;
+    expect(staging.room!()).toBeUndefined();
+  });
 });

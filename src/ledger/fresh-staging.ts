@@ -1,6 +1,7 @@
-import type { RunId } from '../model/ids.ts';
+import { type RunId, showRun } from '../model/ids.ts';
 import type { StagedAt } from './ledger.ts';
 import {
+  isUnkept,
   type Staged,
   type StagedDigests,
   type StagedDraft,
@@ -13,11 +14,14 @@ import {
 /** Bytes of batches that may wait in memory for being sent; one batch may whatever its size. */
 const KEPT_BYTES_MAX = 4 * 1024 * 1024;
 const KEPT_ALWAYS = 1;
+/** The same of batches that lie nowhere else, those that are with their sinks included. */
+const UNKEPT_BYTES_MAX = 64 * 1024 * 1024;
 
 /**
  * A staging that remembers what was just written: nearly every batch is sent by the process that has sealed it, moments
  * later, and need not be read and checked for that. It is handed out once; whoever wants it again gets it from where it
- * lies. When many wait, the first ones are remembered, since they leave first.
+ * lies. When many wait, the first ones are remembered, since they leave first. What lies nowhere else is always
+ * remembered, and handed out until it is let go.
  */
 export function freshStaging(staging: Staging, bytesMax = KEPT_BYTES_MAX): Staging {
   return new FreshStaging(staging, bytesMax);
@@ -26,8 +30,12 @@ export function freshStaging(staging: Staging, bytesMax = KEPT_BYTES_MAX): Stagi
 class FreshStaging implements Staging {
   readonly #staging: Staging;
   readonly #bytesMax: number;
+  /** What was not handed out yet. */
   readonly #kept = new Map<string, StagedDraft>();
   #bytes = 0;
+  /** What lies nowhere else. */
+  readonly #unkept = new Map<string, StagedDraft>();
+  #unkeptBytes = 0;
   #waiting: { readonly room: Promise<void>; readonly wake: () => void } | undefined;
 
   constructor(staging: Staging, bytesMax: number) {
@@ -53,7 +61,7 @@ class FreshStaging implements Staging {
   }
 
   async read(at: StagedAt): Promise<Staged | StagedRanges> {
-    const draft = this.#take(at);
+    const draft = this.#take(at) ?? this.#unkept.get(nameOf(at));
     if (draft === undefined) return await this.#staging.read(at);
     const { bytes, spans, keys, sourceDigests, payloadDigests, about } = draft;
     return { bytes, spans, keys, sourceDigests, payloadDigests, digest: about.digest, ...shapeOf(draft) };
@@ -71,6 +79,12 @@ class FreshStaging implements Staging {
     return this.#waiting.room;
   }
 
+  letGo(what: StagedAt | RunId): void {
+    if (typeof what !== 'number') this.#letGo(nameOf(what));
+    else for (const name of [...this.#unkept.keys()]) if (name.startsWith(`${showRun(what)}/`)) this.#letGo(name);
+    if (!this.#isFull) this.#wake();
+  }
+
   digests(at: StagedAt): Promise<StagedDigests> {
     return this.#staging.digests(at);
   }
@@ -81,12 +95,15 @@ class FreshStaging implements Staging {
 
   async close(): Promise<void> {
     this.#kept.clear();
+    this.#unkept.clear();
     this.#bytes = 0;
+    this.#unkeptBytes = 0;
     this.#wake();
     await this.#staging.close?.();
   }
 
   get #isFull(): boolean {
+    if (this.#unkeptBytes >= UNKEPT_BYTES_MAX) return true;
     return this.#bytes >= this.#bytesMax && this.#kept.size >= KEPT_ALWAYS;
   }
 
@@ -97,17 +114,33 @@ class FreshStaging implements Staging {
 
   #keep(at: StagedAt, draft: StagedDraft): void {
     const size = sizeOf(draft);
-    if (this.#bytes + size > this.#bytesMax && this.#kept.size >= KEPT_ALWAYS) return;
+    if (isUnkept(draft)) {
+      this.#unkept.set(nameOf(at), draft);
+      this.#unkeptBytes += size;
+    } else if (this.#bytes + size > this.#bytesMax && this.#kept.size >= KEPT_ALWAYS) return;
     this.#kept.set(nameOf(at), draft);
     this.#bytes += size;
   }
 
+  #letGo(name: string): void {
+    this.#taken(name);
+    const draft = this.#unkept.get(name);
+    if (draft === undefined) return;
+    this.#unkept.delete(name);
+    this.#unkeptBytes -= sizeOf(draft);
+  }
+
   #take(at: StagedAt): StagedDraft | undefined {
-    const draft = this.#kept.get(nameOf(at));
+    const draft = this.#taken(nameOf(at));
+    if (draft !== undefined && !this.#isFull) this.#wake();
+    return draft;
+  }
+
+  #taken(name: string): StagedDraft | undefined {
+    const draft = this.#kept.get(name);
     if (draft === undefined) return undefined;
-    this.#kept.delete(nameOf(at));
+    this.#kept.delete(name);
     this.#bytes -= sizeOf(draft);
-    if (!this.#isFull) this.#wake();
     return draft;
   }
 }

@@ -19,7 +19,8 @@ import { isRanges, type Staged, type StagedDraft, type StagedRanges, shapeOf } f
  *     of 8 bytes
  *
  * Of a batch whose bytes lie with its source the header says where: `"bytes":0`, `"size":b` and `"ranges":[…]`. Nothing
- * stands between header and trailer then, and no spans begin the trailer: they come with the bytes.
+ * stands between header and trailer then, and no spans begin the trailer: they come with the bytes. `"ranges":[]`: they
+ * were kept in memory alone.
  *
  * `head -1` shows what the first batch is, and `scanSegment` reads all of them without a ledger.
  */
@@ -30,7 +31,7 @@ export interface SegmentHeader {
   readonly lane: string;
   readonly records: number;
   readonly bytes: number;
-  /** Of a batch whose bytes lie with its source: how many they are, and where. */
+  /** Of a batch whose bytes are not here: how many they are, and where its source has them. */
   readonly size?: number;
   readonly ranges?: readonly SourceRange[];
   /** SHA-256 of the bytes, in hex. */
@@ -71,7 +72,7 @@ const trailerBytes = ({ ranges }: Pick<SegmentHeader, 'ranges'>): number =>
 
 export interface BatchBlock {
   readonly header: Uint8Array;
-  /** Absent where the bytes lie with the source. */
+  /** Absent where the bytes lie elsewhere. */
   readonly payload?: Uint8Array;
   readonly trailer: readonly Uint8Array[];
   /** Of the trailer. */
@@ -139,8 +140,7 @@ export function parseHeader(line: Uint8Array): SegmentHeader | undefined {
 
 const isSize = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 
-const areRanges = (value: unknown): boolean =>
-  Array.isArray(value) && value.length > 0 && value.every((one) => rangeOf(one) !== undefined);
+const areRanges = (value: unknown): boolean => Array.isArray(value) && value.every((one) => rangeOf(one) !== undefined);
 
 /**
  * What follows the header, as it was staged. The spans are copied: a view of 32-bit numbers needs an address that the

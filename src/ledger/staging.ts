@@ -10,6 +10,7 @@ import type { StagedAt } from './ledger.ts';
  * Where frozen bytes lie until every record of them is decided, and after that for as long as their digests are
  * wanted for comparing. A batch is written once, in one piece, and never changed. Of a batch whose source gives its
  * records once more only the ranges are kept, with all else: its bytes are made again, and held against their digest.
+ * Without any range they are in memory alone, until they are let go.
  */
 export interface Staging {
   /** For messages and `waybill doctor`. */
@@ -24,6 +25,8 @@ export interface Staging {
    * nothing is kept there.
    */
   room?(): Promise<void> | undefined;
+  /** The bytes of this batch, or of all that a run has left in memory, are not asked for any more. */
+  letGo?(what: StagedAt | RunId): void;
   /** Removes what no sealed batch refers to: `kept` holds every segment that the ledger knows. */
   sweep(run: RunId, kept: ReadonlySet<string>): Promise<number>;
   /** Lets go of what reading holds open; absent where that is nothing. What is read afterwards opens it again. */
@@ -47,7 +50,10 @@ export interface StagingWriter {
 
 export interface StagedDraft {
   readonly bytes: Uint8Array;
-  /** Where the source has what it takes to make the bytes again, in order: then these are written instead of them. */
+  /**
+   * Where the source has what it takes to make the bytes again, in order: then these are written instead of them. None
+   * at all: nobody can make them again, and they stay in memory until they are let go.
+   */
   readonly ranges?: readonly SourceRange[];
   readonly spans: Uint32Array;
   /** 16 bytes a record. */
@@ -69,7 +75,7 @@ export type Staged = Payload & {
   readonly digest: string;
 };
 
-/** A batch whose bytes lie with its source. */
+/** A batch whose bytes lie with its source; without any range, nowhere. */
 export type StagedRanges = Omit<Staged, 'bytes' | 'spans'> & { readonly ranges: readonly SourceRange[] };
 
 /** For those who know that there are copies only. */
@@ -77,6 +83,9 @@ export function wholeOf(staged: Staged | StagedRanges): Staged {
   assert(!isRanges(staged), 'staged.is-a-copy');
   return staged;
 }
+
+/** The bytes are in the memory of whoever has sealed the batch, and nowhere else. */
+export const isUnkept = ({ ranges }: Pick<StagedDraft, 'ranges'>): boolean => ranges?.length === 0;
 
 export const isRanges = (staged: Staged | StagedRanges): staged is StagedRanges => 'ranges' in staged;
 

@@ -237,6 +237,12 @@ export const ERROR_CODES = {
       'was not sent is read from the source again, and what is in doubt is left to `waybill settle`. A pull is ' +
       'given up with `waybill cancel`. `waybill verify` lists what is lost. With `staging: copy` batches keep copies.',
   ),
+  BYTES_NOT_KEPT: entry(
+    1,
+    'The bytes of a batch were in the memory of a process that has ended: its flow says `staging: none`.',
+    'Run the flow again: the sink is asked what became of the batch, and what is not there is read from the source ' +
+      'again. What was refused is read and sent again by `--refresh`. With `staging: copy` batches keep their bytes.',
+  ),
   STAGING_READ: entry(
     5,
     'Staged bytes are there but cannot be read just now: no permission, a failing device, too many open files.',

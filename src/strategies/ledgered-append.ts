@@ -68,6 +68,7 @@ export const ledgeredAppend: Strategy = {
     const rung = surely(rungOf(lane.sink));
     switch (rung) {
       case 'marker':
+        if (lane.sink.can.marked && !(await attempt.hasBytes())) return await settleByMarker(attempt, lane);
         return { kind: 'resend', evidence: 'the marker in the sink tells a repeat' };
       case 'position':
         return { kind: 'resend', evidence: `the sink takes it only at position ${attempt.notes.expectedPosition}` };
@@ -168,6 +169,15 @@ function refuseForgotten(attempt: OpenAttempt, lane: LaneContext): void {
   const { horizonMs } = surely(lane.sink.facts.key);
   if (firstLostAgoMs === undefined || firstLostAgoMs + lane.sink.requestTimeoutMs < horizonMs) return;
   throw new WaybillError('SINK_FAILED', 'the sink may have forgotten the key under which the batch was sent before');
+}
+
+/** Without the bytes to send again the marker is asked for alone. */
+async function settleByMarker(lost: LostAttempt, { sink, signal }: LaneContext): Promise<Settlement> {
+  if (!(await surely(sink.can.marked)({ ...lost, signal }))) {
+    return { kind: 'absent', evidence: 'the sink holds no marker of the batch' };
+  }
+  const summary = "the sink's marker shows the batch as applied";
+  return { kind: 'known', verdict: applied(lost.batch.records, { summary }), evidence: summary };
 }
 
 async function settleByKey(attempt: LostAttempt, lane: LaneContext): Promise<Settlement> {

@@ -137,6 +137,8 @@ export interface OpenAttempt {
 export interface LostAttempt {
   readonly batch: Batch;
   payload(): Promise<Payload>;
+  /** False: `payload` cannot be had any more, so the batch cannot be sent again either. */
+  hasBytes(): Promise<boolean>;
   /** Places of records whose keys this lane has sent before in other batches, of this window or another. */
   sentElsewhere(): Promise<ReadonlySet<number>>;
   readonly attempt: number;
