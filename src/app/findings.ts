@@ -2,9 +2,9 @@ import type { ErrorCode } from '../model/error-codes.ts';
 import { WaybillError } from '../model/errors.ts';
 import { whyImpossible } from './fits.ts';
 import type { Config, FlowConfig } from './flow-config.ts';
+import { whyNotKept } from './kept-bytes.ts';
 import { didYouMean } from './nearest.ts';
 import { cannotPull } from './pulls.ts';
-import { whyNoRanges } from './ranges.ts';
 import { maskError, type SecretStore } from './secrets.ts';
 import type { Finding } from './waybill.ts';
 import { type WireWorld, wireFlow, wireLanes } from './wire.ts';
@@ -90,13 +90,13 @@ async function checkFits(flow: FlowConfig, world: WireWorld): Promise<readonly F
 async function checkSource(flow: FlowConfig, world: WireWorld): Promise<readonly Finding[]> {
   if (flow.window !== 'pull' && flow.staging === 'copy') return [];
   const findings: Finding[] = [];
-  const { source, close } = wireFlow(flow, world);
+  const { source, lanes, close } = wireFlow(flow, world);
   await close();
   if (flow.window === 'pull' && source.source.pulls === undefined) {
     const { code, message, hint } = cannotPull(flow);
     findings.push({ level: 'error', code, message, hint });
   }
-  const why = whyNoRanges(flow, source.source);
+  const why = whyNotKept(flow, { source: source.source, lanes });
   if (why === undefined) return findings;
   const message = `flow ${flow.name}, ${why.message}`;
   return [...findings, { level: 'error', code: 'PROMISE_IMPOSSIBLE', message, hint: why.hint }];

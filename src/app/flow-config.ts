@@ -103,8 +103,8 @@ export interface FlowConfig {
   /** Name of the first window to catch up from. */
   readonly start: string | undefined;
   readonly deliver: 'after-read' | 'while-reading';
-  /** What staging keeps of a batch: its bytes, or where its source has them. */
-  readonly staging: 'copy' | 'range';
+  /** What staging keeps of a batch: its bytes, where its source has them, or neither. */
+  readonly staging: 'copy' | 'range' | 'none';
   readonly leaseMs: number;
   /** SHA-256 of the flow and its connections as they stand in the file: secrets count by reference. */
   readonly digest: string;

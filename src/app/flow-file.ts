@@ -229,11 +229,12 @@ export const flowSchema = z.strictObject({
     .describe('The first window to catch up from.'),
   deliver: z.enum(['after-read', 'while-reading']).default('after-read'),
   staging: z
-    .enum(['copy', 'range'])
+    .enum(['copy', 'range', 'none'])
     .default('copy')
     .describe(
-      'What is kept of a batch until it is decided: its bytes, or where its source has them. `range` takes little of ' +
-        'the disk, and needs a source whose files, objects or messages stay as they are for so long.',
+      'What is kept of a batch until it is decided: its bytes, or where its source has them, or neither. `range` ' +
+        'takes little of the disk, and needs a source whose files, objects or messages stay as they are for so long. ' +
+        '`none` keeps bytes in memory alone: after a crash the sink says what had arrived, and the rest is read again.',
     ),
   retry: retrySchema.prefault({}),
   lease: durationMs.default(60_000).describe('How long a process that went silent keeps its claim.'),

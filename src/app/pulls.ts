@@ -9,7 +9,7 @@ import type { RunState } from '../model/states.ts';
 import { isPull, pullNumber, pullWindow, type Window } from '../model/window.ts';
 import { requireFits } from './fits.ts';
 import type { FlowConfig } from './flow-config.ts';
-import { requireRanges } from './ranges.ts';
+import { requireKept } from './kept-bytes.ts';
 import { type Prepare, type RunWorld, runPrepared } from './running.ts';
 import type { LookOutcome, PullOptions, PullOutcome, RunOptions } from './waybill.ts';
 import { wireJob } from './wire.ts';
@@ -61,7 +61,7 @@ export async function planPull(flow: FlowConfig, window: string | undefined, wor
   const wired = wireJob(flow, at, world.wire);
   try {
     await requireFits(flow.name, wired.job.lanes);
-    requireRanges(flow, wired.job.source.source);
+    requireKept(flow, { source: wired.job.source.source, lanes: wired.job.lanes });
     const ledger = await world.home.find();
     const services = { staging: world.home.staging, ...(ledger === undefined ? {} : { ledger }) };
     const signal = new AbortController().signal;

@@ -10,8 +10,8 @@ import type { Window } from '../model/window.ts';
 import type { Outbox } from '../status/outbox.ts';
 import { requireFits } from './fits.ts';
 import type { FlowConfig, StatusConfig } from './flow-config.ts';
+import { requireKept } from './kept-bytes.ts';
 import type { LedgerHome } from './ledger-home.ts';
-import { requireRanges } from './ranges.ts';
 import { openOutbox } from './status-outbox.ts';
 import { breakIfGone, withTakeover } from './takeover.ts';
 import type { PlanOptions, RunOptions } from './waybill.ts';
@@ -57,7 +57,7 @@ export async function runPrepared(
   const tell: Tell = (notice) => options.notice?.({ ...notice, message: mask(notice.message) });
   try {
     await requireFits(flow.name, wired.job.lanes);
-    requireRanges(flow, wired.job.source.source);
+    requireKept(flow, { source: wired.job.source.source, lanes: wired.job.lanes });
     const inFlight = wired.job.lanes.reduce((sum, lane) => sum + lane.limits.inFlight, 0);
     const recordsPerBatch = Math.max(...wired.job.lanes.map((lane) => lane.limits.recordsPerBatch));
     const ledger = await world.home.open({ create: true, inFlight, recordsPerBatch });
@@ -160,7 +160,7 @@ export async function planWindow(
   const wired = wireJob(flow, window, world.wire);
   try {
     await requireFits(flow.name, wired.job.lanes);
-    requireRanges(flow, wired.job.source.source);
+    requireKept(flow, { source: wired.job.source.source, lanes: wired.job.lanes });
     const ledger = await world.home.find();
     const services = { staging: world.home.staging, ...(ledger === undefined ? {} : { ledger }) };
     return await planJob(wired.job, options, services, new AbortController().signal);

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Remake } from '../engine/remake.ts';
 import { packKeyText, showKey } from '../formats/keys.ts';
 import type { BatchRow, DoubtRow, Ledger, LedgerReader, Trace } from '../ledger/ledger.ts';
-import { isRanges, type Staging } from '../ledger/staging.ts';
+import { isRanges, isUnkept, type Staging } from '../ledger/staging.ts';
 import { describeError } from '../model/errors.ts';
 import { type RunId, showBatch } from '../model/ids.ts';
 import type { LoadRow } from '../model/load.ts';
@@ -91,6 +91,8 @@ async function verifyBatch(batch: BatchRow, { staging, remakeOf }: StagedStores)
   try {
     const staged = await staging.read(batch.staged);
     if (isRanges(staged)) {
+      // Of bytes that were never kept there is nothing to be compared.
+      if (isUnkept(staged)) return undefined;
       if (OPEN.has(batch.state)) await remakeOf(batch)(staged, new AbortController().signal);
       return undefined;
     }
