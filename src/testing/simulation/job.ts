@@ -33,6 +33,7 @@ export function jobOf(window: Window, process: SimProcess, machine: Machine): Jo
     parameters: {},
     deliver: scenario.deliver,
     ...(scenario.ranges === true ? { keep: 'range' } : {}),
+    ...(scenario.unkept === true ? { keep: 'none' } : {}),
     configDigest: 'simulated',
     source: {
       name: 'rows',

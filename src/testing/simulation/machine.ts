@@ -1,5 +1,7 @@
 import type { Services } from '../../engine/engine.ts';
+import { freshStaging } from '../../ledger/fresh-staging.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
+import type { Staging } from '../../ledger/staging.ts';
 import { Book } from './book.ts';
 import { Disk, simJournal, simStaging } from './disk.ts';
 import type { Connections, LedgerBench } from './ledger-bench.ts';
@@ -64,11 +66,16 @@ export class Machine {
     const services: Services = {
       ports: process.ports,
       ledger,
-      staging: simStaging(this.disk, process),
+      staging: this.#staging(process),
       journal: simJournal(this.disk, process),
       notice: ({ message, ids }) => this.book.said.push(message, JSON.stringify(ids)),
     };
     return { process, ledger, services };
+  }
+
+  #staging(process: SimProcess): Staging {
+    const staging = simStaging(this.disk, process);
+    return this.scenario.unkept === true ? freshStaging(staging) : staging;
   }
 
   /** A process has come to its end by itself. */

@@ -22,7 +22,8 @@ const ACTS: readonly FaultKind[] = [
 const ROUNDS_MAX = 12;
 const HOUR_MS = 3_600_000;
 /** What an operator may be told: the ledger is busy, somebody works on it, it was decided meanwhile. */
-const EXPECTED = new Set(['LEASE_HELD', 'MOVE_FORBIDDEN', 'LEDGER_BUSY', 'FENCED', 'BATCH_UNKNOWN', 'RANGE_LOST']);
+const LOST = ['RANGE_LOST', 'BYTES_NOT_KEPT'];
+const EXPECTED = new Set<string>(['LEASE_HELD', 'MOVE_FORBIDDEN', 'LEDGER_BUSY', 'FENCED', 'BATCH_UNKNOWN', ...LOST]);
 
 /** A person who gives orders at random moments, through the same functions as the command line. */
 export class Operator {

@@ -18,6 +18,8 @@ export interface Scenario {
   readonly pull?: PullScenario;
   /** Staging keeps ranges of the source, and not the bytes of batches. */
   readonly ranges?: true;
+  /** Nothing keeps the bytes of batches but the memory of the process that has sealed them. */
+  readonly unkept?: true;
   readonly rows: number;
   /** Null: content stands for a key, and equal rows are several records. */
   readonly keyed: boolean;
@@ -51,7 +53,16 @@ export interface Scenario {
   readonly swarm: Swarm;
 }
 
+/** How many schedules in a thousand keep no bytes of batches. */
+const UNKEPT_SHARE = 60;
+
 export function drawScenario(seed: number): Scenario {
+  if (Tape.ofSeed(seed ^ 0x0bade110).chance(UNKEPT_SHARE)) {
+    const drawn = drawRecords(seed, 'marker');
+    // A sink that can be asked for markers sits at the end of a connection, where nothing comes twice.
+    const { 'duplicate-delivery': _, ...swarm } = drawn.swarm;
+    return { ...drawn, deliver: 'while-reading', unkept: true, swarm };
+  }
   const records = drawRecords(seed);
   const drawn = { ...records, ...(drawLoads(seed, records) ?? drawPulls(seed, records)) };
   const ranges = drawRanges(seed);
@@ -60,9 +71,10 @@ export function drawScenario(seed: number): Scenario {
   return { ...drawn, ranges: true, swarm };
 }
 
-function drawRecords(seed: number): Scenario {
+function drawRecords(seed: number, only?: Rung): Scenario {
   const tape = Tape.ofSeed(seed ^ 0x5eed5eed);
-  const rung = tape.pick(RUNGS);
+  const drawn = tape.pick(RUNGS);
+  const rung = only ?? drawn;
   const swarm = blameless(drawSwarm(tape, rung));
   const timeout = tape.pick([200, 1_000, 5_000]);
   return {

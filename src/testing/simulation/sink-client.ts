@@ -21,7 +21,7 @@ const ABILITIES: Readonly<Record<Rung, readonly (keyof Abilities)[]>> = {
   look: ['append', 'find'],
   'fence-then-look': ['append', 'find', 'fence'],
   key: ['appendOnce'],
-  marker: ['commitOnce'],
+  marker: ['commitOnce', 'marked'],
   position: ['appendAt'],
   job: ['job'],
   put: ['put'],
@@ -29,6 +29,8 @@ const ABILITIES: Readonly<Record<Rung, readonly (keyof Abilities)[]>> = {
 
 /** Classes whose promise rests on a request being applied in time or not at all. */
 const TIMELY: ReadonlySet<Rung> = new Set(['look', 'key', 'put', 'job']);
+
+const LOOKS: ReadonlySet<string> = new Set(['find', 'marked']);
 
 export interface SinkParts {
   readonly scenario: Scenario;
@@ -48,6 +50,8 @@ export function simSink(process: SimProcess, parts: SinkParts): Sink {
     appendAt: (permit, expected) => client.send('appendAt', permit, expected) as Promise<Verdict>,
     appendOnce: (permit) => client.send('appendOnce', permit) as Promise<Verdict>,
     commitOnce: (permit) => client.send('commitOnce', permit),
+    marked: ({ batch, attempt, signal }) =>
+      client.ask('marked', batch.id, () => parts.server.marked(batch, attempt), signal),
     put: (permit) => client.send('put', permit) as Promise<Verdict>,
     job: {
       open: async (permit) => {
@@ -100,7 +104,7 @@ class SinkClient {
     return await network.call(this.#process, name, batch, line, () => {
       const { world } = this.#process;
       if (server.isDown) throw new NotAppliedError('the sink is down', { sinkAway: true });
-      if (name === 'find' && world.fault('look-fails')) throw new WaybillError('SINK_FAILED', '500 for a question');
+      if (LOOKS.has(name) && world.fault('look-fails')) throw new WaybillError('SINK_FAILED', '500 for a question');
       return work();
     });
   }

@@ -1,6 +1,6 @@
 import type { Found } from '../../connectors/connector.ts';
 import type { Batch } from '../../model/batch.ts';
-import { RefusedError } from '../../model/errors.ts';
+import { NotAppliedError, RefusedError } from '../../model/errors.ts';
 import type { Rung } from '../../model/guarantee.ts';
 import { OUTCOME, type Refusal, type Verdict } from '../../model/verdict.ts';
 import type { LoadScenario } from './load-scenario.ts';
@@ -41,6 +41,8 @@ export class SinkServer {
   readonly #world: World;
   readonly #answers = new Map<string, { digest: string; firstAtMs: number; verdict: Verdict }>();
   readonly #markers = new Map<string, string>();
+  /** By idempotency key: the last attempt that is let in no more. */
+  readonly #shutOut = new Map<string, number>();
   readonly #refusedForNow = new Set<string>();
 
   constructor(world: World, facts: SinkFacts) {
@@ -110,6 +112,14 @@ export class SinkServer {
     return { records, evidence: `${found} of ${batch.records} records were found` };
   }
 
+  /** As a database that waits for what it has begun: what is not there when it is asked for will not come any more. */
+  marked({ idempotencyKey }: Batch, attempt: number): boolean {
+    const there = this.#markers.has(idempotencyKey);
+    if (!there) this.#shutOut.set(idempotencyKey, Math.max(attempt, this.#shutOut.get(idempotencyKey) ?? 0));
+    this.#world.mark(there ? 'a marker was found by a look' : 'a look found no marker');
+    return there;
+  }
+
   raiseFence(shard: string, fence: number): void {
     this.fences.set(shard, Math.max(fence, this.fences.get(shard) ?? 0));
   }
@@ -157,6 +167,10 @@ export class SinkServer {
     if (marker !== undefined) {
       this.#world.mark('a repeat was recognised by its marker');
       return 'already';
+    }
+    if ((this.#shutOut.get(idempotencyKey) ?? 0) >= request.attempt) {
+      this.#world.mark('a send was shut out by a look for its marker');
+      throw new NotAppliedError('it was asked for this attempt');
     }
     const verdict = this.#apply(request);
     this.#markers.set(idempotencyKey, digest);

@@ -37,9 +37,11 @@ export function oneStatus(evidence: Evidence): void {
   finishedStays(evidence);
 }
 
-/** A range is lost only where something else came than what was read. */
+/** A range is lost only where something else came than what was read; bytes that nobody keeps, where nobody does. */
 const isExplained = ({ code }: WaybillError, { machine }: Evidence): boolean =>
-  EXPLAINED.has(code) || (code === 'RANGE_LOST' && machine.world.faults.has('range-differs'));
+  EXPLAINED.has(code) ||
+  (code === 'RANGE_LOST' && machine.world.faults.has('range-differs')) ||
+  (code === 'BYTES_NOT_KEPT' && machine.scenario.unkept === true);
 
 /** That somebody else holds the shard says nothing about the record: it may not be the status that it ends with. */
 function fencedIsNoRefusal({ final, book }: Evidence): void {
