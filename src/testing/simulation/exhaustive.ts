@@ -10,8 +10,12 @@ import { plannedWatcher } from './watcher.ts';
 import type { Blow } from './world.ts';
 
 export const BLOWS: readonly Blow[] = ['kill', 'power-cut', 'pause'];
-/** Classes for which every pair of boundaries is tried as well: one that cannot ask, and one that can. */
-export const PAIRED: readonly Rung[] = ['none', 'look'];
+const UNKEPT = 'bytes in memory alone';
+/**
+ * Subjects for which every pair of boundaries is tried as well: one that cannot ask, one that can, and one where the
+ * second start has to find out what became of the first before it does anything else.
+ */
+export const PAIRED: readonly string[] = ['none', 'look', UNKEPT];
 /** A small schedule has some fifty boundaries; one that never ends has a fault of its own. */
 const BOUNDARIES_MAX = 2_000;
 
@@ -23,6 +27,7 @@ export interface Subject {
   readonly rung: Rung;
   readonly load?: LoadScenario;
   readonly pull?: PullScenario;
+  readonly unkept?: true;
 }
 
 const PLAIN_LOAD: Omit<LoadScenario, 'strategy'> = {
@@ -57,6 +62,7 @@ const pulling = (merge: PullScenario['merge']): Subject => ({
  */
 export const SUBJECTS: readonly Subject[] = [
   ...RUNGS.map((rung) => ({ strategy: rung === 'put' ? 'keyed' : 'ledgered-append', name: rung, rung })),
+  { strategy: 'ledgered-append', name: UNKEPT, rung: 'marker', unkept: true },
   loading('transactional-writer'),
   loading('data-overwrite'),
   loading('merger'),
@@ -73,11 +79,12 @@ export const SUBJECTS: readonly Subject[] = [
  * each, and the first of them once more when both are done. With pulls: two of them.
  */
 export function smallScenario(
-  { rung, load, pull }: Pick<Subject, 'rung' | 'load' | 'pull'>,
+  { rung, load, pull, unkept }: Pick<Subject, 'rung' | 'load' | 'pull' | 'unkept'>,
   deliver: Scenario['deliver'],
 ): Scenario {
   if (load !== undefined) return smallLoads(load, deliver);
   const small = smallRecords(rung, deliver);
+  if (unkept === true) return { ...small, unkept };
   return pull === undefined ? small : { ...small, pull, rows: 4, chunkRecords: 2, windows: 2 };
 }
 
@@ -201,8 +208,7 @@ export async function runExhaustive(ask: ExhaustiveAsk): Promise<readonly Exhaus
         add(await everyBoundary(subject, 'after-read', blow, bench));
         add(await everyBoundary(subject, 'while-reading', blow, bench));
       }
-      const paired = subject.load === undefined && subject.pull === undefined && PAIRED.includes(subject.rung);
-      if (ask.pairs && paired) add(await everyPair(subject, 'after-read', bench));
+      if (ask.pairs && PAIRED.includes(subject.name)) add(await everyPair(subject, 'after-read', bench));
     }
     return results;
   } finally {
