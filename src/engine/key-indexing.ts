@@ -23,28 +23,33 @@ export class KeyIndexing {
 
   sealed(records: number): void {
     this.#waiting += records;
-    if (this.#waiting >= WORTH_A_STEP) this.#begin();
+    if (this.#waiting >= WORTH_A_STEP) this.#begin(true);
   }
 
   /** Brings in what is left, unless `complete` is false: then only the step under way is waited for. */
   async close(complete: boolean): Promise<void> {
-    this.#stopped = !complete;
-    if (complete) this.#begin();
+    this.#stopped = true;
+    await this.#working;
+    if (!complete) return;
+    this.#stopped = false;
+    this.#begin(false);
     await this.#working;
   }
 
-  #begin(): void {
+  #begin(whole: boolean): void {
     this.#waiting = 0;
     if (this.#busy) return;
     this.#busy = true;
-    this.#working = this.#work();
+    this.#working = this.#work(whole);
     // Heard by `close`, which everybody calls: until then nobody waits for it.
     this.#working.catch(() => undefined);
   }
 
-  async #work(): Promise<void> {
+  /** `whole`: what is left over would make a part that is too small, and many of them would have to be merged. */
+  async #work(whole: boolean): Promise<void> {
+    const ask = { run: this.#run, ...(whole ? { whole } : {}) };
     try {
-      for (let done = false; !done && !this.#stopped; ) done = (await this.#ledger.indexKeys({ run: this.#run })).done;
+      for (let done = false; !done && !this.#stopped; ) done = (await this.#ledger.indexKeys(ask)).done;
     } finally {
       this.#busy = false;
     }

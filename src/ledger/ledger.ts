@@ -82,8 +82,11 @@ export interface Ledger {
    */
   setPosition(ask: { flow: string; sourceName: string; position: Position | null; who: string }): Promise<void>;
 
-  /** One bounded step of building the key index; `done` when there is nothing left. Never needed for correctness. */
-  indexKeys(ask: { run?: RunId }): Promise<{ done: boolean }>;
+  /**
+   * One bounded step of building the key index; `done` when there is nothing left. Never needed for correctness.
+   * `whole`: what does not fill a step is left for later, when there is more of it.
+   */
+  indexKeys(ask: { run?: RunId; whole?: boolean }): Promise<{ done: boolean }>;
   /** An emitter has passed on every event up to this one. */
   emitted(ask: { emitter: string; seq: number }): Promise<void>;
   close(): Promise<void>;

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import { afterAll, expect, it } from 'vitest';
 import { Book, child, keyOf, keysOf, sealedBatch, verdict } from '../../testing/suites/ledger-fixture.ts';
 import type { Ledger } from '../ledger.ts';
@@ -106,6 +107,31 @@ it('finds one of a million records in a moment, index or not', async () => {
   console.info('one of a million records, slowest of four:', slowest);
   expect(slowest.indexMs).toBeLessThan(100);
   expect(slowest.scanMs).toBeLessThan(1_000);
+  await ledger.close();
+});
+
+it('makes no small parts while more is to come', async () => {
+  const ledger = await open('parts.db');
+  const book = await Book.open(ledger);
+  await book.start();
+  const parts = (): unknown[] => {
+    const file = new Database(join(folder, 'parts.db'), { readonly: true });
+    try {
+      return file.prepare('select entries from key_part order by id').pluck().all();
+    } finally {
+      file.close();
+    }
+  };
+  await sealMany(ledger, book, 0, 4, 50_000);
+  expect(await ledger.indexKeys({ run: book.run, whole: true })).toEqual({ done: true });
+  expect(parts()).toEqual([]);
+  await sealMany(ledger, book, 200_000, 2, 50_000);
+  expect(await ledger.indexKeys({ run: book.run, whole: true })).toEqual({ done: false });
+  expect(await ledger.indexKeys({ run: book.run, whole: true })).toEqual({ done: true });
+  expect(parts()).toEqual([300_000]);
+  await sealMany(ledger, book, 300_000, 1, 10);
+  while (!(await ledger.indexKeys({ run: book.run })).done);
+  expect(parts()).toEqual([300_000, 10]);
   await ledger.close();
 });
 

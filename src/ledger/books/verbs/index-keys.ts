@@ -38,15 +38,15 @@ const LANE_ROW = query(KEY_LANE, 'WHERE lane = ?');
 const IN_STATE = 'SELECT count(*) FROM generation WHERE run = (SELECT run FROM lane WHERE id = ?) AND state = ?';
 const LANES = 'SELECT id FROM lane WHERE run = coalesce(?, run) ORDER BY id';
 
-export function* indexKeys(tx: Transaction, ask: { run?: RunId }): Asking<{ done: boolean }> {
+export function* indexKeys(tx: Transaction, ask: { run?: RunId; whole?: boolean }): Asking<{ done: boolean }> {
   for (const [lane] of yield* tx.store.plain(LANES, ask.run ?? null)) {
-    if (yield* stepLane(tx, lane as number)) return { done: false };
+    if (yield* stepLane(tx, lane as number, ask.whole ?? false)) return { done: false };
   }
   return { done: true };
 }
 
 /** One step for one lane; false when it has nothing left to do. */
-function* stepLane(tx: Transaction, lane: number): Asking<boolean> {
+function* stepLane(tx: Transaction, lane: number, whole: boolean): Asking<boolean> {
   const parts = yield* partsOf(tx.store, lane);
   const target = parts.find((part) => parts.some((other) => other.into === part.id));
   if (target !== undefined) {
@@ -57,7 +57,7 @@ function* stepLane(tx: Transaction, lane: number): Asking<boolean> {
     );
     return true;
   }
-  if (yield* addPart(tx, lane)) return true;
+  if (yield* addPart(tx, lane, whole)) return true;
   const chosen = yield* toMerge(tx, lane, parts);
   if (chosen.length < 2) return false;
   yield* beginMerge(tx, lane, chosen);
@@ -65,7 +65,7 @@ function* stepLane(tx: Transaction, lane: number): Asking<boolean> {
 }
 
 /** Indexes the next rows of members as a part of its own. */
-function* addPart(tx: Transaction, lane: number): Asking<boolean> {
+function* addPart(tx: Transaction, lane: number, whole: boolean): Asking<boolean> {
   const rows: MembersRecord[] = [];
   let [upto, bytes] = [yield* indexedUpTo(tx.store, lane), 0];
   while (bytes < NEW_ENTRIES * 16) {
@@ -75,7 +75,7 @@ function* addPart(tx: Transaction, lane: number): Asking<boolean> {
     bytes += members.keys.length;
     rows.push(members);
   }
-  if (rows.length === 0) return false;
+  if (rows.length === 0 || (whole && bytes < NEW_ENTRIES * 16)) return false;
   const places = yield* inTurn(rows, function* (members) {
     return { keys: members.keys, batchOf: yield* batchesByPlace(tx, members) };
   });
