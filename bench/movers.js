@@ -114,6 +114,7 @@ flows:
     sink: { connection: facts, table: items, recordsPerBatch: 50000, bytesPerBatch: 100000000 }
     strategy: ledgered-append
     deliver: while-reading
+    staging: none
 `;
   return runOnce(flowFile, ['copy'], options);
 }

@@ -11,7 +11,12 @@ import { bash, needs, runOnce } from './parts/timed.js';
 
 const ROWS = small ? 200_000 : 2_000_000;
 const ROUNDS = small ? 2 : 3;
-const GOALS = { 'batches of 50k': 0.95, 'batches of 10k': 0.85 };
+/** Between two tables nothing but keys and digests has to be kept; the last kind keeps a copy of each batch as well. */
+const KINDS = {
+  'batches of 50k': { records: 50_000, staging: 'none', goal: 0.95 },
+  'batches of 10k': { records: 10_000, staging: 'none', goal: 0.85 },
+  'batches of 50k, copied': { records: 50_000, staging: 'copy' },
+};
 
 needs('psql', '--version');
 const server = await startServer('postgres');
@@ -20,7 +25,8 @@ const options = { env: server.env, server };
 try {
   await client.query(`${itemsSql(ROWS)}; create table copies (like items)`);
   const wanted = await contents(client, 'items');
-  const kinds = { psql: piped, 'batches of 50k': () => ledgered(50_000), 'batches of 10k': () => ledgered(10_000) };
+  const own = Object.entries(KINDS).map(([kind, how]) => [kind, () => ledgered(how)]);
+  const kinds = { psql: piped, ...Object.fromEntries(own) };
   const results = await inTurns(kinds, ROUNDS, {
     before: () => client.query('truncate copies; drop schema if exists waybill cascade; checkpoint'),
     after: async (kind) => {
@@ -35,10 +41,11 @@ try {
 
 function tell(results) {
   report(`psql binary COPY pipe of ${ROWS} rows`, figuresOf(results.psql, ROWS));
-  for (const [kind, goal] of Object.entries(GOALS)) {
+  for (const [kind, { goal }] of Object.entries(KINDS)) {
     const figures = { ...figuresOf(results[kind], ROWS), ...against(results.psql, results[kind]) };
     const name = `PostgreSQL to PostgreSQL with the ledger, ${kind} (whole process)`;
-    report(name, figures, { text: `ratio >= ${goal}`, met: figures.ratio >= goal });
+    const wanted = goal === undefined ? [] : [{ text: `ratio >= ${goal}`, met: figures.ratio >= goal }];
+    report(name, figures, ...wanted);
   }
 }
 
@@ -48,7 +55,7 @@ function piped() {
   return bash(`${from} | ${to}`, options);
 }
 
-function ledgered(records) {
+function ledgered({ records, staging }) {
   const flowFile = `version: 1
 connections:
   here: ${server.connection()}
@@ -58,6 +65,7 @@ flows:
     sink: { connection: here, table: copies, recordsPerBatch: ${records}, bytesPerBatch: 100000000 }
     strategy: ledgered-append
     deliver: while-reading
+    staging: ${staging}
 `;
   return runOnce(flowFile, ['copy'], options);
 }
