@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { kernel } from '../../formats/kernel.ts';
 import type { Chunk } from '../../model/chunk.ts';
 import type { Columns } from '../../model/columns.ts';
 import { JsonCollector, RowCollector } from './copy-collectors.ts';
@@ -41,8 +42,38 @@ describe('a binary COPY of one column', () => {
   });
 });
 
+/** One message of COPY, whose content stands in the memory of the kernel as it does when it comes from a server. */
+function inKernel(bytes: Buffer): Buffer {
+  const head = Buffer.from('d\0\0\0\0');
+  head.writeInt32BE(bytes.length + 4, 1);
+  const { data } = kernel().unframeCopy(Buffer.concat([head, bytes]), 0);
+  return Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+}
+
 describe('rows of a binary COPY', () => {
   const columns: Columns = [{ name: 'text', type: { kind: 'text' }, nullable: true }];
+
+  // The first one here that frames: the memory of the kernel is larger afterwards, and its old buffer is gone.
+  it.each([9_000, 200_000, 300_000, 700_000])('are whole when they come out of the kernel, %s bytes a time', (size) => {
+    const rows = Array.from({ length: 5_000 }, (_, nth) => `${nth} `.repeat(1 + (nth % 61)));
+    rows.splice(3_000, 0, 'long '.repeat(7_000));
+    const whole = copyOf(rows, 0);
+    const collector = new RowCollector(columns, { reuses: true });
+    const read: string[] = [];
+    const take = (chunks: readonly Chunk[]): void => {
+      for (const chunk of chunks) {
+        const bytes = Buffer.from(chunk.bytes);
+        for (let nth = 0; nth < chunk.count; nth++) {
+          read.push(bytes.toString('utf8', chunk.spans[nth * 2]! + 6, chunk.spans[nth * 2 + 1]));
+        }
+        collector.done(chunk);
+      }
+    };
+    for (let at = 0; at < whole.length; at += size) take(collector.add(inKernel(whole.subarray(at, at + size))));
+    take(collector.end());
+    expect(read).toEqual(rows);
+  });
+
   const rows = Array.from({ length: 9_000 }, (_, nth) => `${nth} `.repeat(1 + (nth % 97)));
   // One that is longer than a block.
   rows.splice(4_000, 0, 'long '.repeat(90_000));

@@ -7,7 +7,9 @@ import { WaybillError } from '../../model/errors.ts';
 import type { CopyCollector } from './copy-out.ts';
 import { LinePacker } from './line-packer.ts';
 
-const BLOCK_BYTES = 256 * 1024;
+/** Before the bytes of a block: room for a row that was cut off at the end of the one before. */
+const HEAD_BYTES = 16 * 1024;
+const BLOCK_BYTES = HEAD_BYTES + 256 * 1024;
 /** Blocks that wait for being used again; longer ones, made for a long row, do not. */
 const FREE_MAX = 8;
 
@@ -22,7 +24,8 @@ export class RowCollector implements CopyCollector {
   /** The block of each chunk that is the last one of its block. */
   readonly #blockOfLast = new WeakMap<Uint8Array, Buffer>();
   #block: Buffer = Buffer.allocUnsafeSlow(BLOCK_BYTES);
-  #size = 0;
+  #start = HEAD_BYTES;
+  #end = HEAD_BYTES;
 
   constructor(columns: Columns, how: { readonly reuses: boolean } = { reuses: false }) {
     this.#framer = copyFramer(columns);
@@ -30,33 +33,44 @@ export class RowCollector implements CopyCollector {
   }
 
   add(bytes: Buffer): readonly Chunk[] {
-    const taken = Math.min(bytes.length, this.#block.length - this.#size);
-    this.#size += bytes.copy(this.#block, this.#size, 0, taken);
-    if (taken === bytes.length) return [];
-    // Framing is work for the kernel, in whose memory the rest may stand.
-    const rest = Buffer.from(bytes.subarray(taken));
-    const chunks = this.#flushed(rest.length);
-    return [...chunks, ...this.add(rest)];
+    const taken = Math.min(bytes.length, this.#block.length - this.#end);
+    this.#end += bytes.copy(this.#block, this.#end, 0, taken);
+    return taken === bytes.length ? [] : this.#flushed(bytes.subarray(taken));
   }
 
   end(): readonly Chunk[] {
-    const chunks = this.#framer.push(this.#block.subarray(0, this.#size));
+    const chunks = this.#framer.push(this.#block.subarray(this.#start, this.#end));
     return placed([...chunks, ...this.#framer.end()]);
   }
 
-  /** The row that is cut off goes to the head of the next block, which has room for as much again. */
-  #flushed(more: number): readonly Chunk[] {
-    const chunks = this.#framer.push(this.#block.subarray(0, this.#size));
-    const rest = this.#framer.takeRest();
+  #flushed(more: Buffer): readonly Chunk[] {
     const used = this.#block;
-    this.#block = this.#blockOf(rest.length * 2 + more);
-    this.#block.set(rest);
-    this.#size = rest.length;
+    // Framing is work for the kernel, in whose memory these may stand: before it they are brought where they belong.
+    const { length } = more;
+    const next = this.#blockOf(length);
+    next.set(more, HEAD_BYTES);
+    const chunks = this.#framer.push(used.subarray(this.#start, this.#end));
+    this.#goOn(next, length, this.#framer.takeRest());
     // Chunks are done with in their order.
     const last = chunks.at(-1);
     if (last === undefined) this.#release(used);
     else this.#blockOfLast.set(last.bytes, used);
     return placed(chunks);
+  }
+
+  /** The row that is cut off goes before the bytes that follow; a long one into a block with room for as much again. */
+  #goOn(next: Buffer, more: number, rest: Uint8Array): void {
+    if (rest.length <= HEAD_BYTES) {
+      this.#block = next;
+      this.#start = HEAD_BYTES - rest.length;
+    } else {
+      this.#block = Buffer.allocUnsafeSlow(Math.max(BLOCK_BYTES, rest.length * 2 + more));
+      next.copy(this.#block, rest.length, HEAD_BYTES, HEAD_BYTES + more);
+      this.#start = 0;
+      this.#release(next);
+    }
+    this.#block.set(rest, this.#start);
+    this.#end = this.#start + rest.length + more;
   }
 
   done({ bytes }: Chunk): void {
@@ -65,8 +79,8 @@ export class RowCollector implements CopyCollector {
   }
 
   #blockOf(size: number): Buffer {
-    const free = size <= BLOCK_BYTES ? this.#free.pop() : undefined;
-    return free ?? Buffer.allocUnsafeSlow(Math.max(BLOCK_BYTES, size));
+    const free = HEAD_BYTES + size <= BLOCK_BYTES ? this.#free.pop() : undefined;
+    return free ?? Buffer.allocUnsafeSlow(Math.max(BLOCK_BYTES, HEAD_BYTES + size));
   }
 
   #release(block: Buffer): void {
