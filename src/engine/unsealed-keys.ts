@@ -13,10 +13,11 @@ const SCANS_MAX = 64;
  */
 export class UnsealedKeys {
   #keys = Buffer.allocUnsafeSlow(FIRST_KEYS * KEY_BYTES);
-  #hashes = new Uint32Array(FIRST_KEYS);
+  /** Made when somebody asks. */
+  #hashes: Uint32Array = NONE;
   #from = 0;
   #to = 0;
-  /** Up to here there are hashes: they are made when somebody asks. */
+  /** Up to here there are hashes. */
   #hashed = 0;
   #scans = 0;
   #table: KeyTable | undefined;
@@ -54,8 +55,7 @@ export class UnsealedKeys {
   }
 
   #isThere(keys: Uint8Array, nth: number): boolean {
-    if (this.#hashed < this.#to) hashKeys(this.#keys, this.#hashed, this.#to, this.#hashes, this.#hashed);
-    this.#hashed = this.#to;
+    this.#hash();
     const [hash] = hashKeys(keys, nth, nth + 1, ONE, 0);
     const wanted = keys.subarray(nth * KEY_BYTES, (nth + 1) * KEY_BYTES);
     const hashes = this.#hashes.subarray(0, this.#to);
@@ -65,22 +65,39 @@ export class UnsealedKeys {
     return false;
   }
 
+  #hash(): void {
+    if (this.#hashes.length < this.#room) {
+      const larger = new Uint32Array(this.#room);
+      larger.set(this.#hashes.subarray(0, this.#hashed));
+      this.#hashes = larger;
+    }
+    if (this.#hashed < this.#to) hashKeys(this.#keys, this.#hashed, this.#to, this.#hashes, this.#hashed);
+    this.#hashed = this.#to;
+  }
+
   #build(): void {
     this.#table = new KeyTable();
     for (let nth = this.#from; nth < this.#to; nth++) this.#table.add(this.#keys, nth);
   }
 
+  /** How many keys there is room for. */
+  get #room(): number {
+    return this.#keys.length / KEY_BYTES;
+  }
+
   #makeRoom(count: number): void {
-    if (this.#to + count <= this.#hashes.length) return;
+    if (this.#to + count <= this.#room) return;
     const held = this.#to - this.#from;
-    const room = Math.max(FIRST_KEYS, (held + count) * 2);
-    const keys = room > this.#hashes.length ? Buffer.allocUnsafeSlow(room * KEY_BYTES) : this.#keys;
-    const hashes = room > this.#hashes.length ? new Uint32Array(room) : this.#hashes;
-    keys.set(this.#keys.subarray(this.#from * KEY_BYTES, this.#to * KEY_BYTES));
+    const [from, to] = [this.#from * KEY_BYTES, this.#to * KEY_BYTES];
+    // Half of it is free afterwards, or keys would be moved all the time.
+    if ((held + count) * 2 <= this.#room) this.#keys.copyWithin(0, from, to);
+    else {
+      const larger = Buffer.allocUnsafeSlow(Math.max(FIRST_KEYS, (held + count) * 2) * KEY_BYTES);
+      larger.set(this.#keys.subarray(from, to));
+      this.#keys = larger;
+    }
     const hashed = Math.max(this.#from, this.#hashed);
-    hashes.set(this.#hashes.subarray(this.#from, hashed));
-    this.#keys = keys;
-    this.#hashes = hashes;
+    this.#hashes.copyWithin(0, this.#from, hashed);
     this.#hashed = hashed - this.#from;
     this.#from = 0;
     this.#to = held;
@@ -88,3 +105,4 @@ export class UnsealedKeys {
 }
 
 const ONE = new Uint32Array(1);
+const NONE = new Uint32Array(0);
