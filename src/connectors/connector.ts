@@ -339,7 +339,7 @@ export interface AbilityFacts {
   tail?(): Promise<string>;
   /** A refused batch is refused as a whole: nothing of it was applied, and it may be taken apart. */
   readonly rejectsAtomically?: boolean;
-  /** Once it has answered with a verdict it reads the bytes of the payload no more: their room is used again. */
+  /** Once it has answered with a verdict it reads nothing of the payload any more: its room is used again. */
   readonly letsGo?: boolean;
   /** What publishes a load cannot do it in one step: readers may meet the old and the new side by side meanwhile. */
   readonly seenByHalves?: boolean;

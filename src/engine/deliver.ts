@@ -157,7 +157,7 @@ export class LaneDelivery {
   #letGo({ payload }: Intended, { answer }: Heard): void {
     const { sink } = this.#lane.job;
     if (sink.facts.letsGo !== true || answer.kind !== 'verdict' || answer.refusals.length > 0) return;
-    this.#lane.rooms.giveBack(payload.bytes);
+    this.#lane.rooms.giveBackAll(payload);
   }
 
   /** There is no attempt: the batch has no bytes, or nobody can say where to, or it is not to be sent any more. */

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { COPY_ROWS, type Framing, LINES } from '../model/batch.ts';
+import { BatchRooms } from './batch-rooms.ts';
 import { type PackedBatch, Packer } from './pack.ts';
 
 const ARRAY: Framing = { format: 'ndjson', head: '{"events":[', separator: ',', tail: ']}' };
@@ -156,5 +157,40 @@ describe('the packer', () => {
     };
     expect(keyed(false)).toEqual([6]);
     expect(keyed(true)).toEqual([2, 3, 1]);
+  });
+
+  it('puts large batches where those were that are over, and never where one is that is not', () => {
+    const rooms = new BatchRooms();
+    const packer = new Packer({ recordsPerBatch: 10_000, inFlight: 1 }, [COPY_ROWS], { rooms });
+    const count = 1_000;
+    const chunk = (nth: number) => {
+      const [bytes, digests] = [Buffer.alloc(count * 50, nth), Buffer.alloc(count * 8, nth)];
+      const spans = Uint32Array.from({ length: count * 2 }, (_, at) => ((at + 1) >>> 1) * 50);
+      const records = { bytes, spans, keys: Buffer.alloc(count * 16, nth), sourceDigests: digests };
+      return { records: { ...records, payloadDigests: digests }, place: 0, nthKey: 0, count };
+    };
+    const on = new Map<PackedBatch, { frozen: Buffer; buffers: ArrayBufferLike[] }>();
+    const met = new Set<ArrayBufferLike>();
+    const partsOf = ({ bytes, spans, keys, sourceDigests, payloadDigests }: PackedBatch) =>
+      [bytes, spans, keys, sourceDigests, payloadDigests] as const;
+    const asBytes = ({ buffer, byteOffset, byteLength }: ArrayBufferView) =>
+      Buffer.from(buffer, byteOffset, byteLength);
+    let reused = 0;
+    for (let nth = 0; nth < 200; nth++) {
+      const { closed } = packer.add(chunk(nth % 251));
+      if (closed === undefined) continue;
+      const parts = partsOf(closed);
+      const buffers = parts.map(({ buffer }) => buffer);
+      for (const { buffers: others } of on.values()) expect(others.some((one) => buffers.includes(one))).toBe(false);
+      reused += buffers.filter((one) => met.has(one)).length;
+      for (const one of buffers) met.add(one);
+      on.set(closed, { frozen: Buffer.concat(parts.map(asBytes)), buffers });
+      if (on.size < 3) continue;
+      const [oldest, { frozen }] = [...on][0]!;
+      expect(Buffer.concat(partsOf(oldest).map(asBytes)).equals(frozen)).toBe(true);
+      on.delete(oldest);
+      rooms.giveBackAll(oldest);
+    }
+    expect(reused).toBeGreaterThan(60);
   });
 });

@@ -60,21 +60,22 @@ export class Packer {
   readonly #keys: Growing;
   readonly #source: Growing;
   readonly #payload: Growing;
-  #spans = new Uint32Array(FIRST_BYTES / 64);
+  readonly #spans: Growing;
   #records = 0;
 
   /**
    * `apart`: a batch is closed when a key comes again. A sink may refuse the one version of a record for now and take
    * the other; only where they are in batches of their own does the one that is sent again come before the other.
-   * `rooms`: where the bytes of large batches are put.
+   * `rooms`: where large batches are put.
    */
   constructor(limits: Limits, accepts: readonly Framing[], how: { apart?: boolean; rooms?: BatchRooms } = {}) {
     this.#limits = limits;
     this.#apart = how.apart === true ? new KeyTable() : undefined;
     this.#bytes = new Growing(FIRST_BYTES, how.rooms);
-    this.#keys = new Growing(FIRST_BYTES / 8);
-    this.#source = new Growing(FIRST_BYTES / 16);
-    this.#payload = new Growing(FIRST_BYTES / 16);
+    this.#keys = new Growing(FIRST_BYTES / 8, how.rooms);
+    this.#source = new Growing(FIRST_BYTES / 16, how.rooms);
+    this.#payload = new Growing(FIRST_BYTES / 16, how.rooms);
+    this.#spans = new Growing(FIRST_BYTES / 16, how.rooms);
     this.#accepts = accepts;
     this.#frame = frameOf({}, accepts);
   }
@@ -132,9 +133,10 @@ export class Packer {
   close(): PackedBatch | undefined {
     if (this.#records === 0) return undefined;
     this.#bytes.append(this.#frame.tail, 0, this.#frame.tail.length);
+    const { buffer, byteOffset } = this.#spans.take();
     const batch: PackedBatch = {
       bytes: this.#bytes.take(),
-      spans: this.#spans.slice(0, this.#records * 2),
+      spans: new Uint32Array(buffer, byteOffset, this.#records * 2),
       keys: this.#keys.take(),
       sourceDigests: this.#source.take(),
       payloadDigests: this.#payload.take(),
@@ -168,29 +170,20 @@ export class Packer {
   /** Copies stretches of records between which stands what stands between records of a batch, in one piece. */
   #append({ bytes, spans }: PackedRecords, place: number, count: number): void {
     const { separator } = this.#frame;
-    this.#makeRoom(count);
-    for (let nth = 0; nth < count; ) {
-      if (this.#records + nth > 0) this.#bytes.append(separator, 0, separator.length);
-      const first = spans[(place + nth) * 2]!;
+    const own = this.#spans.words(count * 2);
+    const to = (place + count) * 2;
+    for (let from = place * 2, at = this.#records * 2; from < to; ) {
+      if (at > 0) this.#bytes.append(separator, 0, separator.length);
+      const first = spans[from]!;
       const moved = this.#bytes.length - first;
       let end = first;
       do {
-        const at = (this.#records + nth) * 2;
-        this.#spans[at] = spans[(place + nth) * 2]! + moved;
-        end = spans[(place + nth) * 2 + 1]!;
-        this.#spans[at + 1] = end + moved;
-        nth++;
-      } while (nth < count && isSeparated(bytes, end, spans[(place + nth) * 2]!, separator));
+        own[at++] = spans[from++]! + moved;
+        end = spans[from++]!;
+        own[at++] = end + moved;
+      } while (from < to && isSeparated(bytes, end, spans[from]!, separator));
       this.#bytes.append(bytes, first, end);
     }
-  }
-
-  #makeRoom(count: number): void {
-    const needed = (this.#records + count) * 2;
-    if (needed <= this.#spans.length) return;
-    const larger = new Uint32Array(Math.max(needed, this.#spans.length * 2));
-    larger.set(this.#spans.subarray(0, this.#records * 2));
-    this.#spans = larger;
   }
 }
 
@@ -224,11 +217,13 @@ function isSameShape(one: Shape, other: Shape): boolean {
 class Growing {
   readonly #rooms: BatchRooms;
   #bytes: Buffer;
+  #words: Uint32Array;
   #length = 0;
 
   constructor(size: number, rooms = new BatchRooms()) {
     this.#rooms = rooms;
     this.#bytes = rooms.take(size);
+    this.#words = wordsOf(this.#bytes);
   }
 
   get length(): number {
@@ -237,14 +232,16 @@ class Growing {
 
   append(bytes: Uint8Array, start: number, end: number): void {
     if (end === start) return;
-    const needed = this.#length + end - start;
-    if (needed > this.#bytes.length) {
-      const larger = this.#rooms.take(Math.max(needed, this.#bytes.length * 2));
-      larger.set(this.#bytes.subarray(0, this.#length));
-      this.#bytes = larger;
-    }
+    this.#makeRoom(end - start);
     this.#bytes.set(bytes.subarray(start, end), this.#length);
-    this.#length = needed;
+    this.#length += end - start;
+  }
+
+  /** So many numbers more. All numbers, for the caller to write the last ones. */
+  words(more: number): Uint32Array {
+    this.#makeRoom(more * Uint32Array.BYTES_PER_ELEMENT);
+    this.#length += more * Uint32Array.BYTES_PER_ELEMENT;
+    return this.#words;
   }
 
   /** Small ones are copied and the room is used again; of large ones the room itself goes, since copying costs more. */
@@ -253,10 +250,27 @@ class Growing {
     this.#length = 0;
     if (taken.length < ROOM_BYTES_MIN || taken.length * 2 < this.#bytes.length) return copyOf(taken);
     // The next batch is likely to be as long.
-    this.#bytes = this.#rooms.take(taken.length + (taken.length >>> 4));
+    this.#turnTo(this.#rooms.take(taken.length + (taken.length >>> 4)));
     return taken;
   }
+
+  #makeRoom(more: number): void {
+    const needed = this.#length + more;
+    if (needed <= this.#bytes.length) return;
+    const smaller = this.#bytes;
+    this.#turnTo(this.#rooms.take(Math.max(needed, smaller.length * 2)));
+    this.#bytes.set(smaller.subarray(0, this.#length));
+    this.#rooms.giveBack(smaller);
+  }
+
+  #turnTo(room: Buffer): void {
+    this.#bytes = room;
+    this.#words = wordsOf(room);
+  }
 }
+
+/** A room begins where its memory does, and is a multiple of a number long. */
+const wordsOf = ({ buffer }: Buffer): Uint32Array => new Uint32Array(buffer);
 
 function copyOf(bytes: Uint8Array): Uint8Array {
   const copy = Buffer.allocUnsafeSlow(bytes.length);
