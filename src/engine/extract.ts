@@ -1,4 +1,5 @@
 import { identify } from '../formats/identify.ts';
+import { IdentityRoom } from '../formats/identity-room.ts';
 import type {
   GenerationKind,
   GenerationRow,
@@ -154,6 +155,8 @@ export class Extraction {
   readonly #events: ExtractionEvents;
   readonly #stager: Stager;
   readonly #rooms: BatchRooms;
+  /** Of one chunk at a time: what is kept of them is copied while it is taken in. */
+  readonly #identities = new IdentityRoom();
   readonly #ahead: ReadingAhead;
   readonly #schemas: Schemas;
   /** Where the source stood after which rows; the oldest are dropped as they are sealed. */
@@ -282,7 +285,7 @@ export class Extraction {
 
   #rowsOf(chunk: Chunk): ChunkRows {
     const { key, exclude } = this.#job.source;
-    const identities = identify(chunk, { key, exclude, seed: this.#ledger.identity.seed });
+    const identities = identify(chunk, { key, exclude, seed: this.#ledger.identity.seed, room: this.#identities });
     const rows = { chunk, identities, order: orderOf(chunk), rowsBefore: this.#rows };
     return { ...rows, trail: this.#trail === undefined ? undefined : trailOf(this.#trail, rows) };
   }

@@ -1,5 +1,6 @@
 import type { Chunk, DataRecord, Format, Identities, Reject } from '../model/chunk.ts';
 import type { Columns } from '../model/columns.ts';
+import type { IdentityRoom } from './identity-room.ts';
 
 /**
  * What the engine and the connectors ask of the formats. Chunks go in, chunks come out; objects exist only where a
@@ -17,6 +18,8 @@ export interface IdentifyOptions {
    * known. Off: digests of the bytes, which cost less and tell two spellings apart.
    */
   readonly byColumn?: boolean;
+  /** Where they are put; then they are good until those of another chunk are put there. */
+  readonly room?: IdentityRoom;
 }
 export type Identify = (chunk: Chunk, options: IdentifyOptions) => Identities;
 

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { type Chunk, KEY_BYTES } from '../model/chunk.ts';
 import { encodeCsvRow, joinLines } from './encode.ts';
 import { digestRecipe, identify } from './identify.ts';
+import { IdentityRoom } from './identity-room.ts';
 import { packKey, packKeyText, showKey, withOccurrence } from './keys.ts';
 import { ndjsonFramer } from './ndjson.ts';
 import { encodeRows } from './rows.ts';
@@ -288,4 +289,23 @@ test('a chunk of objects has the keys of its objects', () => {
   const chunk = encodeRows(records, 'ndjson');
   const { keys } = identify(chunk, { key: ['id'], seed });
   for (const [i, { id }] of records.entries()) expect(keyAt(keys, i)).toEqual(Buffer.from(packKey([id], seed)!));
+});
+
+const spelledRow = fc.oneof(fc.integer(), fc.string(), fc.constant(null)).map((id) => JSON.stringify({ id, b: 2 }));
+
+test('identities are the same in a room that others were in before', () => {
+  const room = new IdentityRoom();
+  const lines = fc.array(fc.oneof(spelledRow, fc.constant('{"b":1}')), { minLength: 1, maxLength: 40 });
+  fc.assert(
+    fc.property(lines, (rows) => {
+      const chunk = chunkOf(rows);
+      for (const key of [['id'], null]) {
+        const { keys, digests, missing } = identify(chunk, { key, seed });
+        const put = identify(chunk, { key, seed, room });
+        expect(Buffer.compare(put.keys, keys)).toBe(0);
+        expect(Buffer.compare(put.digests, digests)).toBe(0);
+        expect(put.missing).toEqual(missing);
+      }
+    }),
+  );
 });

@@ -28,19 +28,20 @@ export function digestRecipe(exclude: readonly string[] | undefined, byColumn = 
  * Without key columns the key is a hash of the content; the engine tells equal records apart by `withOccurrence`.
  */
 export const identify: Identify = (chunk, options) => {
-  const { key, seed, exclude = [] } = options;
+  const { key, seed, exclude = [], room } = options;
   assert(seed.length === 16, 'formats.seed-has-16-bytes', { length: seed.length });
   assert(key === null || key.length > 0, 'formats.key-has-columns');
   const byColumn = digestRecipe(exclude, options.byColumn) === DIGEST_RECIPES.columns;
   const named = chunk.format === 'ndjson';
-  const scan = kernel().identify(chunk.bytes, spansOf(chunk), {
+  const wants = {
     key: key === null ? null : keyPlaces(chunk, key),
     // The columns of other formats have no names in the record, so the kernel cannot tell them apart.
     exclude: byColumn && named ? exclude : null,
     seed,
-  });
+  };
+  const scan = kernel().identify(chunk.bytes, spansOf(chunk), wants, room);
   const missing = key === null ? [] : finishKeys(chunk, scan.keys, key, seed);
-  const slow = byColumn && !named ? allSlow(scan.digests) : scan.digests;
+  const slow = byColumn && !named ? allSlow(scan.digests, chunk.count) : scan.digests;
   if (slow.special > 0) digestSlowRows(chunk, slow, new Set(exclude), seed);
   return { keys: scan.keys.out, digests: scan.digests.out, missing };
 };
@@ -72,8 +73,8 @@ function finishKeys(chunk: Chunk, scan: Scan, key: readonly string[], seed: Uint
   return missing;
 }
 
-function allSlow(scan: Scan): Scan {
-  return { out: scan.out, states: scan.states.fill(SCAN_STATE.slow), special: scan.states.length };
+function allSlow({ out }: Scan, count: number): Scan {
+  return { out, states: new Uint8Array(count).fill(SCAN_STATE.slow), special: count };
 }
 
 /** The key columns that have no value in a record, in the order of the key. */

@@ -1,3 +1,4 @@
+import type { IdentityRoom } from './identity-room.ts';
 import { KERNEL_WASM } from './kernel/kernel.generated.ts';
 
 /**
@@ -73,6 +74,7 @@ export const SCAN_STATE = { complete: 0, missing: 1, slow: 2 } as const;
 /** Keys (16 bytes a record) or digests (8 bytes). */
 export interface Scan {
   readonly out: Uint8Array;
+  /** Of each record, where some are not `complete`; else none. */
   readonly states: Uint8Array;
   /** How many states are not `complete`. */
   readonly special: number;
@@ -290,20 +292,30 @@ export class Kernel {
     bytes: Uint8Array,
     spans: Uint32Array,
     wants: IdentityWants,
+    room?: IdentityRoom,
   ): { readonly keys: Scan; readonly digests: Scan } {
     const count = spans.length / 2;
     const tape = this.#tapes.get(spans);
-    const room = wants.exclude !== null ? longest(spans) + MEMBER_ROOM : 0;
-    const sizes = [spans.byteLength, tape?.byteLength ?? 0, count * 16, count, count * 8, count, room] as const;
+    const members = wants.exclude !== null ? longest(spans) + MEMBER_ROOM : 0;
+    const sizes = [spans.byteLength, tape?.byteLength ?? 0, count * 16, count, count * 8, count, members] as const;
     const [at, tapeAt, keys, keyStates, digests, digestStates, scratch] = this.#place(bytes, sizes, spans);
     if (tape !== undefined) new Uint32Array(this.#wasm.memory.buffer, tapeAt, tape.length).set(tape);
     this.#writeSeed(wants.seed);
     const places = { at, count, tapeAt, tapeEnd: tapeAt + (tape?.byteLength ?? 0) };
     const oddKeys = this.#keys(wants.key, places, keys, keyStates);
     const oddDigests = this.#digests(wants.exclude, places, digests, digestStates, scratch);
+    const states = (from: number, odd: number): Uint8Array => this.#read(from, odd === 0 ? 0 : count);
     return {
-      keys: { out: this.#read(keys, count * 16), states: this.#read(keyStates, count), special: oddKeys },
-      digests: { out: this.#read(digests, count * 8), states: this.#read(digestStates, count), special: oddDigests },
+      keys: {
+        out: this.#read(keys, count * 16, room?.of('keys', count * 16)),
+        states: states(keyStates, oddKeys),
+        special: oddKeys,
+      },
+      digests: {
+        out: this.#read(digests, count * 8, room?.of('digests', count * 8)),
+        states: states(digestStates, oddDigests),
+        special: oddDigests,
+      },
     };
   }
 
@@ -415,8 +427,9 @@ export class Kernel {
     return true;
   }
 
-  #read(at: number, length: number): Uint8Array {
-    return new Uint8Array(this.#wasm.memory.buffer, at, length).slice();
+  #read(at: number, length: number, to: Uint8Array = new Uint8Array(length)): Uint8Array {
+    to.set(new Uint8Array(this.#wasm.memory.buffer, at, length));
+    return to;
   }
 
   #framed(spans: number, faults: number): FramedLines {
