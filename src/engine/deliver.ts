@@ -1,7 +1,7 @@
 import type { Answer, DoubtRow, Moved } from '../ledger/ledger.ts';
 import { describeError, NotAppliedError, WaybillError } from '../model/errors.ts';
 import { showBatch } from '../model/ids.ts';
-import { countOutcomes } from '../model/verdict.ts';
+import { countOutcomes, OUTCOME } from '../model/verdict.ts';
 import { type Heard, heardUnsent } from './answers.ts';
 import { type Intended, intendBatch, transmit } from './attempt.ts';
 import type { StopSignals } from './engine.ts';
@@ -153,10 +153,11 @@ export class LaneDelivery {
     }
   }
 
-  /** The bytes of a batch that is with its sink, all of it: nobody needs them here any more. */
+  /** A batch is with its sink, all of it: nobody needs anything of it here any more. */
   #letGo({ payload }: Intended, { answer }: Heard): void {
-    const { sink } = this.#lane.job;
-    if (sink.facts.letsGo !== true || answer.kind !== 'verdict' || answer.refusals.length > 0) return;
+    if (this.#lane.job.sink.facts.letsGo !== true || answer.kind !== 'verdict') return;
+    // What is not known of some record has to be settled, and what was refused for now goes out once more.
+    if (countOutcomes(answer.outcomes)[OUTCOME.applied] !== answer.outcomes.length) return;
     this.#lane.rooms.giveBackAll(payload);
   }
 
