@@ -163,7 +163,13 @@ export const ENGINE = [
   },
   {
     name: 'a lane that fails while the window is read is heard by nobody',
-    edits: [{ file: 'engine/start.ts', find: 'awaitedLater(this.#deliver(true))', replace: 'this.#deliver(true)' }],
+    edits: [
+      {
+        file: 'engine/start.ts',
+        find: "awaitedLater(this.#deliver('send-while-reading'))",
+        replace: "this.#deliver('send-while-reading')",
+      },
+    ],
     focus: { swarm: { 'ledger-busy': 60 }, change: { deliver: 'while-reading', chunkRecords: 2, rows: 13 } },
     limit: 600,
   },
