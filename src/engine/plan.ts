@@ -136,6 +136,7 @@ class LaneDraft {
   readonly #services: PlanServices;
   readonly #run: RunRow | undefined;
   readonly #compares: boolean;
+  readonly #bytesKept: boolean;
   readonly #memory: LaneMemory;
   readonly #intake: Intake;
   readonly #fresh = { batches: 0, records: 0, bytes: 0, largestRecords: 0, largestBytes: 0 };
@@ -150,12 +151,13 @@ class LaneDraft {
     this.#services = services;
     this.#run = how.run;
     this.#compares = how.compares;
+    this.#bytesKept = job.keep !== 'none';
     this.#schema = asksForSchema(lane) ? new LaneSchema(lane, job.flow, services.ledger?.read) : undefined;
     const known = how.run !== undefined && how.compares;
     this.#memory = new LaneMemory(
       { run: how.run?.id ?? (0 as RunRow['id']), lane: lane.name, generation: (how.run?.generation ?? 0) + 1 },
       { reader: known ? services.ledger!.read : NOTHING_KNOWN, staging: services.staging },
-      { compares: how.compares, keyed: job.source.key !== null, bytesKept: job.keep !== 'none' },
+      { compares: how.compares, keyed: job.source.key !== null, bytesKept: this.#bytesKept },
     );
     const seed = services.ledger?.identity.seed ?? new Uint8Array(16);
     const begin = { seed, decided: 0, skip: 0, trail: undefined, rooms: new BatchRooms() };
@@ -251,7 +253,8 @@ class LaneDraft {
       (row) => row.id,
     )) {
       if (batch.state !== 'sealed') doubts++;
-      else {
+      // What was in memory alone is read again.
+      else if (this.#bytesKept) {
         ready.batches++;
         ready.records += batch.records;
         ready.bytes += batch.bytes;
