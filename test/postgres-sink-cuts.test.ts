@@ -22,9 +22,9 @@ afterAll(async () => {
   await server?.stop();
 });
 
-const open = (requestTimeoutSeconds: number): Sink => {
+const open = (requestTimeoutSeconds: number, port = proxy.port): Sink => {
   const { host, user, database, password } = server;
-  const connection = postgres.connection.parse({ host, port: proxy.port, user, database, password: 'env:TEST' });
+  const connection = postgres.connection.parse({ host, port, user, database, password: 'env:TEST' });
   const settings = postgres.sink!.settings.parse({ table: 'items', key: ['n'], requestTimeoutSeconds });
   return postgres.sink!.open(connection, settings, openContext({ 'env:TEST': password }));
 };
@@ -165,6 +165,65 @@ describe.each(['commitOnce', 'put'] as const)('a connection of the PostgreSQL si
     expect(await held()).toBe(records.length);
   });
 });
+
+describe('a marker that is asked for after a lost answer', () => {
+  /** By somebody whose connection nothing happens to. */
+  let asking: Sink;
+  beforeEach(() => {
+    batch += 1;
+    asking = open(2, server.port);
+  });
+  afterEach(() => asking.close!());
+  const marked = (fence = 1) => asking.can.marked!(testPermit({ records, batch, fence }));
+
+  it.each([
+    [{ side: 'request', at: 0, act: 'reset' }, false],
+    [{ side: 'request', at: 3, act: 'close' }, false],
+    [{ side: 'answer', at: 0, act: 'close' }, true],
+    [{ side: 'answer', at: 5, act: 'reset' }, true],
+  ] as const)('tells what became of the commit (%j), for good', async (how, applied) => {
+    const error = await sendCut('commitOnce', { ...how, when: { holds: COMMIT }, times: 1 });
+    expect(error).toMatchObject({ code: 'SINK_FAILED' });
+    expect(await marked()).toBe(applied);
+    expect(await held()).toBe(applied ? records.length : 0);
+    expect(await marked(2)).toBe(applied);
+  });
+
+  it('does not say no while a transaction that has put it is open', async () => {
+    const { idempotencyKey, digest } = permitOf(batch).batch;
+    await sink.can.commitOnce!(permitOf(batch));
+    await client.query('delete from waybill.waybill_marker; truncate items');
+    const other = await server.client();
+    const put = `insert into waybill.waybill_marker (batch, flow, "window", lane, digest, records, fence)
+      values ($1, 'f', 'w', 'l', $2, 1, 1)`;
+    await other.query('begin');
+    await other.query(put, [idempotencyKey, digest]);
+    await expect(marked()).rejects.toMatchObject({ code: 'NOT_APPLIED' });
+    await other.query('rollback; begin');
+    expect(await marked()).toBe(false);
+    await other.query(put, [idempotencyKey, digest]);
+    const asked = marked();
+    await expect.poll(async () => (await client.query(WAITING)).rowCount).toBe(1);
+    await other.query('commit');
+    expect(await asked).toBe(true);
+    await other.end();
+  });
+
+  it('shuts out a commit that is on its way where a later claim asks', async () => {
+    await sink.close!();
+    sink = open(1);
+    const hold = { side: 'request', at: 0, act: 'hold', when: { holds: COMMIT }, times: 1 } as const;
+    expect(await sendCut('commitOnce', hold)).toMatchObject({ code: 'SINK_FAILED' });
+    expect(await marked(2)).toBe(false);
+    proxy.release();
+    await expect.poll(async () => (await client.query(OPEN_ONES)).rowCount).toBe(0);
+    expect(await held()).toBe(0);
+    expect(await marked(2)).toBe(false);
+  });
+});
+
+const WAITING = "select 1 from pg_stat_activity where application_name like 'waybill%' and wait_event_type = 'Lock'";
+const OPEN_ONES = "select 1 from pg_stat_activity where application_name like 'waybill%' and state <> 'idle'";
 
 describe('a server that ends the session', () => {
   it('before the commit has applied nothing, and costs one attempt at most', async () => {
