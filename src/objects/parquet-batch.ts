@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import { parquetOfCsv } from '../formats/parquet/csv-file.ts';
 import { ParquetFile } from '../formats/parquet/write.ts';
 import { csvReader, fieldsOfJson } from '../formats/pgcopy/to-copy.ts';
 import type { Batch, Payload } from '../model/batch.ts';
@@ -10,7 +11,14 @@ export const DIGEST_ENTRY = 'waybill.batch';
 
 /** A batch as a file of Parquet. Says which record it was that does not fit, without a word of its content. */
 export async function parquetOf(columns: Columns, batch: Batch, payload: Payload, name: string): Promise<Uint8Array> {
-  const file = new ParquetFile(columns, { entries: { [DIGEST_ENTRY]: batch.digest } });
+  const entries = { [DIGEST_ENTRY]: batch.digest };
+  const file = new ParquetFile(columns, { entries });
+  if (payload.format === 'csv') {
+    const { bytes, spans, columns: names = [] } = payload;
+    const made = await parquetOfCsv(columns, { bytes, spans, names }, entries).catch(notWritten(name));
+    if (made !== undefined) return made;
+  }
+  // What comes as JSON, and what does not fit: then this says which record it was.
   const buffer = Buffer.from(payload.bytes.buffer, payload.bytes.byteOffset, payload.bytes.byteLength);
   const read =
     payload.format === 'csv'
@@ -26,9 +34,13 @@ export async function parquetOf(columns: Columns, batch: Batch, payload: Payload
       throw new RefusedError(message, { reason: error.code, cause: error });
     }
   }
-  return file.finish().catch((error: unknown) => {
+  return file.finish().catch(notWritten(name));
+}
+
+const notWritten =
+  (name: string) =>
+  (error: unknown): never => {
     const hint = error instanceof WaybillError ? { hint: error.hint } : {};
     const message = `nothing was written to ${name}: ${describeError(error)}`;
     throw new NotAppliedError(message, { cause: error, sinkAway: true, ...hint });
-  });
-}
+  };

@@ -1,6 +1,7 @@
 import type * as Hyparquet from 'hyparquet';
 import type * as Compressors from 'hyparquet-compressors';
 import type * as Writer from 'hyparquet-writer';
+import type * as DataPage from 'hyparquet-writer/src/datapage.js';
 import { WaybillError } from '../../model/errors.ts';
 
 /** The packages that know the format, loaded when the first file is read or written. Throw DRIVER_MISSING. */
@@ -22,8 +23,14 @@ function sparingNothing(compressors: Hyparquet.Compressors): Hyparquet.Compresso
   );
 }
 
-export async function loadWriter(): Promise<typeof Writer> {
-  return import('hyparquet-writer').catch(missing('hyparquet-writer'));
+export type WriterPackage = typeof Writer & Pick<typeof DataPage, 'writePageHeader'>;
+
+export async function loadWriter(): Promise<WriterPackage> {
+  const [writer, { writePageHeader }] = await Promise.all([
+    import('hyparquet-writer').catch(missing('hyparquet-writer')),
+    import('hyparquet-writer/src/datapage.js').catch(missing('hyparquet-writer')),
+  ]);
+  return { ...writer, writePageHeader };
 }
 
 function missing(name: string): (error: unknown) => never {

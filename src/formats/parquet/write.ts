@@ -1,13 +1,14 @@
 import type { DecodedArray, KeyValue } from 'hyparquet';
+import type { ByteWriter, ParquetWriter } from 'hyparquet-writer';
 import type { Columns } from '../../model/columns.ts';
 import { WaybillError } from '../../model/errors.ts';
 import { inColumn, unfit } from '../columns/unfit.ts';
 import { type Cell, cellOf } from './cells.ts';
-import { loadWriter } from './package.ts';
+import { loadWriter, type WriterPackage } from './package.ts';
 import { COLUMNS_ENTRY, columnsEntry, expectDistinct, schemaOf } from './schema.ts';
 
 /** Rows of one row group. */
-const GROUP_ROWS = 100_000;
+export const GROUP_ROWS = 100_000;
 
 export interface ParquetFileOptions {
   /** Entries of the file's metadata, beside the types of its columns. */
@@ -47,11 +48,9 @@ export class ParquetFile {
 
   /** The bytes of the whole file. */
   async finish(): Promise<Uint8Array> {
-    const { ByteWriter, ParquetWriter } = await loadWriter();
-    const writer = new ByteWriter();
-    const kvMetadata: KeyValue[] = Object.entries(this.#options.entries ?? {}).map(([key, value]) => ({ key, value }));
-    kvMetadata.push({ key: COLUMNS_ENTRY, value: columnsEntry(this.#columns) });
-    const file = new ParquetWriter({ writer, schema: schemaOf(this.#columns), kvMetadata, createdBy: 'waybill' });
+    const writerPackage = await loadWriter();
+    const writer = new writerPackage.ByteWriter();
+    const file = openWriter(writerPackage, writer, { columns: this.#columns, ...this.#options });
     const columnData = this.#columns.map(({ name, type }, nth) => ({
       name,
       data: this.#cells[nth] as DecodedArray,
@@ -62,4 +61,15 @@ export class ParquetFile {
     await file.finish();
     return writer.getBytes();
   }
+}
+
+/** A file that holds nothing yet, with what it says of itself. */
+export function openWriter(
+  { ParquetWriter }: WriterPackage,
+  writer: ByteWriter,
+  { columns, entries = {} }: ParquetFileOptions & { readonly columns: Columns },
+): ParquetWriter {
+  const kvMetadata: KeyValue[] = Object.entries(entries).map(([key, value]) => ({ key, value }));
+  kvMetadata.push({ key: COLUMNS_ENTRY, value: columnsEntry(columns) });
+  return new ParquetWriter({ writer, schema: schemaOf(columns), kvMetadata, createdBy: 'waybill' });
 }
