@@ -1,5 +1,5 @@
-// Compiles the AssemblyScript of `src/formats/kernel/assembly` into the modules of `src/formats/kernel`: the kernel, and
-// the pages of Parquet apart from it, so that only who writes Parquet loads them.
+// Compiles the AssemblyScript of `src/formats/kernel/assembly` into the modules of `src/formats/kernel`: the kernel,
+// and the pages of Parquet apart from it, so that only who writes Parquet loads them.
 // With `--check` it writes nothing and exits 1 when a committed file is not what the source gives.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';

@@ -4,7 +4,8 @@ import { isParquetDecimal, shapeOf } from './schema.ts';
 
 /**
  * The inner loops of a Parquet file that is made of CSV, in WebAssembly: a stretch of rows to cells, the cells of a
- * column to its values, and those to a page. One instance a thread; nothing is kept from one stretch for the next.
+ * column to its values, and those to a page. One instance a thread; what is kept from one stretch for the next are the
+ * dictionaries of a row group.
  */
 
 /** How the module reads a column; `kind` and `order` are its numbers. */
@@ -36,6 +37,7 @@ const KINDS: Readonly<Partial<Record<ColumnType['kind'], number>>> = {
 const DECIMAL = 12;
 const DECIMAL_TEXT = 14;
 const BOOLEAN_ORDER = 1;
+const FLOAT_ORDERS: readonly number[] = [4, 5];
 const [SIGNED16, BYTES16] = [6, 7];
 const SIZES = { BOOLEAN: [1, 1], INT32: [4, 2], INT64: [8, 3], FLOAT: [4, 4], DOUBLE: [8, 5] } as const;
 
@@ -73,9 +75,32 @@ export interface Bounds {
 
 /** The bytes of a page, and how many of them are levels; `unpacked`: bytes of the values before they were packed. */
 export interface PackedPage {
+  readonly encoding: 'PLAIN' | 'RLE_DICTIONARY';
   readonly bytes: Uint8Array;
   readonly levels: number;
   readonly unpacked: number;
+  readonly bounds: Bounds;
+}
+
+export interface PageWants {
+  readonly nulls: number;
+  readonly nullable: boolean;
+}
+
+/** The different values of a column, packed, for the pages that hold their numbers. */
+export interface PackedDictionary {
+  readonly count: number;
+  readonly bytes: Uint8Array;
+  readonly unpacked: number;
+}
+
+interface Dictionary {
+  readonly at: number;
+  /** Of the values that pages have the numbers of. */
+  count: number;
+  bytes: number;
+  /** It takes more values. */
+  open: boolean;
 }
 
 interface Exports {
@@ -98,6 +123,17 @@ interface Exports {
   packLevels(mask: number, count: number, nulls: number, out: number): number;
   packBits(values: number, end: number): number;
   pack(start: number, end: number, to: number): number;
+  clearDictionary(at: number, most: number): void;
+  indexValues(
+    at: number,
+    most: number,
+    room: number,
+    width: number,
+    values: number,
+    end: number,
+    indexes: number,
+  ): number;
+  packIndexes(indexes: number, count: number, bits: number, out: number): number;
 }
 
 declare const WebAssembly: {
@@ -114,6 +150,12 @@ const STATE_SHIFT = 29;
 const [BARE, READY] = [0, 4];
 /** Of a stretch: the length of a cell has room for what it may become when it is spelled as JSON. */
 export const STRETCH_BYTES_MAX = 2 ** 26;
+/** All dictionaries together are given so much; one has 256 values at least and 16,384 at most. */
+const DICTIONARIES_BYTES = 12 * 1024 ** 2;
+const [DICTIONARY_MIN, DICTIONARY_MAX] = [256, 16_384];
+/** Of a dictionary, for a value: two slots of two bytes, where it begins, and its bytes on average. */
+const [ENTRY_HEAD, ENTRY_BYTES] = [8, 16];
+const DICTIONARY_HEAD = 16;
 /** Memory of WebAssembly only grows: an instance that a huge record made larger than this is not kept. */
 const KEPT_BYTES_MAX = 64 * 1024 ** 2;
 
@@ -135,6 +177,11 @@ export async function columnKernel(): Promise<ColumnKernel> {
 
 export class ColumnKernel {
   readonly #wasm: Exports;
+  #dictionaries: (Dictionary | undefined)[] = [];
+  /** Values that a dictionary has room for. */
+  #entries = 0;
+  /** Where a stretch begins: behind the dictionaries. */
+  #input = PAGE;
   #rows = 0;
   #inputBytes = 0;
   #utf8 = false;
@@ -151,12 +198,30 @@ export class ColumnKernel {
     this.#wasm = wasm;
   }
 
+  /** Begins a row group: forgets the dictionaries of the one before. */
+  begin(readings: readonly Reading[]): void {
+    // Booleans take a bit as it is; of floats few are alike.
+    const fits = readings.map(({ order }) => order !== BOOLEAN_ORDER && !FLOAT_ORDERS.includes(order));
+    const most = DICTIONARIES_BYTES / (ENTRY_HEAD + ENTRY_BYTES) / Math.max(1, fits.filter(Boolean).length);
+    this.#entries = Math.max(DICTIONARY_MIN, Math.min(DICTIONARY_MAX, 2 ** Math.floor(Math.log2(most))));
+    const size = aligned(DICTIONARY_HEAD + this.#entries * (ENTRY_HEAD + ENTRY_BYTES) + GUARD);
+    let at = PAGE;
+    this.#dictionaries = fits.map((fit) => {
+      if (!fit || at + size > PAGE + DICTIONARIES_BYTES * 2) return undefined;
+      at += size;
+      return { at: at - size, count: 0, bytes: 0, open: true };
+    });
+    this.#input = at;
+    this.#reserve(at);
+    for (const one of this.#dictionaries) if (one !== undefined) this.#wasm.clearDictionary(one.at, this.#entries);
+  }
+
   /** Takes rows of CSV. Answers false where one of them is none. */
   split({ bytes, spans, places, columns }: Stretch): boolean {
     this.#rows = spans.length / 2;
     this.#inputBytes = bytes.length;
     this.#utf8 = isUtf8(bytes);
-    const spansAt = aligned(PAGE + bytes.length + GUARD);
+    const spansAt = aligned(this.#input + bytes.length + GUARD);
     const placesAt = aligned(spansAt + spans.length * 4);
     this.#cells = aligned(placesAt + places.length * 4);
     const cellBytes = this.#rows * columns * 8;
@@ -166,13 +231,13 @@ export class ColumnKernel {
     this.#readyEnd = this.#free;
     this.#reserve(this.#free);
     const { buffer } = this.#wasm.memory;
-    new Uint8Array(buffer).set(bytes, PAGE);
+    new Uint8Array(buffer).set(bytes, this.#input);
     new Uint32Array(buffer, spansAt, spans.length).set(spans);
     new Uint32Array(buffer, placesAt, places.length).set(places);
     // A column that no field is for is null in every row.
     new Uint32Array(buffer, this.#cells, cellBytes / 4).fill(NULL);
     // Where the bytes that the spans count from would begin, which may well be before the memory does.
-    const base = PAGE - (spans[0] ?? 0);
+    const base = this.#input - (spans[0] ?? 0);
     return this.#wasm.splitRows(base, spansAt, this.#rows, placesAt, places.length, this.#cells) === 1;
   }
 
@@ -213,30 +278,81 @@ export class ColumnKernel {
     new Uint32Array(buffer, this.#cellAt(nth, row), 2).set([at, ((READY << STATE_SHIFT) | value.length) >>> 0]);
   }
 
-  bounds({ width, order }: Reading): Bounds {
-    if (width === 0) this.#wasm.boundsTexts(this.#values, this.#valuesEnd);
-    else this.#wasm.boundsFixed(order, this.#values, this.#valuesEnd);
+  /** The page of the column that was read last. `nullable`: with levels. Its values are gone afterwards. */
+  page(nth: number, reading: Reading, { nulls, nullable }: PageWants): PackedPage {
+    const count = this.#rows - nulls;
+    const dictionary = count > 0 && this.#numbered(nth, reading) ? this.#dictionaries[nth] : undefined;
+    const bounds =
+      dictionary === undefined
+        ? this.#bounds(reading, this.#values, this.#valuesEnd)
+        : this.#bounds(reading, this.#dataOf(dictionary), this.#dataOf(dictionary) + dictionary.bytes);
+    if (dictionary !== undefined) this.#packNumbers(count, dictionary.count);
+    else if (reading.order === BOOLEAN_ORDER) this.#valuesEnd = this.#wasm.packBits(this.#values, this.#valuesEnd);
+    const levelsAt = aligned(this.#valuesEnd + GUARD);
+    const unpacked = this.#valuesEnd - this.#values;
+    this.#reserve(levelsAt + this.#rows / 4 + GUARD + packedMost(unpacked));
+    const valuesAt = nullable ? this.#wasm.packLevels(this.#mask, this.#rows, nulls, levelsAt) : levelsAt;
+    const bytes = this.#packed(this.#values, this.#valuesEnd, { from: levelsAt, to: valuesAt });
+    const encoding = dictionary === undefined ? 'PLAIN' : 'RLE_DICTIONARY';
+    return { encoding, bytes, levels: valuesAt - levelsAt, unpacked, bounds };
+  }
+
+  /** The dictionary of a column's pages in this row group, if any of them needs one. */
+  dictionary(nth: number): PackedDictionary | undefined {
+    const one = this.#dictionaries[nth];
+    if (one === undefined || one.count === 0) return undefined;
+    const [start, out] = [this.#dataOf(one), this.#input];
+    this.#reserve(out + packedMost(one.bytes));
+    const bytes = this.#packed(start, start + one.bytes, { from: out, to: out });
+    return { count: one.count, bytes, unpacked: one.bytes };
+  }
+
+  /** Whether numbers stand for the values of the page, behind them. */
+  #numbered(nth: number, { width }: Reading): boolean {
+    const one = this.#dictionaries[nth];
+    if (one?.open !== true) return false;
+    const indexes = aligned(this.#valuesEnd + GUARD);
+    this.#reserve(indexes + this.#rows * 2);
+    const room = this.#entries * ENTRY_BYTES;
+    const [values, end] = [this.#values, this.#valuesEnd];
+    one.open = this.#wasm.indexValues(one.at, this.#entries, room, width, values, end, indexes) === 1;
+    const [count = 0, bytes = 0] = new Uint32Array(this.#wasm.memory.buffer, RESULT, 2);
+    // The first page shows whether it pays: later ones bring fewer values that are new.
+    if (one.open && one.count === 0) one.open = 4 * (bytes + this.#rows * 2) <= 3 * (end - values);
+    if (one.open) Object.assign(one, { count, bytes });
+    return one.open;
+  }
+
+  /** Puts the numbers of the values in the place of the values. */
+  #packNumbers(count: number, different: number): void {
+    const indexes = aligned(this.#valuesEnd + GUARD);
+    const bits = Math.max(1, 32 - Math.clz32(different - 1));
+    this.#values = aligned(indexes + this.#rows * 2 + GUARD);
+    this.#reserve(this.#values + this.#rows * 2 + GUARD);
+    this.#valuesEnd = this.#wasm.packIndexes(indexes, count, bits, this.#values);
+  }
+
+  #bounds({ width, order }: Reading, start: number, end: number): Bounds {
+    if (width === 0) this.#wasm.boundsTexts(start, end);
+    else this.#wasm.boundsFixed(order, start, end);
     const { buffer } = this.#wasm.memory;
     const [least = 0, most = 0, strange = 0] = new Uint32Array(buffer, RESULT, 3);
     const valueAt = (at: number): Buffer | undefined => {
       if (at === 0) return undefined;
-      const length = width === 0 ? Buffer.from(buffer, at, 4).readUInt32LE() : width;
-      return Buffer.from(buffer.slice(width === 0 ? at + 4 : at, at + (width === 0 ? 4 : 0) + length));
+      if (width > 0) return Buffer.from(buffer.slice(at, at + width));
+      return Buffer.from(buffer.slice(at + 4, at + 4 + Buffer.from(buffer, at, 4).readUInt32LE()));
     };
     return { least: valueAt(least), most: valueAt(most), strange };
   }
 
-  /** The page of the column that was read last. `nullable`: with levels. Its values are gone afterwards. */
-  page({ order }: Reading, nulls: number, nullable: boolean): PackedPage {
-    if (order === BOOLEAN_ORDER) this.#valuesEnd = this.#wasm.packBits(this.#values, this.#valuesEnd);
-    const unpacked = this.#valuesEnd - this.#values;
-    const levelsAt = aligned(this.#valuesEnd + GUARD);
-    const levelsMost = this.#rows / 4 + GUARD;
-    this.#reserve(levelsAt + levelsMost + 32 + Math.ceil((unpacked * 7) / 6));
-    const valuesAt = nullable ? this.#wasm.packLevels(this.#mask, this.#rows, nulls, levelsAt) : levelsAt;
-    const end = this.#wasm.pack(this.#values, this.#valuesEnd, valuesAt);
-    const bytes = new Uint8Array(this.#wasm.memory.buffer, levelsAt, end - levelsAt).slice();
-    return { bytes, levels: valuesAt - levelsAt, unpacked };
+  /** Packs `start` to `end` behind what stands between `from` and `to`, and hands out both. */
+  #packed(start: number, end: number, { from, to }: { readonly from: number; readonly to: number }): Uint8Array {
+    const stop = this.#wasm.pack(start, end, to);
+    return new Uint8Array(this.#wasm.memory.buffer, from, stop - from).slice();
+  }
+
+  #dataOf({ at }: Dictionary): number {
+    return at + DICTIONARY_HEAD + this.#entries * ENTRY_HEAD;
   }
 
   /** Called when a file is done. */
@@ -268,4 +384,6 @@ export const NOWHERE = 2 ** 32 - 1;
 /** In both halves of a cell: the state is in the second, the first does not count then. */
 const NULL = (3 << STATE_SHIFT) >>> 0;
 
+/** What packing may need. */
+const packedMost = (bytes: number): number => 32 + Math.ceil((bytes * 7) / 6);
 const aligned = (address: number): number => (Math.ceil(address) + 15) & ~15;

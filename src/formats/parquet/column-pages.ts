@@ -2,17 +2,20 @@ import { Buffer } from 'node:buffer';
 import type { ColumnChunk, SchemaElement } from 'hyparquet';
 import type { ByteWriter, ParquetWriter } from 'hyparquet-writer';
 import type { Cell } from './cells.ts';
-import type { Bounds, PackedPage } from './column-kernel.ts';
+import type { Bounds, PackedDictionary, PackedPage } from './column-kernel.ts';
 import type { WriterPackage } from './package.ts';
 
 type Bound = boolean | number | bigint | Uint8Array;
+type Encoding = PackedPage['encoding'];
+type Stats = NonNullable<NonNullable<ColumnChunk['meta_data']>['encoding_stats']>[number];
 type PageIndexes = ParquetWriter['pendingIndexes'][number];
+
+const DICTIONARY_STATS: Stats = { page_type: 'DICTIONARY_PAGE', encoding: 'PLAIN', count: 1 };
 
 /** What a page of a column holds. */
 export interface PageFacts {
   readonly rows: number;
   readonly nulls: number;
-  readonly bounds: Bounds;
   readonly page: PackedPage;
 }
 
@@ -20,7 +23,7 @@ export interface PageFacts {
 export class ColumnPages {
   readonly #element: SchemaElement;
   readonly #package: WriterPackage;
-  readonly #pages: { readonly rows: number; readonly bytes: Uint8Array }[] = [];
+  readonly #pages: { readonly rows: number; readonly encoding: Encoding; readonly bytes: Uint8Array }[] = [];
   #rows = 0;
   #nulls = 0;
   #strange = 0;
@@ -33,7 +36,7 @@ export class ColumnPages {
     this.#package = writerPackage;
   }
 
-  add({ rows, nulls, bounds, page }: PageFacts): void {
+  add({ rows, nulls, page }: PageFacts): void {
     const header = new this.#package.ByteWriter(64);
     this.#package.writePageHeader(header, {
       type: 'DATA_PAGE_V2',
@@ -43,23 +46,25 @@ export class ColumnPages {
         num_values: rows,
         num_nulls: nulls,
         num_rows: rows,
-        encoding: 'PLAIN',
+        encoding: page.encoding,
         definition_levels_byte_length: page.levels,
         repetition_levels_byte_length: 0,
         is_compressed: true,
       },
     });
-    this.#pages.push({ rows, bytes: Buffer.concat([header.getBytes(), page.bytes]) });
+    this.#pages.push({ rows, encoding: page.encoding, bytes: Buffer.concat([header.getBytes(), page.bytes]) });
     this.#rows += rows;
     this.#nulls += nulls;
-    this.#strange += bounds.strange;
+    this.#strange += page.bounds.strange;
     this.#unpacked += header.offset + page.levels + page.unpacked;
-    this.#widen(bounds);
+    this.#widen(page.bounds);
   }
 
   /** Writes the column and says where its parts are. */
-  write(writer: ByteWriter): PageIndexes {
+  write(writer: ByteWriter, dictionary: PackedDictionary | undefined): PageIndexes {
     const start = writer.offset;
+    if (dictionary !== undefined) this.#writeDictionary(writer, dictionary);
+    const dataStart = writer.offset;
     const page_locations = [];
     let row = 0;
     for (const { rows, bytes } of this.#pages) {
@@ -68,23 +73,44 @@ export class ColumnPages {
       writer.appendBytes(bytes);
       row += rows;
     }
-    const chunk: ColumnChunk = { file_offset: BigInt(start), meta_data: this.#metadata(start, writer.offset - start) };
+    const place = dictionary === undefined ? {} : { dictionary_page_offset: BigInt(start) };
+    const chunk: ColumnChunk = {
+      file_offset: BigInt(start),
+      meta_data: {
+        ...this.#metadata(dictionary !== undefined),
+        ...place,
+        data_page_offset: BigInt(dataStart),
+        total_compressed_size: BigInt(writer.offset - start),
+      },
+    };
     return this.#pages.length > 1 ? { chunk, offsetIndex: { page_locations } } : { chunk };
   }
 
-  #metadata(start: number, size: number): NonNullable<ColumnChunk['meta_data']> {
+  #writeDictionary(writer: ByteWriter, { count, bytes, unpacked }: PackedDictionary): void {
+    const start = writer.offset;
+    this.#package.writePageHeader(writer, {
+      type: 'DICTIONARY_PAGE',
+      uncompressed_page_size: unpacked,
+      compressed_page_size: bytes.length,
+      dictionary_page_header: { num_values: count, encoding: 'PLAIN' },
+    });
+    this.#unpacked += writer.offset - start + unpacked;
+    writer.appendBytes(bytes);
+  }
+
+  #metadata(
+    dictionary: boolean,
+  ): Omit<NonNullable<ColumnChunk['meta_data']>, 'data_page_offset' | 'total_compressed_size'> {
     const { name, type } = this.#element;
     const floats = type === 'FLOAT' || type === 'DOUBLE';
     const [least, most] = [this.#least, this.#most];
     return {
       type: type!,
-      encodings: ['PLAIN'],
+      encodings: dictionary ? ['PLAIN', 'RLE_DICTIONARY'] : ['PLAIN'],
       path_in_schema: [name],
       codec: 'SNAPPY',
       num_values: BigInt(this.#rows),
-      total_compressed_size: BigInt(size),
       total_uncompressed_size: BigInt(this.#unpacked),
-      data_page_offset: BigInt(start),
       statistics: {
         // Of the two zeros of floats, an order has the one below and the other above.
         ...(least === undefined ? {} : { min_value: least === 0 ? -0 : least }),
@@ -92,8 +118,17 @@ export class ColumnPages {
         null_count: BigInt(this.#nulls),
         ...(floats ? { nan_count: BigInt(this.#strange) } : {}),
       },
-      encoding_stats: [{ page_type: 'DATA_PAGE_V2', encoding: 'PLAIN', count: this.#pages.length }],
+      encoding_stats: [...(dictionary ? [DICTIONARY_STATS] : []), ...this.#pageStats()],
     };
+  }
+
+  #pageStats(): Stats[] {
+    return (['PLAIN', 'RLE_DICTIONARY'] as const)
+      .map((encoding): Stats => {
+        const count = this.#pages.filter((page) => page.encoding === encoding).length;
+        return { page_type: 'DATA_PAGE_V2', encoding, count };
+      })
+      .filter(({ count }) => count > 0);
   }
 
   #widen({ least, most }: Bounds): void {

@@ -243,4 +243,86 @@ describe('a Parquet file made of CSV column by column', () => {
     }
     expect(await compare(columns, ['c'], rowsOf(fit))).toBe(true);
   });
+  it('writes numbers for values that come again, as long as there are not too many of them', async () => {
+    const few = fc.sample(fc.array(fc.oneof(fc.uuid(), words), { minLength: 50, maxLength: 50 }), 1)[0]!;
+    const at = (nth: number, every: number): number => {
+      const mixed = Math.imul(nth ^ (nth << 7), 0x85ebca6b);
+      return (Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35) >>> 4) % every;
+    };
+    const columns = [
+      columnOf('few', 'text'),
+      columnOf('one', 'text', false),
+      // Alike at first, and then no longer; and the other way round.
+      columnOf('later', 'int64'),
+      columnOf('sooner', 'text'),
+      columnOf('day', 'date'),
+      columnOf('id', 'uuid'),
+      columnOf('money', 'decimal(20,2)'),
+      columnOf('number', 'float64'),
+      columnOf('long', 'text'),
+    ];
+    const lines = Array.from({ length: 45_000 }, (_, nth) =>
+      [
+        spelledOf(nth % 3 === 0 ? null : few[at(nth, 50)]!, false),
+        'a',
+        String(nth < 20_000 ? at(nth, 200) : nth),
+        nth < 5_000 ? `text ${nth}` : 'text',
+        `2026-11-${10 + at(nth, 20)}`,
+        `c4ca4238-a0b9-2382-0dcc-${String(at(nth, 5_000)).padStart(12, '0')}`,
+        String(at(nth, 3) / 2),
+        String(at(nth, 10)),
+        'x'.repeat(at(nth, 30)) + String(nth % 7),
+      ].join(','),
+    );
+    const names = columns.map(({ name }) => name);
+    expect(await compare(columns, names, rowsOf(lines))).toBe(true);
+    const made = await parquetOfCsv(columns, { ...rowsOf(lines), names }, entries);
+    const { row_groups: groups } = parquetMetadata(Uint8Array.from(made!).buffer);
+    const kinds = Object.fromEntries(
+      groups[0]!.columns.map(({ meta_data: said }) => [
+        said!.path_in_schema[0],
+        said!.encoding_stats!.map(({ page_type, encoding }) => `${page_type} ${encoding}`),
+      ]),
+    );
+    const [own, plain, numbers] = ['DICTIONARY_PAGE PLAIN', 'DATA_PAGE_V2 PLAIN', 'DATA_PAGE_V2 RLE_DICTIONARY'];
+    expect(kinds).toEqual({
+      few: [own, numbers],
+      one: [own, numbers],
+      later: [own, plain, numbers],
+      sooner: [plain],
+      day: [own, numbers],
+      id: [own, numbers],
+      money: [own, numbers],
+      number: [plain],
+      long: [own, numbers],
+    });
+  }, 60_000);
+  it('has a row group for every 100,000 rows', async () => {
+    const columns = [columnOf('n', 'int32'), columnOf('one', 'text')];
+    const rows = rowsOf(Array.from({ length: 200_001 }, (_, nth) => `${nth},${nth < 100_000 ? '' : 'a'}`));
+    expect(await compare(columns, ['n', 'one'], rows)).toBe(true);
+  });
+  it('takes rows that lack fields, columns that no field is for, and two fields of one name', async () => {
+    const columns = [columnOf('b', 'int32'), columnOf('none', 'text'), columnOf('a', 'text')];
+    const rows = rowsOf(['x,1,y', '"",2', ',', 'z,,', '"a,""b""",-5,"q"']);
+    expect(await compare(columns, ['a', 'b', 'a'], rows)).toBe(true);
+    expect(await compare(columns, ['a'], rows)).toBe(true);
+    expect(await compare([columnOf('none', 'text', false)], ['none'], rowsOf(['x', '""', ',']))).toBe(false);
+    // A field that is no column would be lost.
+    expect(await parquetOfCsv(columns, { ...rows, names: ['a', 'c'] }, entries)).toBeUndefined();
+    expect(await compare(columns, ['a', 'b'], rowsOf([]))).toBe(true);
+  });
+  it('takes bytes that are no UTF-8 for what they are taken for elsewhere', async () => {
+    const columns = [columnOf('a', 'text'), columnOf('b', 'int32')];
+    const broken = Buffer.concat([Buffer.from('ü'), Buffer.of(0xff, 0xc3), Buffer.from('x,1')]);
+    const cut = Buffer.concat([Buffer.from('"plain ""é'), Buffer.of(0xf0, 0x9f), Buffer.from('"')]);
+    expect(await compare(columns, ['a', 'b'], rowsOf([broken, 'é,2', cut, Buffer.of(0xed, 0xa0, 0x80)]))).toBe(true);
+    expect(await compare(columns, ['a', 'b'], rowsOf([Buffer.from([0x61, 0x2c, 0xc3])]))).toBe(false);
+  });
+  it('takes records that are larger than a stretch', async () => {
+    const columns = [columnOf('a', 'text'), columnOf('b', 'text'), columnOf('c', 'json')];
+    const big = `"${'a ""quoted"" word, ü\n'.repeat(120_000)}"`;
+    const rows = rowsOf([`x,${big},y`, `${big},"",`, 'x,y,z', `${big},${big},${big}`]);
+    expect(await compare(columns, ['a', 'b', 'c'], rows)).toBe(true);
+  });
 });

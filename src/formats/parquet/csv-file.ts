@@ -98,7 +98,8 @@ class CsvGroups {
   }
 
   #group(first: number, end: number): boolean {
-    const { writerPackage, writer, file } = this.#parts;
+    const { kernel, writerPackage, writer, file } = this.#parts;
+    kernel.begin(this.#plans.map(({ reading }) => reading));
     const pages = this.#plans.map(({ element }) => new ColumnPages(element, writerPackage));
     for (let row = first; row < end; ) {
       const next = this.#stretchEnd(row, end);
@@ -106,7 +107,7 @@ class CsvGroups {
       row = next;
     }
     const start = writer.offset;
-    const written = pages.map((column) => column.write(writer));
+    const written = pages.map((column, nth) => column.write(writer, kernel.dictionary(nth)));
     const columns = written.map(({ chunk }) => chunk);
     file.pendingIndexes.push(...written);
     file.num_rows += BigInt(end - first);
@@ -140,18 +141,13 @@ class CsvGroups {
     for (const [nth, plan] of this.#plans.entries()) {
       const nulls = this.#read(nth, plan);
       if (nulls === undefined || (nulls > 0 && !plan.column.nullable)) return false;
-      const bounds = kernel.bounds(plan.reading);
-      pages[nth]!.add({
-        rows: next - row,
-        nulls,
-        bounds,
-        page: kernel.page(plan.reading, nulls, plan.column.nullable),
-      });
+      const page = kernel.page(nth, plan.reading, { nulls, nullable: plan.column.nullable });
+      pages[nth]!.add({ rows: next - row, nulls, page });
     }
     return true;
   }
 
-  /** Reads a column, and by itself the cells that the kernel leaves. How many are null; undefined for one that is unfit. */
+  /** Reads a column, the cells that the kernel leaves by itself. How many are null; undefined where one is unfit. */
   #read(nth: number, plan: ColumnPlan): number | undefined {
     const { kernel } = this.#parts;
     const first = kernel.read(nth, plan.reading);

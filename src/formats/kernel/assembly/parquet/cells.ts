@@ -41,9 +41,9 @@ function closingQuote(p: usize, end: usize): usize {
 }
 
 /**
- * Notes the cells of `count` rows: those of column c from `cells + c * count * 8` on. `places`: for each of the `fields`
- * of a row the number of its column. What a row lacks is null. Returns 0 where a quoted field does not end with its
- * quote, and then the cells mean nothing.
+ * Notes the cells of `count` rows: those of column c from `cells + c * count * 8` on. `places`: for each of the
+ * `fields` of a row the number of its column. What a row lacks is null. Returns 0 where a quoted field does not end
+ * with its quote, and then the cells mean nothing.
  */
 export function splitRows(
   base: usize,

@@ -1,6 +1,6 @@
-// AssemblyScript. The first page of the memory is the module's own; `formats/parquet/column-kernel.ts` lays out the rest.
-// Every input is followed by a guard of at least 64 bytes, and so is every output: blocks of 16 are loaded and stored
-// past an end, and what is behind it does not count.
+// AssemblyScript. The first page of the memory is the module's own; `formats/parquet/column-kernel.ts` lays out the
+// rest. Every input is followed by a guard of at least 64 bytes, and so is every output: blocks of 16 are loaded and
+// stored past an end, and what is behind it does not count.
 
 /** What a call did, u32 each. The compiler puts constants from 1024 on. */
 export const RESULT: usize = 64;

@@ -1,5 +1,5 @@
-// AssemblyScript. The cells of one column to its values, as a page of Parquet has them: one behind the other, nulls left
-// out. A cell that is not read here is noted for the caller, which reads it and asks again.
+// AssemblyScript. The cells of one column to its values, as a page of Parquet has them: one behind the other, nulls
+// left out. A cell that is not read here is noted for the caller, which reads it and asks again.
 import { BARE, DOUBLED, LENGTH, NULL, QUOTED, READY, STATE, byteAt, copyBytes, setResult } from './memory';
 import { days, micros, readDate, readMoment, readTime } from './moments';
 import {
