@@ -177,6 +177,9 @@ export async function columnKernel(): Promise<ColumnKernel> {
 
 export class ColumnKernel {
   readonly #wasm: Exports;
+  /** All of the memory. */
+  #bytes: Buffer;
+  #words: Uint32Array;
   #dictionaries: (Dictionary | undefined)[] = [];
   /** Values that a dictionary has room for. */
   #entries = 0;
@@ -196,6 +199,7 @@ export class ColumnKernel {
 
   constructor(wasm: Exports) {
     this.#wasm = wasm;
+    [this.#bytes, this.#words] = [Buffer.from(wasm.memory.buffer), new Uint32Array(wasm.memory.buffer)];
   }
 
   /** Begins a row group: forgets the dictionaries of the one before. */
@@ -230,12 +234,11 @@ export class ColumnKernel {
     this.#free = aligned(this.#left + this.#rows * 4);
     this.#readyEnd = this.#free;
     this.#reserve(this.#free);
-    const { buffer } = this.#wasm.memory;
-    new Uint8Array(buffer).set(bytes, this.#input);
-    new Uint32Array(buffer, spansAt, spans.length).set(spans);
-    new Uint32Array(buffer, placesAt, places.length).set(places);
+    this.#bytes.set(bytes, this.#input);
+    this.#words.set(spans, spansAt / 4);
+    this.#words.set(places, placesAt / 4);
     // A column that no field is for is null in every row.
-    new Uint32Array(buffer, this.#cells, cellBytes / 4).fill(NULL);
+    this.#words.fill(NULL, this.#cells / 4, (this.#cells + cellBytes) / 4);
     // Where the bytes that the spans count from would begin, which may well be before the memory does.
     const base = this.#input - (spans[0] ?? 0);
     return this.#wasm.splitRows(base, spansAt, this.#rows, placesAt, places.length, this.#cells) === 1;
@@ -253,19 +256,18 @@ export class ColumnKernel {
     } else {
       this.#wasm.readFixed(kind, width, precision, scale, cells, this.#rows, this.#mask, this.#values, this.#left);
     }
-    const { buffer } = this.#wasm.memory;
-    const [end = 0, missed = 0, nulls = 0] = new Uint32Array(buffer, RESULT, 3);
+    const [end, missed, nulls] = this.#result();
     this.#valuesEnd = end;
     this.#readyEnd = this.#free;
-    return { left: new Uint32Array(buffer, this.#left, missed).slice(), nulls };
+    return { left: this.#words.slice(this.#left / 4, this.#left / 4 + missed), nulls };
   }
 
   /** A cell as it is spelled in the row, quotes and all. */
   spelled(nth: number, row: number): string {
-    const { buffer } = this.#wasm.memory;
-    const [start = 0, said = 0] = new Uint32Array(buffer, this.#cellAt(nth, row), 2);
+    const cell = this.#cellAt(nth, row) / 4;
+    const [start, said] = [this.#words[cell]!, this.#words[cell + 1]!];
     const quote = said >>> STATE_SHIFT === BARE ? 0 : 1;
-    return Buffer.from(buffer).toString('utf8', start - quote, start + (said & LENGTH) + quote);
+    return this.#bytes.toString('utf8', start - quote, start + (said & LENGTH) + quote);
   }
 
   /** Puts a value in the place of a cell that was left, for the next `read` of the column. */
@@ -273,9 +275,10 @@ export class ColumnKernel {
     const at = this.#readyEnd;
     this.#readyEnd += value.length;
     this.#reserve(this.#readyEnd);
-    const { buffer } = this.#wasm.memory;
-    new Uint8Array(buffer).set(value, at);
-    new Uint32Array(buffer, this.#cellAt(nth, row), 2).set([at, ((READY << STATE_SHIFT) | value.length) >>> 0]);
+    this.#bytes.set(value, at);
+    const cell = this.#cellAt(nth, row) / 4;
+    this.#words[cell] = at;
+    this.#words[cell + 1] = (READY << STATE_SHIFT) | value.length;
   }
 
   /** The page of the column that was read last. `nullable`: with levels. Its values are gone afterwards. */
@@ -316,7 +319,7 @@ export class ColumnKernel {
     const room = this.#entries * ENTRY_BYTES;
     const [values, end] = [this.#values, this.#valuesEnd];
     one.open = this.#wasm.indexValues(one.at, this.#entries, room, width, values, end, indexes) === 1;
-    const [count = 0, bytes = 0] = new Uint32Array(this.#wasm.memory.buffer, RESULT, 2);
+    const [count, bytes] = this.#result();
     // The first page shows whether it pays: later ones bring fewer values that are new.
     if (one.open && one.count === 0) one.open = 4 * (bytes + this.#rows * 2) <= 3 * (end - values);
     if (one.open) Object.assign(one, { count, bytes });
@@ -335,12 +338,11 @@ export class ColumnKernel {
   #bounds({ width, order }: Reading, start: number, end: number): Bounds {
     if (width === 0) this.#wasm.boundsTexts(start, end);
     else this.#wasm.boundsFixed(order, start, end);
-    const { buffer } = this.#wasm.memory;
-    const [least = 0, most = 0, strange = 0] = new Uint32Array(buffer, RESULT, 3);
+    const [least, most, strange] = this.#result();
     const valueAt = (at: number): Buffer | undefined => {
       if (at === 0) return undefined;
-      if (width > 0) return Buffer.from(buffer.slice(at, at + width));
-      return Buffer.from(buffer.slice(at + 4, at + 4 + Buffer.from(buffer, at, 4).readUInt32LE()));
+      const [from, length] = width > 0 ? [at, width] : [at + 4, this.#bytes.readUInt32LE(at)];
+      return Buffer.from(this.#bytes.subarray(from, from + length));
     };
     return { least: valueAt(least), most: valueAt(most), strange };
   }
@@ -348,7 +350,7 @@ export class ColumnKernel {
   /** Packs `start` to `end` behind what stands between `from` and `to`, and hands out both. */
   #packed(start: number, end: number, { from, to }: { readonly from: number; readonly to: number }): Uint8Array {
     const stop = this.#wasm.pack(start, end, to);
-    return new Uint8Array(this.#wasm.memory.buffer, from, stop - from).slice();
+    return Uint8Array.from(this.#bytes.subarray(from, stop));
   }
 
   #dataOf({ at }: Dictionary): number {
@@ -364,10 +366,18 @@ export class ColumnKernel {
     return this.#cells + (nth * this.#rows + row) * 8;
   }
 
+  /** What a call did. */
+  #result(): readonly [number, number, number] {
+    const [first = 0, second = 0, third = 0] = this.#words.subarray(RESULT / 4, RESULT / 4 + 3);
+    return [first, second, third];
+  }
+
+  /** Every address that is written to is reserved before, here: nothing else lets the memory grow. */
   #reserve(end: number): void {
     const { memory } = this.#wasm;
     const short = end + GUARD - memory.buffer.byteLength;
     if (short > 0) memory.grow(Math.ceil(short / PAGE));
+    if (short > 0) [this.#bytes, this.#words] = [Buffer.from(memory.buffer), new Uint32Array(memory.buffer)];
   }
 }
 

@@ -19,11 +19,18 @@ export interface PageFacts {
   readonly page: PackedPage;
 }
 
+interface Page {
+  readonly rows: number;
+  readonly encoding: Encoding;
+  readonly header: Uint8Array;
+  readonly bytes: Uint8Array;
+}
+
 /** The pages of one column of a row group, until the group is written: a column stands in one piece. */
 export class ColumnPages {
   readonly #element: SchemaElement;
   readonly #package: WriterPackage;
-  readonly #pages: { readonly rows: number; readonly encoding: Encoding; readonly bytes: Uint8Array }[] = [];
+  readonly #pages: Page[] = [];
   #rows = 0;
   #nulls = 0;
   #strange = 0;
@@ -52,12 +59,17 @@ export class ColumnPages {
         is_compressed: true,
       },
     });
-    this.#pages.push({ rows, encoding: page.encoding, bytes: Buffer.concat([header.getBytes(), page.bytes]) });
+    this.#pages.push({ rows, encoding: page.encoding, header: header.getBytes(), bytes: page.bytes });
     this.#rows += rows;
     this.#nulls += nulls;
     this.#strange += page.bounds.strange;
     this.#unpacked += header.offset + page.levels + page.unpacked;
     this.#widen(page.bounds);
+  }
+
+  /** Bytes of the pages. */
+  get size(): number {
+    return this.#pages.reduce((sum, { header, bytes }) => sum + header.length + bytes.length, 0);
   }
 
   /** Writes the column and says where its parts are. */
@@ -67,9 +79,10 @@ export class ColumnPages {
     const dataStart = writer.offset;
     const page_locations = [];
     let row = 0;
-    for (const { rows, bytes } of this.#pages) {
-      const offset = BigInt(writer.offset);
-      page_locations.push({ offset, compressed_page_size: bytes.length, first_row_index: BigInt(row) });
+    for (const { rows, header, bytes } of this.#pages) {
+      const [offset, size] = [BigInt(writer.offset), header.length + bytes.length];
+      page_locations.push({ offset, compressed_page_size: size, first_row_index: BigInt(row) });
+      writer.appendBytes(header);
       writer.appendBytes(bytes);
       row += rows;
     }
@@ -165,7 +178,7 @@ const wide = (bytes: Buffer): bigint => (bytes.readBigInt64BE(0) << 64n) | bytes
 
 /** A cell as its bytes lie in a page; of texts without their length. */
 export function bytesOfCell({ type, converted_type: converted }: SchemaElement, cell: Cell): Uint8Array {
-  const bytes = Buffer.alloc(16);
+  const bytes = Buffer.allocUnsafe(16);
   switch (type) {
     case 'BOOLEAN':
       return Uint8Array.of(cell === true ? 1 : 0);

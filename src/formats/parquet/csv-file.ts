@@ -18,8 +18,11 @@ import { GROUP_ROWS, openWriter } from './write.ts';
 
 /** Of a stretch, which gives a page of each column: small enough to lie near the processor while it is worked on. */
 const STRETCH_ROWS = 16_384;
-const STRETCH_BYTES = 1024 ** 2;
+const STRETCH_BYTES = 2 * 1024 ** 2;
 const STRETCH_CELLS = 1024 ** 2;
+
+/** What a file takes, of its pages. */
+const SPARE = 1.1;
 
 /** Rows of CSV. `names`: of their fields, in order. */
 export interface CsvRows {
@@ -107,6 +110,8 @@ class CsvGroups {
       row = next;
     }
     const start = writer.offset;
+    // At once, instead of by doubling what is there: dictionaries and the footer come to less than is left over.
+    writer.ensure(Math.ceil(pages.reduce((sum, { size }) => sum + size, 0) * SPARE));
     const written = pages.map((column, nth) => column.write(writer, kernel.dictionary(nth)));
     const columns = written.map(({ chunk }) => chunk);
     file.pendingIndexes.push(...written);
