@@ -1,5 +1,6 @@
 // AssemblyScript. Numbers and UUIDs from their commonest spellings. What is spelled in another way, or does not fit, is
 // refused here and left to the caller: it knows all spellings, and which error to give.
+import { isRounded, nearest } from './exact';
 import { byteAt } from './memory';
 
 const TENS: usize = memory.data<f64>([
@@ -13,6 +14,8 @@ const WHOLE_TENS: usize = memory.data<u64>([
 /** So many digits of a decimal number come back from a double, or a float, whatever they are. */
 const DOUBLE_DIGITS: u32 = 15;
 const FLOAT_DIGITS: u32 = 6;
+/** More than so many never come back from a double, and as many fit into the integers that are counted with. */
+const DIGITS_MAX: u32 = 17;
 /** Powers of ten up to this one are doubles. */
 const TENS_MAX: i32 = 22;
 
@@ -82,12 +85,15 @@ function readDigits(p: usize, end: usize): usize {
 /** The double that was read last. */
 export let double: f64 = 0;
 
-/** A number whose digits and power of ten are both doubles: one rounding, so it is the nearest one. */
+/** The power of ten of the digits that were read last. */
+let tens: i32 = 0;
+
+/** Digits with or without an exponent behind them, which goes into `tens`. */
 @inline
-function readNumber(p: usize, end: usize, digits: u32): bool {
+function readScaled(p: usize, end: usize): bool {
   const stop = readNumeral(p, end);
-  if (stop == 0 || significant > digits) return false;
-  let tens: i32 = 0;
+  if (stop == 0) return false;
+  tens = 0;
   if (stop < end) {
     if ((byteAt(stop) | 0x20) != 0x65 || !readWhole(stop + (byteAt(stop + 1) == 0x2b ? 2 : 1), end)) return false;
     // `e+-5` is no number.
@@ -96,19 +102,37 @@ function readNumber(p: usize, end: usize, digits: u32): bool {
     tens = <i32>whole;
   }
   tens -= <i32>fraction;
-  if (tens > TENS_MAX || tens < -TENS_MAX) return false;
+  return tens <= TENS_MAX && tens >= -TENS_MAX;
+}
+
+/** The nearest double. Where digits and power of ten are doubles themselves it takes one rounding to get there. */
+@inline
+function readNearest(p: usize, end: usize): bool {
+  if (!readScaled(p, end) || significant > DIGITS_MAX) return false;
+  if (significant > DOUBLE_DIGITS) {
+    if (tens > 0) return false;
+    double = nearest(mantissa, <u32>-tens);
+    return true;
+  }
   const value = <f64>mantissa;
   double = tens < 0 ? value / load<f64>(TENS + (<usize>-tens << 3)) : value * load<f64>(TENS + (<usize>tens << 3));
-  if (negative) double = -double;
   return true;
 }
 
 export function readDouble(p: usize, end: usize): bool {
-  return readNumber(p, end, DOUBLE_DIGITS);
+  if (!readNearest(p, end)) return false;
+  if (significant > DOUBLE_DIGITS && !isRounded(double, mantissa, <u32>-tens)) return false;
+  if (negative) double = -double;
+  return true;
 }
 
+/** A float, as a double: rounded twice, as it is elsewhere. */
 export function readFloat(p: usize, end: usize): bool {
-  return readNumber(p, end, FLOAT_DIGITS);
+  if (!readNearest(p, end)) return false;
+  double = <f64>(<f32>double);
+  if (significant > FLOAT_DIGITS && (tens > 0 || !isRounded(double, mantissa, <u32>-tens))) return false;
+  if (negative) double = -double;
+  return true;
 }
 
 /** A decimal in units of its last digit, of 18 digits at most. */
