@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { parseColumnType } from '../../model/columns.ts';
 import { readText } from '../columns/values.ts';
-import { columnKernel, readingOf } from './column-kernel.ts';
+import { columnKernel } from './column-kernel.ts';
+import { readingOf } from './reading.ts';
 
 /** Digits as they are printed, one more or less in the last place, and digits that nobody printed. */
 const digits = fc.stringMatching(/^[0-9]{1,9}[.][0-9]{5,12}$/);

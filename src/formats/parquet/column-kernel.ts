@@ -1,63 +1,11 @@
 import { Buffer, isUtf8 } from 'node:buffer';
-import type { ColumnType } from '../../model/columns.ts';
-import { isParquetDecimal, shapeOf } from './schema.ts';
+import { isBoolean, isFloat, type Reading } from './reading.ts';
 
 /**
  * The inner loops of a Parquet file that is made of CSV, in WebAssembly: a stretch of rows to cells, the cells of a
  * column to its values, and those to a page. One instance a thread; what is kept from one stretch for the next are the
  * dictionaries of a row group.
  */
-
-/** How the module reads a column; `kind` and `order` are its numbers. */
-export interface Reading {
-  /** 0: the caller reads every cell. */
-  readonly kind: number;
-  /** Bytes of a value; 0: texts, each behind its length. */
-  readonly width: number;
-  readonly precision: number;
-  readonly scale: number;
-  /** In which order the least and the greatest are found; 0: that of texts. */
-  readonly order: number;
-}
-
-const KINDS: Readonly<Partial<Record<ColumnType['kind'], number>>> = {
-  boolean: 1,
-  int16: 2,
-  int32: 3,
-  int64: 4,
-  float32: 5,
-  float64: 6,
-  date: 7,
-  time: 8,
-  timestamp: 9,
-  timestamptz: 10,
-  uuid: 11,
-  text: 13,
-};
-const DECIMAL = 12;
-const DECIMAL_TEXT = 14;
-const BOOLEAN_ORDER = 1;
-const FLOAT_ORDERS: readonly number[] = [4, 5];
-const [SIGNED16, BYTES16] = [6, 7];
-const SIZES = { BOOLEAN: [1, 1], INT32: [4, 2], INT64: [8, 3], FLOAT: [4, 4], DOUBLE: [8, 5] } as const;
-
-export function readingOf(type: ColumnType): Reading {
-  const physical = shapeOf(type).type!;
-  const [width, order] =
-    physical in SIZES
-      ? SIZES[physical as keyof typeof SIZES]
-      : physical === 'FIXED_LEN_BYTE_ARRAY'
-        ? [16, type.kind === 'uuid' ? BYTES16 : SIGNED16]
-        : [0, 0];
-  return { kind: kindOf(type), width, order, precision: type.precision ?? 0, scale: type.scale ?? 0 };
-}
-
-function kindOf(type: ColumnType): number {
-  if (type.array === true) return 0;
-  if (type.kind !== 'decimal') return KINDS[type.kind] ?? 0;
-  if (isParquetDecimal(type)) return DECIMAL;
-  return type.precision === undefined ? DECIMAL_TEXT : 0;
-}
 
 /** What came of the cells of a column. */
 export interface Read {
@@ -205,7 +153,7 @@ export class ColumnKernel {
   /** Begins a row group: forgets the dictionaries of the one before. */
   begin(readings: readonly Reading[]): void {
     // Booleans take a bit as it is; of floats few are alike.
-    const fits = readings.map(({ order }) => order !== BOOLEAN_ORDER && !FLOAT_ORDERS.includes(order));
+    const fits = readings.map((reading) => !isBoolean(reading) && !isFloat(reading));
     const most = DICTIONARIES_BYTES / (ENTRY_HEAD + ENTRY_BYTES) / Math.max(1, fits.filter(Boolean).length);
     this.#entries = Math.max(DICTIONARY_MIN, Math.min(DICTIONARY_MAX, 2 ** Math.floor(Math.log2(most))));
     const size = aligned(DICTIONARY_HEAD + this.#entries * (ENTRY_HEAD + ENTRY_BYTES) + GUARD);
@@ -290,7 +238,7 @@ export class ColumnKernel {
         ? this.#bounds(reading, this.#values, this.#valuesEnd)
         : this.#bounds(reading, this.#dataOf(dictionary), this.#dataOf(dictionary) + dictionary.bytes);
     if (dictionary !== undefined) this.#packNumbers(count, dictionary.count);
-    else if (reading.order === BOOLEAN_ORDER) this.#valuesEnd = this.#wasm.packBits(this.#values, this.#valuesEnd);
+    else if (isBoolean(reading)) this.#valuesEnd = this.#wasm.packBits(this.#values, this.#valuesEnd);
     const levelsAt = aligned(this.#valuesEnd + GUARD);
     const unpacked = this.#valuesEnd - this.#values;
     this.#reserve(levelsAt + this.#rows / 4 + GUARD + packedMost(unpacked));

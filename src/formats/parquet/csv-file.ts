@@ -4,16 +4,10 @@ import type { Column, Columns } from '../../model/columns.ts';
 import { WaybillError } from '../../model/errors.ts';
 import { csvReader } from '../pgcopy/to-copy.ts';
 import { cellOf } from './cells.ts';
-import {
-  type ColumnKernel,
-  columnKernel,
-  NOWHERE,
-  type Reading,
-  readingOf,
-  STRETCH_BYTES_MAX,
-} from './column-kernel.ts';
+import { type ColumnKernel, columnKernel, NOWHERE, STRETCH_BYTES_MAX } from './column-kernel.ts';
 import { bytesOfCell, ColumnPages } from './column-pages.ts';
 import { loadWriter, type WriterPackage } from './package.ts';
+import { type Reading, readingOf } from './reading.ts';
 import { GROUP_ROWS, openWriter } from './write.ts';
 
 /** Of a stretch, which gives a page of each column: small enough to lie near the processor while it is worked on. */

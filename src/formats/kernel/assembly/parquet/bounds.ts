@@ -1,7 +1,7 @@
 // AssemblyScript. The least and the greatest of the values of a page, in the order that Parquet says for their type.
 import { byteAt, setResult } from './memory';
 
-/** How values are compared; the same numbers stand in `column-kernel.ts`. */
+/** How values are compared; the same numbers stand in `reading.ts`. */
 const BYTE: u32 = 1;
 const INT32: u32 = 2;
 const INT64: u32 = 3;

@@ -14,7 +14,7 @@ import {
   whole,
 } from './numbers';
 
-/** What a column holds; the same numbers stand in `column-kernel.ts`. */
+/** What a column holds; the same numbers stand in `reading.ts`. */
 const BOOLEAN: u32 = 1;
 const INT16: u32 = 2;
 const INT32: u32 = 3;
