@@ -10,9 +10,9 @@ import { loadWriter, type WriterPackage } from './package.ts';
 import { type Reading, readingOf } from './reading.ts';
 import { GROUP_ROWS, openWriter } from './write.ts';
 
-/** Of a stretch, which gives a page of each column: small enough to lie near the processor while it is worked on. */
-const STRETCH_ROWS = 16_384;
-const STRETCH_BYTES = 2 * 1024 ** 2;
+/** Of a stretch, which gives a page of each column: so many that pages are few, and memory stays small all the same. */
+const STRETCH_ROWS = 32_768;
+const STRETCH_BYTES = 4 * 1024 ** 2;
 const STRETCH_CELLS = 1024 ** 2;
 
 /** What a file takes, of its pages. */
