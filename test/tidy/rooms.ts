@@ -76,9 +76,9 @@ export const ROOMS: readonly Room[] = [
     name: 'servers',
     files: /^src\/servers\//,
     may: [...MODEL, 'src/connectors/connector.ts'],
-    packages: ['zod'],
-    // The certificate of an authority is a file.
-    node: [...COMPUTING, 'fs'],
+    packages: ['zod', 'pg'],
+    // The certificate of an authority is a file, and a driver a package that may be missing.
+    node: [...COMPUTING, 'fs', 'module'],
     why: 'what is the same for all servers that have an address, a user and a password; it connects to none of them',
   },
   {
@@ -120,7 +120,7 @@ export const ROOMS: readonly Room[] = [
     files: /^src\/ledger\/(?:([^/]+)\/)?/,
     // Beside the interfaces stand what every database needs in the same way: digests of rows, the index of keys; and
     // the books, which are the rules of the ledger.
-    may: [...MODEL, 'src/ledger/*.ts', 'src/ledger/books/*'],
+    may: [...MODEL, 'src/ledger/*.ts', 'src/ledger/books/*', 'src/servers/pg.ts'],
     node: ['*'],
     why: 'a ledger keeps books; it must not know who writes them',
   },

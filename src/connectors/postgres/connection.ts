@@ -1,6 +1,7 @@
 import type * as Pg from 'pg';
 import { WaybillError } from '../../model/errors.ts';
 import type { Server } from '../../servers/address.ts';
+import { loadPg } from '../../servers/pg.ts';
 import { LendingSocket } from './lending-socket.ts';
 
 export type PostgresConnection = Server;
@@ -33,7 +34,7 @@ export async function newClient(
   connection: PostgresConnection,
   how: { readonly readsMuch: boolean } = { readsMuch: false },
 ): Promise<Pg.Client> {
-  const { default: pg } = await loadDriver();
+  const pg = loadPg('the postgres connector');
   const { host, port, database, user } = connection;
   const client = new pg.Client({
     host,
@@ -83,7 +84,7 @@ export async function abandon(client: Pg.Client, connection: PostgresConnection)
   (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
   // Still connecting: there is nothing to be stopped yet.
   if (processID == null) return;
-  const { default: pg } = await loadDriver();
+  const pg = loadPg('the postgres connector');
   const ssl = sslOf(connection);
   const line = new pg.Connection({ ssl }) as unknown as CancelLine;
   const ask = (): void => line.cancel(processID, secretKey);
@@ -101,18 +102,6 @@ export async function abandon(client: Pg.Client, connection: PostgresConnection)
 /** Why a connection broke off by itself. */
 const broken = new WeakMap<Pg.Client, unknown>();
 export const breakOf = (client: Pg.Client): unknown => broken.get(client);
-
-async function loadDriver(): Promise<typeof Pg> {
-  try {
-    return await import('pg');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error;
-    throw new WaybillError('DRIVER_MISSING', 'the postgres connector needs the package pg', {
-      hint: 'Install it beside Waybill: npm install pg',
-      cause: error,
-    });
-  }
-}
 
 /** A name as SQL writes it. The only place where a name becomes part of a statement. */
 export function quoteName(name: string): string {

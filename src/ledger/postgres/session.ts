@@ -1,5 +1,5 @@
 import type * as Pg from 'pg';
-import { WaybillError } from '../../model/errors.ts';
+import { loadPg } from '../../servers/pg.ts';
 import type { Cell } from '../row-digest.ts';
 import type { PostgresAddress } from './address.ts';
 import { typeParser } from './cells.ts';
@@ -47,7 +47,7 @@ export class Session {
 
   /** `name`: one that no other connection has. Throws DRIVER_MISSING, LEDGER_AWAY, LEDGER_WRITE (refused). */
   static async open(address: PostgresAddress, name: string): Promise<Session> {
-    const { default: pg } = await loadDriver();
+    const pg = loadPg('a ledger on PostgreSQL');
     const { host, port, database, user, password, place } = address;
     const client = new pg.Client({
       host,
@@ -151,16 +151,4 @@ function numbered(sql: string): string {
     NUMBERED.set(sql, text);
   }
   return text;
-}
-
-async function loadDriver(): Promise<typeof Pg> {
-  try {
-    return await import('pg');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error;
-    throw new WaybillError('DRIVER_MISSING', 'a ledger on PostgreSQL needs the package pg', {
-      hint: 'Install it beside Waybill: npm install pg',
-      cause: error,
-    });
-  }
 }
