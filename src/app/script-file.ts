@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises';
-import { createJiti } from 'jiti';
 import { describeError } from '../model/errors.ts';
 import type { Path, RawFile, RawProblem } from './places.ts';
 import { ScriptPlaces } from './script-places.ts';
@@ -12,6 +11,8 @@ export async function readScript(name: string, path: string): Promise<RawFile> {
   const places = new ScriptPlaces(text);
   const place = places.place.bind(places);
   try {
+    // Few flow files are programs, and it takes longer to load than most of them to read.
+    const { createJiti } = await import('jiti');
     const jiti = createJiti(path, { fsCache: false, moduleCache: false });
     const exported: unknown = await jiti.import(path, { default: true });
     const problems: RawProblem[] = [];
