@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { MEMORY_LOADS } from '../../src/connectors/memory/sink.ts';
+import { MEMORY_ABILITIES, MEMORY_LOADS } from '../../src/connectors/memory/sink.ts';
 import { loadSuite } from '../../src/testing/suites/load-suite.ts';
 import { isSending, LOSSES } from '../../src/testing/suites/sink-subject.ts';
 import { sinkSuite } from '../../src/testing/suites/sink-suite.ts';
@@ -31,35 +31,16 @@ describe('the suite of sinks', () => {
 
   it('has a lie about each ability that it knows', () => {
     const about = new Set(SINK_LIES.flatMap(({ abilities }) => abilities));
-    for (const ability of [
-      'append',
-      'appendAt',
-      'appendOnce',
-      'commitOnce',
-      'marked',
-      'put',
-      'job',
-      'find',
-      'fence',
-    ] as const) {
-      expect(about).toContain(ability);
-    }
+    for (const ability of MEMORY_ABILITIES) expect(about).toContain(ability);
   });
 
   it('tries every way to lose an answer on every ability that sends', () => {
-    const abilities = [
-      'append',
-      'appendAt',
-      'appendOnce',
-      'commitOnce',
-      'marked',
-      'put',
-      'job',
-      'find',
-      'fence',
-    ] as const;
-    const { cases } = sinkSuite({ name: 'any', abilities, open: () => Promise.reject(new Error('not opened')) });
-    for (const ability of abilities.filter(isSending)) {
+    const { cases } = sinkSuite({
+      name: 'any',
+      abilities: MEMORY_ABILITIES,
+      open: () => Promise.reject(new Error('not opened')),
+    });
+    for (const ability of MEMORY_ABILITIES.filter(isSending)) {
       const about = cases.filter(({ title }) => title.startsWith(`${ability}: `)).map(({ title }) => title);
       for (const words of ['never arrived', 'answer that was lost', 'by half', 'applied late']) {
         expect(about).toContainEqual(expect.stringContaining(words));
