@@ -96,6 +96,10 @@ function staged(): Buffer {
 describe('batches whose bytes are kept nowhere', () => {
   it('P02: leave each row in the sink once, killed with SIGKILL again and again', async () => {
     configure();
+    // Each batch takes its time, so that there is something left to be killed.
+    await client.query(`create or replace function slowly() returns trigger language plpgsql as
+        $$ begin perform pg_sleep(0.1); return null; end $$;
+      create trigger slowly after insert on copies for each statement execute function slowly()`);
     let killed = 0;
     for (const rows of [1, 2_000, 4_000, 6_000]) if ((await held()) < rows && (await killedAt(rows))) killed++;
     expect(killed).toBeGreaterThanOrEqual(2);

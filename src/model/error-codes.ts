@@ -241,8 +241,8 @@ export const ERROR_CODES = {
     1,
     'The bytes of a batch were in the memory of a process that has ended: its flow says `staging: none`.',
     'Run the flow again: the sink is asked what became of the batch, and what is not there is read from the source ' +
-      'again. Add `--refresh` for what was refused, or if the flow has another `staging` by now. With `staging: copy` ' +
-      'batches keep their bytes.',
+      'again. Add `--refresh` for what was refused, or if the flow has another `staging` by now. With ' +
+      '`staging: copy` batches keep their bytes.',
   ),
   STAGING_READ: entry(
     5,
