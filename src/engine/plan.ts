@@ -2,6 +2,7 @@ import { identify } from '../formats/identify.ts';
 import type { Ledger, RunRow } from '../ledger/ledger.ts';
 import type { Staging } from '../ledger/staging.ts';
 import { describeError, WaybillError } from '../model/errors.ts';
+import type { Guarantee } from '../model/guarantee.ts';
 import type { LoadRow } from '../model/load.ts';
 import { everyRow } from '../model/pages.ts';
 import { EMPTY_BALANCE } from '../model/states.ts';
@@ -79,6 +80,18 @@ function keptWords({ keep }: Job, draft: LaneDraft): readonly string[] {
 const NONE_KEPT =
   'the bytes of batches are kept in memory alone: after a crash the sink is asked what had arrived, and the rest is ' +
   'read again';
+
+/** What a crash comes to where nobody has the bytes afterwards. */
+function inMemoryAlone(guarantee: Guarantee): Guarantee {
+  const asked = "The sink is asked for the batch's marker; where there is none, its records are read again.";
+  const crash: Guarantee['crash'] = [
+    { point: 'before the intent', consequence: 'Nothing was sent; the next start reads its records again.' },
+    { point: 'between intent and answer', consequence: asked },
+    { point: 'after the answer, before it was recorded', consequence: asked },
+    ...guarantee.crash.slice(-1),
+  ];
+  return { ...guarantee, crash };
+}
 
 async function knownRun(job: Job, ledger: Ledger | undefined): Promise<RunRow | undefined> {
   if (ledger === undefined) return undefined;
@@ -230,7 +243,7 @@ class LaneDraft {
     return {
       lane: this.#lane.name,
       strategy: this.#lane.strategy.name,
-      guarantee: fit.guarantee,
+      guarantee: this.#bytesKept ? fit.guarantee : inMemoryAlone(fit.guarantee),
       ordered: fit.ordered === 'always',
       fresh: this.#fresh,
       unbatched: this.#leftOut,

@@ -39,12 +39,14 @@ export async function parquetOfCsv(
   const writer = new writerPackage.ByteWriter();
   const file = openWriter(writerPackage, writer, { columns, entries });
   const group = new CsvGroups({ kernel, writerPackage, writer, file, columns, rows });
-  // Nothing is awaited from here on: the kernel is one for the thread.
+  // Nothing is awaited while the kernel is at work: it is one for the thread.
   try {
-    return group.write() ? writer.getBytes() : undefined;
+    if (!group.write()) return undefined;
   } finally {
     kernel.release();
   }
+  await file.finish();
+  return writer.getBytes();
 }
 
 interface Parts {
@@ -90,7 +92,6 @@ class CsvGroups {
     for (let row = 0; row < spans.length / 2; row += GROUP_ROWS) {
       if (!this.#group(row, Math.min(row + GROUP_ROWS, spans.length / 2))) return false;
     }
-    void this.#parts.file.finish();
     return true;
   }
 
