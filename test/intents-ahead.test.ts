@@ -8,6 +8,7 @@ import { memorySource } from '../src/connectors/memory/source.ts';
 import { MemoryTable } from '../src/connectors/memory/store.ts';
 import type { Job, LaneJob, RunSummary, Services } from '../src/engine/engine.ts';
 import { runJob } from '../src/engine/run.ts';
+import type { Journal } from '../src/ledger/journal.ts';
 import { fileJournal } from '../src/ledger/journal-file.ts';
 import type { Ledger } from '../src/ledger/ledger.ts';
 import { openSqliteLedger } from '../src/ledger/sqlite/open.ts';
@@ -38,23 +39,26 @@ class World {
   });
   readonly #services: Services;
 
-  private constructor(ports: VirtualPorts, ledger: Ledger, folder: string) {
+  private constructor(ports: VirtualPorts, ledger: Ledger, folder: string, journal: Journal) {
     this.ports = ports;
     this.ledger = ledger;
     this.#services = {
       ports,
       ledger,
       staging: folderStaging(join(folder, 'staging')),
-      journal: fileJournal(join(folder, 'journal')),
+      journal,
       notice: () => undefined,
     };
   }
 
-  static async open(): Promise<World> {
+  /** `slowJournal`: the ledger is on another machine, and an answer goes into such a journal before it. */
+  static async open(slowJournal?: (journal: Journal) => Journal): Promise<World> {
     const ports = new VirtualPorts();
     const folder = join(root, String(++worlds));
-    const path = join(folder, 'ledger.db');
-    return new World(ports, await openSqliteLedger({ path, ports, thread: 'main', create: true }), folder);
+    const ledger = await openSqliteLedger({ path: join(folder, 'ledger.db'), ports, thread: 'main', create: true });
+    const journal = fileJournal(join(folder, 'journal'));
+    if (slowJournal === undefined) return new World(ports, ledger, folder, journal);
+    return new World(ports, onAnotherMachine(ledger), folder, slowJournal(journal));
   }
 
   start(abilities: readonly MemoryAbility[], lane: Partial<LaneJob> = {}, job: Partial<Job> = {}): Promise<RunSummary> {
@@ -134,6 +138,12 @@ class World {
   }
 }
 
+function onAnotherMachine(ledger: Ledger): Ledger {
+  const identity = { ...ledger.identity, local: false };
+  const close = (): Promise<void> => ledger.close();
+  return new Proxy(ledger, { get: (target, name) => ({ identity, close })[String(name)] ?? Reflect.get(target, name) });
+}
+
 /** Until so many wait at the sink and so many would be in doubt; then a while longer, in case there come more. */
 async function untilThere(world: World, arrived: number, exposed: number): Promise<void> {
   const giveUpAt = performance.now() + 20_000;
@@ -155,6 +165,38 @@ describe('a lane that delivers while its source is read', () => {
     world.answer();
     const summary = await drive(world.ports, running);
     expect(summary.lanes[0]!.balance.delivered).toBe(5);
+    await world.ledger.close();
+  });
+});
+
+describe('an answer that goes into the journal before the ledger', () => {
+  it('G12: keeps its place until then, so that a crash leaves no more in doubt than may be under way', async () => {
+    let sync!: () => void;
+    const synced = new Promise<void>((resolve) => {
+      sync = resolve;
+    });
+    let waiting = 0;
+    const world = await World.open((journal) => ({
+      write: async (entry) => {
+        waiting++;
+        await synced;
+        await journal.write(entry);
+      },
+      entries: () => journal.entries(),
+      strike: (entry) => journal.strike(entry),
+      close: () => journal.close(),
+    }));
+    world.answer();
+    const running = world.start(['append']);
+    const giveUpAt = performance.now() + 20_000;
+    for (let turns = 0; turns < 200 && performance.now() < giveUpAt; ) {
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      if (waiting >= IN_FLIGHT) turns++;
+    }
+    expect([waiting, world.arrived, await world.exposed()]).toEqual([IN_FLIGHT, IN_FLIGHT, IN_FLIGHT]);
+    sync();
+    const summary = await drive(world.ports, running);
+    expect(summary.lanes[0]!.balance.delivered).toBe(BATCHES);
     await world.ledger.close();
   });
 });

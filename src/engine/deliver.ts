@@ -10,7 +10,7 @@ import type { LaneRuntime } from './lane.ts';
 import { backoffMs } from './pace.ts';
 import { isBytesLost } from './payloads.ts';
 import { PlaceInTurn } from './place.ts';
-import { recordAnswer } from './record.ts';
+import { type Recording, recordAnswer } from './record.ts';
 import { settleDoubt, waitBeforeSettling } from './settle.ts';
 import { Turnstile } from './turnstile.ts';
 import { UnkeptBytes } from './unkept-bytes.ts';
@@ -20,6 +20,11 @@ const SETTLE_TRIES = 5;
 const REFUSALS_IN_A_ROW_MAX = 50;
 /** Answers on their way into the ledger, for each send that may be under way. */
 const UNRECORDED_FACTOR = 4;
+
+interface ToRecord extends Pick<Recording, 'ahead'> {
+  readonly attempt: number;
+  readonly heard: Heard;
+}
 
 /**
  * Delivers one lane: takes work as the feed finds it, writes intents a little ahead where that leaves no doubts, keeps
@@ -141,11 +146,11 @@ export class LaneDelivery {
       const heard = await this.#inTurn(work, intended);
       // Answers come in bursts: first every batch whose intent is there leaves, then there is time for bookkeeping.
       if (this.#lane.intendAhead > 0 && heard.answer.kind === 'verdict') await turnOfTheLoop();
+      this.#letGo(intended, heard);
       // A good answer rides into the ledger with its neighbours while the next batch is already leaving. After any
       // other the next one waits until it is clear what follows.
-      if (heard.answer.kind === 'verdict' && !this.#lane.ordered) over();
-      this.#letGo(intended, heard);
-      await this.#record(work, intended.attempt, heard);
+      const early = heard.answer.kind === 'verdict' && !this.#lane.ordered;
+      await this.#record(work, { attempt: intended.attempt, heard, ahead: early ? over : () => undefined });
     } catch (error) {
       await this.#unsendable(work, error);
     } finally {
@@ -195,13 +200,13 @@ export class LaneDelivery {
     }
   }
 
-  async #record(work: Work, attempt: number, heard: Heard): Promise<void> {
+  async #record(work: Work, { attempt, heard, ahead }: ToRecord): Promise<void> {
     this.#unrecorded++;
     try {
       const ask = { claim: work.claim, batch: work.batch.id, attempt, answer: heard.answer };
       // Once the lease has run out others may work here, and a ledger that is away is waited for no longer.
       const giveUp = [this.#signals.abort, work.lease.lost];
-      const moved = await recordAnswer(this.#lane.services, ask, giveUp);
+      const moved = await recordAnswer(this.#lane.services, ask, { giveUp, ahead });
       if (moved === undefined) return await this.#feed.done(work, true);
       await this.#follow(work, heard, moved);
     } finally {

@@ -10,16 +10,25 @@ const LONGEST_WAIT_MS = 5_000;
 /** How long a ledger may refuse an answer before the run ends; the journal keeps the answer for the next start. */
 const PATIENCE_MS = 30_000;
 
+export interface Recording {
+  /** On any of them rejects with the ledger's error, and leaves the answer in the journal. */
+  readonly giveUp: readonly AbortSignal[];
+  /**
+   * Called when no intent that is asked for from now on can become durable before this answer: then the next batch may
+   * leave, and a crash leaves no more in doubt than what may be under way at once.
+   */
+  ahead(): void;
+}
+
 /**
  * Carries an answer into the ledger. An answer that was heard is not lost because the ledger is away: it goes into
  * the journal first, or, where the ledger shares the journal's disk, as soon as the ledger refuses it. Undefined: the
- * ledger has given the batch to somebody else since; the answer is kept as evidence and changes nothing. On any of
- * `giveUp` rejects with the ledger's error, and leaves the answer in the journal.
+ * ledger has given the batch to somebody else since; the answer is kept as evidence and changes nothing.
  */
 export async function recordAnswer(
   services: Services,
   ask: { claim: ShardClaim; batch: BatchId; attempt: number; answer: Answer },
-  giveUp: readonly AbortSignal[],
+  { giveUp, ahead }: Recording,
 ): Promise<Moved | undefined> {
   const { ledger, journal, ports } = services;
   const answer = withoutSecrets(ask.answer);
@@ -38,7 +47,10 @@ export async function recordAnswer(
   }
   for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)) {
     try {
-      const moved = await ledger.answer({ ...ask.claim, batch: ask.batch, attempt: ask.attempt, answer });
+      const asked = ledger.answer({ ...ask.claim, batch: ask.batch, attempt: ask.attempt, answer });
+      // What a ledger is asked for it makes durable in the order of asking.
+      ahead();
+      const moved = await asked;
       if (journaled) await journal.strike(entry);
       return moved;
     } catch (error) {

@@ -57,9 +57,7 @@ export class HttpWorld implements KillWorld {
     this.#options = options;
     this.#job = job;
     this.proxies = proxies;
-    const flying = sort === 'none' || sort === 'shared' ? Number(SORTS[sort].sink.inFlight) * BATCH : 0;
-    // Of a ledger that is asked over a network as many answers again may be on their way into the books.
-    this.doubtsPerDeath = sort === 'shared' ? 2 * flying : flying;
+    this.doubtsPerDeath = sort === 'none' || sort === 'shared' ? Number(SORTS[sort].sink.inFlight) * BATCH : 0;
   }
 
   static async open(sort: HttpSort, options: WorldOptions): Promise<HttpWorld> {
