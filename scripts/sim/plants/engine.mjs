@@ -373,4 +373,16 @@ export const ENGINE = [
     },
     limit: 600,
   },
+  {
+    name: 'intents overtake the answers that wait for the journal',
+    edits: [
+      {
+        file: 'engine/record.ts',
+        find: 'let journaled = false;',
+        replace: 'let journaled = false; ahead();',
+      },
+    ],
+    focus: { change: { localLedger: false, inFlight: 2 } },
+    limit: 200,
+  },
 ];

@@ -1,6 +1,13 @@
 import type { Command } from '../../ledger/books/verbs/all.ts';
 import type { Outcome } from '../../ledger/books/waiting.ts';
-import { type OpenedRun, type RunClaim, type RunRow, type SettleDecision, SHARD_BATCHES } from '../../ledger/ledger.ts';
+import {
+  type OpenedRun,
+  type RunClaim,
+  type RunRow,
+  type SettleDecision,
+  SHARD_BATCHES,
+  type ShardClaim,
+} from '../../ledger/ledger.ts';
 import type { LoadMove, LoadRow, LoadStep } from '../../model/load.ts';
 import type { Slice } from '../../model/slice.ts';
 import type { SimProcess } from './process.ts';
@@ -45,6 +52,14 @@ export interface Settled {
   readonly evidence: string;
 }
 
+/** What the ledger had of a lane of one process once an intent was durable: what a crash would have put in doubt. */
+export interface Exposure {
+  readonly process: string;
+  readonly lane: string;
+  /** Attempts that have no answer, in the ledger or in the journal. */
+  readonly attempts: readonly string[];
+}
+
 /** A generation that was closed, and the reading that it was closed with. */
 export interface Closed {
   readonly run: number;
@@ -78,6 +93,16 @@ export interface Seen {
   readonly orders: number;
 }
 
+type Intent = ShardClaim & { readonly batch: number };
+
+interface Unanswered {
+  readonly process: string;
+  readonly lane: string;
+  readonly place: string;
+  readonly batch: number;
+  readonly attempt: number;
+}
+
 /**
  * What really happened, written down beside the engine by whoever saw it: the seams. Invariants compare it with what
  * the ledger says at the end. Nothing here is ever read by the engine.
@@ -90,6 +115,9 @@ export class Book {
   readonly seen: Seen[] = [];
   readonly closed: Closed[] = [];
   readonly looks: Look[] = [];
+  readonly exposures: Exposure[] = [];
+  /** Whether the journal has the answer to an attempt. */
+  isJournaled: (batch: number, attempt: number) => boolean = () => false;
   /** Told when a process closes a generation: its latest reading. */
   readingOf: (process: string) => Reading | undefined = () => undefined;
   /** Everything that was said to a person, and every error. */
@@ -113,6 +141,7 @@ export class Book {
   changedAfterRefusal = 0;
   readonly #claims = new Map<string, Claim>();
   readonly #intents = new Map<string, string>();
+  readonly #unanswered = new Map<string, Unanswered>();
   /** Steps of loads that the ledger has as begun: lane, window, generation, step and fence. */
   readonly #begun = new Set<string>();
   #jumped = false;
@@ -186,6 +215,10 @@ export class Book {
       case 'intend':
         this.#intents.set(`${ask.batch}/${(outcome.value as { attempt: number }).attempt}`, process.name);
         this.#intents.set(`last ${ask.batch}`, process.name);
+        this.#intended(process, command.ask as Intent, (outcome.value as { attempt: number }).attempt);
+        return;
+      case 'answer':
+        this.#unanswered.delete(`${ask.batch}/${ask.attempt}`);
         return;
       case 'seal':
         this.#sealed(process, ask);
@@ -224,9 +257,24 @@ export class Book {
     }
   }
 
+  #intended({ name }: SimProcess, { run, lane, shard, batch }: Intent, attempt: number): void {
+    this.#unanswered.set(`${batch}/${attempt}`, {
+      process: name,
+      lane,
+      place: `${run}/${lane}/${shard}`,
+      batch,
+      attempt,
+    });
+    const open = [...this.#unanswered].filter(([, one]) => one.process === name && one.lane === lane);
+    const attempts = open.filter(([, one]) => !this.isJournaled(one.batch, one.attempt)).map(([attempt]) => attempt);
+    this.exposures.push({ process: name, lane, attempts });
+  }
+
   #claimed(process: SimProcess, shard: { run: number; lane: string; shard: number; fence: number } | undefined): void {
     if (shard === undefined) return;
     const place = `${shard.run}/${shard.lane}/${shard.shard}`;
+    // What had no answer by then is in doubt now, and listed.
+    for (const [attempt, one] of this.#unanswered) if (one.place === place) this.#unanswered.delete(attempt);
     const before = this.#claims.get(place);
     const { doubts } = shard as unknown as { doubts: readonly { attempt: { reason?: string } }[] };
     // By its words: the commit takes its time, so the claim is heard of later than the attempt was given up.

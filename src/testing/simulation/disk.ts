@@ -58,6 +58,11 @@ export class Disk {
     return openEntries(this.journal).length;
   }
 
+  /** Whether the answer to an attempt is safe from the death of a process: in the journal, or carried on from it. */
+  hasAnswer(batch: number, attempt: number): boolean {
+    return this.journal.some(({ entry }) => entry.batch === batch && entry.attempt === attempt);
+  }
+
   find(at: StagedAt): Staged {
     return this.entry(at).staged;
   }
@@ -151,28 +156,81 @@ function copyOf(draft: StagedDraft): Staged {
   };
 }
 
-/** The journal as one process sees it. A line is in the memory of the machine at once, and on the disk after a sync. */
-export function simJournal(disk: Disk, process: SimProcess): Journal {
-  const { world } = process;
-  const add = (struck: boolean, entry: JournalLine['entry'], name: string): Promise<void> => {
-    if (!process.passes(`before ${name}`)) return never();
-    if (world.fault('disk-full')) return Promise.reject(new WaybillError('JOURNAL_WRITE', 'the disk is full'));
-    const line: JournalLine = { struck, entry, durable: false };
-    disk.journal.push(line);
-    return process.effect(name, world.tape.between(1, SYNC_MS_MAX), () => {
-      line.durable = true;
-    });
-  };
-  return {
-    write: (entry) => {
-      world.mark('answer in the journal');
-      return add(false, entry, 'journal.write');
-    },
-    strike: (ref) => add(true, ref, 'journal.strike'),
-    entries: () => process.ask(async () => openEntries(disk.journal)),
-    close: async () => undefined,
-  };
+interface WaitingLine {
+  readonly line: JournalLine;
+  readonly name: string;
+  resolve(): void;
+  reject(error: unknown): void;
 }
+
+/**
+ * The journal as one process sees it. Lines that come while others are being synced wait in its memory for the next
+ * sync; from its beginning on they are in the memory of the machine, and at its end on the disk.
+ */
+class SimJournal implements Journal {
+  readonly #disk: Disk;
+  readonly #process: SimProcess;
+  #waiting: WaitingLine[] = [];
+  #flushing = false;
+
+  constructor(disk: Disk, process: SimProcess) {
+    this.#disk = disk;
+    this.#process = process;
+  }
+
+  write(entry: JournalEntry): Promise<void> {
+    this.#process.world.mark('answer in the journal');
+    return this.#add({ struck: false, entry, durable: false }, 'journal.write');
+  }
+
+  strike(ref: AttemptRef): Promise<void> {
+    return this.#add({ struck: true, entry: ref, durable: false }, 'journal.strike');
+  }
+
+  entries(): Promise<readonly JournalEntry[]> {
+    return this.#process.ask(async () => openEntries(this.#disk.journal));
+  }
+
+  async close(): Promise<void> {}
+
+  #add(line: JournalLine, name: string): Promise<void> {
+    if (!this.#process.passes(`before ${name}`)) return never();
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ line, name, resolve, reject });
+      if (!this.#flushing) void this.#flush();
+    });
+  }
+
+  async #flush(): Promise<void> {
+    this.#flushing = true;
+    for (let group = this.#take(); group !== undefined; group = this.#take()) {
+      try {
+        await this.#sync(group);
+        for (const one of group) one.resolve();
+      } catch (error) {
+        for (const one of group) one.reject(error);
+      }
+    }
+    this.#flushing = false;
+  }
+
+  #take(): readonly WaitingLine[] | undefined {
+    const group = this.#waiting;
+    this.#waiting = [];
+    return group.length === 0 ? undefined : group;
+  }
+
+  async #sync(group: readonly WaitingLine[]): Promise<void> {
+    const { world } = this.#process;
+    if (world.fault('disk-full')) throw new WaybillError('JOURNAL_WRITE', 'the disk is full');
+    this.#disk.journal.push(...group.map(({ line }) => line));
+    await this.#process.effect(group[0]!.name, world.tape.between(1, SYNC_MS_MAX), () => {
+      for (const { line } of group) line.durable = true;
+    });
+  }
+}
+
+export const simJournal = (disk: Disk, process: SimProcess): Journal => new SimJournal(disk, process);
 
 function openEntries(lines: readonly JournalLine[]): readonly JournalEntry[] {
   const open = new Map<string, JournalEntry>();

@@ -42,6 +42,7 @@ export class Machine {
     this.network = new Network(world);
     this.source = new SourceModel(world, scenario);
     this.book.readingOf = (process) => this.source.readings.findLast((one) => one.process === process);
+    this.book.isJournaled = (batch, attempt) => this.disk.hasAnswer(batch, attempt);
     const { rung, load, visibilityLagMs, keyHorizonMs, rejectsAtomically } = scenario;
     const facts = { rung, visibilityLagMs, keyHorizonMs, rejectsAtomically, fences: rung === 'fence-then-look', load };
     this.servers = Array.from({ length: scenario.lanes }, () => new SinkServer(world, facts));

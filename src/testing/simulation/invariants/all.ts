@@ -21,6 +21,7 @@ import { loadsToldTruly } from './i18-loads-told-truly.ts';
 import { loadsSeenWhole } from './i19-loads-seen-whole.ts';
 import { publishedInTurn } from './i20-published-in-turn.ts';
 import { pulledOnce } from './i21-pulled-once.ts';
+import { fewAreExposed } from './i22-few-are-exposed.ts';
 
 /** All that must hold at the end of every schedule. A campaign in which one of them was never checked has failed. */
 export const INVARIANTS: Readonly<Record<string, Invariant>> = {
@@ -45,5 +46,6 @@ export const INVARIANTS: Readonly<Record<string, Invariant>> = {
   I19: loadsSeenWhole,
   I20: publishedInTurn,
   I21: pulledOnce,
+  I22: fewAreExposed,
   history: historyAgrees,
 };
