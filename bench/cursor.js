@@ -7,7 +7,7 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { postgres } from '../dist/connectors/postgres/config.js';
+import { postgres } from '../build/connectors/postgres/config.js';
 import { median, report, small } from './parts/measure.js';
 import { startServer } from './parts/server.js';
 import { needs } from './parts/timed.js';

@@ -4,17 +4,17 @@
 import { closeSync, mkdtempSync, openSync, readSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { convert } from '../dist/formats/convert.js';
-import { csvFramer } from '../dist/formats/csv.js';
-import { digestSpans } from '../dist/formats/digest.js';
-import { identify } from '../dist/formats/identify.js';
-import { jsonFramer } from '../dist/formats/json.js';
-import { packKey } from '../dist/formats/keys.js';
-import { compileMapping } from '../dist/formats/mapping.js';
-import { ndjsonFramer } from '../dist/formats/ndjson.js';
-import { copyFramer } from '../dist/formats/pgcopy/binary-framer.js';
-import { copyTextFramer } from '../dist/formats/pgcopy/text-framer.js';
-import { rows as rowsOf } from '../dist/formats/rows.js';
+import { convert } from '../build/formats/convert.js';
+import { csvFramer } from '../build/formats/csv.js';
+import { digestSpans } from '../build/formats/digest.js';
+import { identify } from '../build/formats/identify.js';
+import { jsonFramer } from '../build/formats/json.js';
+import { packKey } from '../build/formats/keys.js';
+import { compileMapping } from '../build/formats/mapping.js';
+import { ndjsonFramer } from '../build/formats/ndjson.js';
+import { copyFramer } from '../build/formats/pgcopy/binary-framer.js';
+import { copyTextFramer } from '../build/formats/pgcopy/text-framer.js';
+import { rows as rowsOf } from '../build/formats/rows.js';
 import { COLUMNS, readParquet, typedRow, writeCopyFiles, writeParquet } from './parts/typed-rows.js';
 
 const small = process.argv.includes('--small');

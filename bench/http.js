@@ -4,14 +4,14 @@
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { realPorts } from '../dist/app/ports.js';
-import { http } from '../dist/connectors/http/config.js';
-import { runJob } from '../dist/engine/run.js';
-import { fileJournal } from '../dist/ledger/journal-file.js';
-import { openSqliteLedger } from '../dist/ledger/sqlite/open.js';
-import { folderStaging } from '../dist/ledger/staging-folder.js';
-import { strategies } from '../dist/strategies/all.js';
-import { testPermit } from '../dist/testing/permit.js';
+import { realPorts } from '../build/app/ports.js';
+import { http } from '../build/connectors/http/config.js';
+import { runJob } from '../build/engine/run.js';
+import { fileJournal } from '../build/ledger/journal-file.js';
+import { openSqliteLedger } from '../build/ledger/sqlite/open.js';
+import { folderStaging } from '../build/ledger/staging-folder.js';
+import { strategies } from '../build/strategies/all.js';
+import { testPermit } from '../build/testing/permit.js';
 import { median, report, small, startProcess } from './parts/measure.js';
 
 const RECORDS = 100;

@@ -4,10 +4,10 @@
 // two round trips. After each stretch the books must say exactly what was done, and verify must find nothing.
 
 import { join } from 'node:path';
-import { realPorts } from '../dist/app/ports.js';
-import { parseAddress } from '../dist/ledger/postgres/address.js';
-import { openPostgresLedger } from '../dist/ledger/postgres/open.js';
-import { openSqliteLedger } from '../dist/ledger/sqlite/open.js';
+import { realPorts } from '../build/app/ports.js';
+import { parseAddress } from '../build/ledger/postgres/address.js';
+import { openPostgresLedger } from '../build/ledger/postgres/open.js';
+import { openSqliteLedger } from '../build/ledger/sqlite/open.js';
 import { check, deliver, sealed } from './parts/ledger-run.js';
 import { median, report, small } from './parts/measure.js';
 import { startServer } from './parts/server.js';

@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openSqliteLedger } from '../dist/ledger/sqlite/open.js';
+import { openSqliteLedger } from '../build/ledger/sqlite/open.js';
 import { check, deliver, RECORDS, sealed, seconds } from './parts/ledger-run.js';
 import { median, report, small } from './parts/measure.js';
 

@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { singer } from '../dist/connectors/singer/config.js';
-import { rows } from '../dist/formats/rows.js';
+import { singer } from '../build/connectors/singer/config.js';
+import { rows } from '../build/formats/rows.js';
 
 const small = process.argv.includes('--small');
 const numbers = process.argv.slice(2).filter((word) => !word.startsWith('--'));

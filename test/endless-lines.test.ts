@@ -11,14 +11,14 @@ const MIB = 1024 * 1024;
 const LINE = 700 * MIB;
 /** A record may have 16 MiB, is copied when its end is looked for, and Node itself takes a part. */
 const RSS_MAX = 256 * MIB;
-const DIST = resolve(import.meta.dirname, '../dist');
+const BUILD = resolve(import.meta.dirname, '../build');
 
 /** Reads files in a process of its own, as `waybill run` would, and says how large that process ever was. */
 const READER = `
 import { readFileSync } from 'node:fs';
-const [dist, folder, settings, pulled] = process.argv.slice(1);
-const { files } = await import(dist + '/connectors/files/config.js');
-const { openContext } = await import(dist + '/testing/peer/open-context.js');
+const [build, folder, settings, pulled] = process.argv.slice(1);
+const { files } = await import(build + '/connectors/files/config.js');
+const { openContext } = await import(build + '/testing/peer/open-context.js');
 const parsed = files.source.settings.parse(JSON.parse(settings));
 const source = files.source.open(files.connection.parse({ root: folder }), parsed, openContext());
 const never = new AbortController().signal;
@@ -59,7 +59,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 function reading(settings: Record<string, unknown>, pulled = false): Promise<Found> {
-  const given = [DIST, folder, JSON.stringify({ settleSeconds: 0, ...settings }), String(pulled)];
+  const given = [BUILD, folder, JSON.stringify({ settleSeconds: 0, ...settings }), String(pulled)];
   const child = spawn(process.execPath, ['--input-type=module', '-e', READER, ...given]);
   let [out, said] = ['', ''];
   child.stdout.on('data', (piece) => (out += piece));

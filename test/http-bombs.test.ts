@@ -10,14 +10,14 @@ import { zipOf } from '../src/testing/peer/zip.ts';
 
 const MIB = 1024 * 1024;
 const RSS_MAX = 256 * MIB;
-const DIST = resolve(import.meta.dirname, '../dist');
+const BUILD = resolve(import.meta.dirname, '../build');
 
 /** Reads a source in a process of its own, as `waybill run` would, and says how large that process ever was. */
 const READER = `
 import { readFileSync } from 'node:fs';
-const [dist, url, downloads, settings] = process.argv.slice(1);
-const { http } = await import(dist + '/connectors/http/config.js');
-const { openContext } = await import(dist + '/testing/peer/open-context.js');
+const [build, url, downloads, settings] = process.argv.slice(1);
+const { http } = await import(build + '/connectors/http/config.js');
+const { openContext } = await import(build + '/testing/peer/open-context.js');
 const parsed = http.source.settings.parse(JSON.parse(settings));
 const source = http.source.open(http.connection.parse({ url }), parsed, openContext());
 const range = { window: { name: 'p' }, parameters: {}, pull: { downloads, taken: async () => new Set() } };
@@ -58,7 +58,7 @@ afterAll(async () => {
 
 function reading(settings: Record<string, unknown>): Promise<Reading> {
   const downloads = mkdtempSync(join(folder, 'd-'));
-  const args = ['--input-type=module', '-e', READER, DIST, peer.url, downloads, JSON.stringify(settings)];
+  const args = ['--input-type=module', '-e', READER, BUILD, peer.url, downloads, JSON.stringify(settings)];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const said = { stdout: '', stderr: '' };
   child.stdout.on('data', (text: Buffer) => {
@@ -102,8 +102,8 @@ const endless =
     return undefined;
   };
 
-const built = existsSync(join(DIST, 'connectors/http/config.js'));
-const missing = existsSync('/proc/self/status') ? (built ? undefined : 'dist is not built') : 'there is no /proc here';
+const built = existsSync(join(BUILD, 'connectors/http/config.js'));
+const missing = existsSync('/proc/self/status') ? (built ? undefined : 'build is not there') : 'there is no /proc here';
 beforeEach(({ skip }) => skip(missing !== undefined, missing));
 
 describe('a document that unpacks to more than it should', () => {

@@ -77,7 +77,7 @@ describe('rooms', () => {
     const known = new Set(files);
     const findings = code.flatMap((path) =>
       importsOf(parseFile(path))
-        .filter((one) => one.target !== undefined && !known.has(one.target) && !one.target.startsWith('dist/'))
+        .filter((one) => one.target !== undefined && !known.has(one.target) && !one.target.startsWith('build/'))
         .map((one) => `${path}:${one.line} ${one.specifier}`),
     );
     expectNone(findings, 'relative imports name the file with its ending');

@@ -1,9 +1,9 @@
 // A table with eight columns of seven types, about 140 bytes a row in binary COPY, and the files that hold it.
 import { readFileSync, writeFileSync } from 'node:fs';
-import { openParquet } from '../../dist/formats/parquet/read.js';
-import { ParquetFile } from '../../dist/formats/parquet/write.js';
-import { COPY_HEADER, COPY_TRAILER } from '../../dist/formats/pgcopy/binary-framer.js';
-import { CopyWriter } from '../../dist/formats/pgcopy/copy-writer.js';
+import { openParquet } from '../../build/formats/parquet/read.js';
+import { ParquetFile } from '../../build/formats/parquet/write.js';
+import { COPY_HEADER, COPY_TRAILER } from '../../build/formats/pgcopy/binary-framer.js';
+import { CopyWriter } from '../../build/formats/pgcopy/copy-writer.js';
 
 const column = (name, kind, digits = {}) => ({ name, type: { kind, ...digits }, nullable: true });
 export const COLUMNS = [

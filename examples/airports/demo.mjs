@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const dist = join(here, '../../dist');
+const root = join(here, '../..');
 const day = '2026-11-19';
 const folder = mkdtempSync(join(tmpdir(), 'waybill-demo-'));
 const colour = process.stdout.isTTY && process.env.NO_COLOR === undefined;
@@ -48,7 +48,7 @@ async function demonstrate() {
   show(['plan', 'airports', '--for', day], [0]);
 
   step(2, 'The upload starts, and is killed with SIGKILL in the middle');
-  const killed = spawn(process.execPath, [join(dist, 'cli/main.js'), 'run', 'airports', '--for', day], {
+  const killed = spawn(process.execPath, [join(root, 'dist/cli/main.js'), 'run', 'airports', '--for', day], {
     cwd: folder,
     env,
     stdio: 'ignore',
@@ -148,7 +148,7 @@ function json(args, codes) {
 }
 
 function waybill(args) {
-  return spawnSync(process.execPath, [join(dist, 'cli/main.js'), ...args], { cwd: folder, env, encoding: 'utf8' });
+  return spawnSync(process.execPath, [join(root, 'dist/cli/main.js'), ...args], { cwd: folder, env, encoding: 'utf8' });
 }
 
 async function ask(path) {
@@ -167,7 +167,7 @@ async function until(condition) {
 async function startPeer() {
   const log = join(folder, 'api-log.ndjson');
   const behaviour = JSON.stringify({ delayMs: 60, shape: 'none' });
-  const args = [join(dist, 'testing/peer/main.js'), '--port', '0', '--log', log, '--config', behaviour];
+  const args = [join(root, 'build/testing/peer/main.js'), '--port', '0', '--log', log, '--config', behaviour];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const url = await new Promise((resolve, reject) => {
     let text = '';

@@ -74,7 +74,7 @@ function useLittleMemory(): void {
 /** The words after `waybill`. */
 export const commandWords = (): readonly string[] => process.argv.slice(2);
 
-/** The version in package.json, which stands two folders above both `src/app` and `dist/app`. */
+/** The version in package.json, which stands two folders above both `src/app` and `dist/shared`. */
 export function packageVersion(): string {
   const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
   return (JSON.parse(text) as { version: string }).version;

@@ -56,9 +56,9 @@ const root = resolve(import.meta.dirname, '../..');
 
 /** A copy of the built program with the mistake in it; it finds its packages, being below the same folder. */
 export function planted({ file, find, replace }: Plant): { readonly program: string; remove(): void } {
-  const place = join(root, '.cache', `planted-${process.pid}`, 'dist');
+  const place = join(root, '.cache', `planted-${process.pid}`, 'build');
   mkdirSync(place, { recursive: true });
-  cpSync(join(root, 'dist'), place, { recursive: true });
+  cpSync(join(root, 'build'), place, { recursive: true });
   cpSync(join(root, 'package.json'), join(place, '..', 'package.json'));
   const path = join(place, file);
   const parts = readFileSync(path, 'utf8').split(find);

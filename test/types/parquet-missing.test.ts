@@ -13,7 +13,7 @@ let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'waybill-no-parquet-'));
   writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
-  for (const room of ['formats', 'model']) cpSync(join(root, 'dist', room), join(folder, room), { recursive: true });
+  for (const room of ['formats', 'model']) cpSync(join(root, 'build', room), join(folder, room), { recursive: true });
   mkdirSync(join(folder, 'node_modules'));
   symlinkSync(join(root, 'node_modules/lossless-json'), join(folder, 'node_modules/lossless-json'));
 });

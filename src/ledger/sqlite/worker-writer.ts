@@ -101,7 +101,7 @@ export class WorkerWriter implements Submit {
 function workerFile(): string {
   const here = fileURLToPath(import.meta.url);
   if (!here.endsWith('.ts')) return fileURLToPath(new URL('./writer-thread.js', import.meta.url));
-  const built = fileURLToPath(new URL('../../../dist/ledger/sqlite/writer-thread.js', import.meta.url));
+  const built = fileURLToPath(new URL('../../../build/ledger/sqlite/writer-thread.js', import.meta.url));
   if (existsSync(built)) return built;
   throw new WaybillError('USAGE', `the ledger cannot write on a thread of its own: ${built} is not there`, {
     hint: 'Run `npm run build` first.',
