@@ -14,7 +14,8 @@ const dist = join(root, 'dist');
 
 for (const folder of [dist, join(root, 'build')]) rmSync(folder, { recursive: true, force: true });
 const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
-const { status } = spawnSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json')], {
+const words = ['-p', join(root, 'tsconfig.build.json'), '--declarationDir', dist];
+const { status } = spawnSync(process.execPath, [tsc, ...words], {
   stdio: 'inherit',
   cwd: root,
 });

@@ -36,6 +36,13 @@ export class LocalWriter implements Submit {
     this.#writer.close();
   }
 
+  /** Carries out what is waiting, and leaves the rest to another writer of this process. */
+  handOver(): void {
+    this.#closed = true;
+    this.#flush();
+    this.#writer.leave();
+  }
+
   #flush(): void {
     const waiting = this.#queue;
     this.#queue = [];

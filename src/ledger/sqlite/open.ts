@@ -7,18 +7,16 @@ import { type HighMark, markOf } from './high-mark.ts';
 import { createFile, openFile } from './ledger-file.ts';
 import { LocalWriter } from './local-writer.ts';
 import { answerFrom } from './reader.ts';
-import { WorkerWriter } from './worker-writer.ts';
+import { type ThreadOptions, WorkerWriter } from './worker-writer.ts';
 import { Writer } from './writer.ts';
 
-export interface SqliteLedgerOptions {
+export interface SqliteLedgerOptions extends ThreadOptions {
   readonly path: string;
   readonly ports: Clock & { id(): string };
   /** `worker`: commits run on a thread of their own; pays from about eight lanes on. */
   readonly thread: 'main' | 'worker';
   /** Make it, and its folder, when there is none. Otherwise LEDGER_MISSING. */
   readonly create: boolean;
-  /** A file, best on its own or beside the staged bytes, that tells how far this ledger has come. See `HighMark`. */
-  readonly mark?: string;
 }
 
 /** A ledger in one file. Several processes may have it open; each write waits for the others, up to five seconds. */
@@ -39,9 +37,8 @@ export async function openSqliteLedger(options: SqliteLedgerOptions): Promise<Le
   }
 
   function writerFor(mark: HighMark | undefined): Submit {
-    if (thread === 'main') return new LocalWriter(new Writer(file.store, file.identity.id, mark), path);
-    // Opened and checked here all the same, so that whoever opens it hears at once what is wrong with it.
-    file.store.db.close();
-    return new WorkerWriter(path, options.mark);
+    // Opened and checked here in either case, so that whoever opens it hears at once what is wrong with it.
+    const here = new LocalWriter(new Writer(file.store, file.identity.id, mark), path);
+    return thread === 'main' ? here : new WorkerWriter(path, here, options);
   }
 }

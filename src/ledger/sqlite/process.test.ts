@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -54,6 +54,17 @@ const openBuilt = async (options: SqliteLedgerOptions): Promise<Ledger> => {
   return await module.openSqliteLedger(options);
 };
 
+/** When its thread is there: before that it is written by the caller's. */
+async function openOnThread(options: Pick<SqliteLedgerOptions, 'path' | 'ports'>): Promise<Ledger> {
+  let threadUp!: () => void;
+  const up = new Promise<void>((resolve) => {
+    threadUp = resolve;
+  });
+  const ledger = await openBuilt({ ...options, thread: 'worker', create: true, threadUp });
+  await up;
+  return ledger;
+}
+
 let ledgers = 0;
 const fromThread: LedgerSubject = {
   name: 'on SQLite, written to from a thread of its own',
@@ -63,7 +74,7 @@ const fromThread: LedgerSubject = {
     const clock = ports();
     const opened: Ledger[] = [];
     const open = async (): Promise<Ledger> => {
-      const ledger = await openBuilt({ path, ports: clock, thread: 'worker', create: true });
+      const ledger = await openOnThread({ path, ports: clock });
       opened.push(ledger);
       return ledger;
     };
@@ -82,7 +93,7 @@ register({ describe, it }, ledgerSuite(fromThread));
 describe('the thread that writes', () => {
   it('takes over the clock of the caller, and gives errors back as what they are', async () => {
     const path = join(folder, 'errors', 'ledger.db');
-    const ledger = await openBuilt({ path, ports: ports(), thread: 'worker', create: true });
+    const ledger = await openOnThread({ path, ports: ports() });
     const book = await Book.open(ledger);
     expect(book.opened.run.openedAtMs).toBe(Date.UTC(2026, 10, 19, 6));
     const held = await Book.open(ledger, { owner: 'second' }).catch((error: unknown) => error);
@@ -99,12 +110,7 @@ describe('the thread that writes', () => {
   });
 
   it('leaves the keys of a seal to the caller, who may use the same bytes again', async () => {
-    const ledger = await openBuilt({
-      path: join(folder, 'keys', 'ledger.db'),
-      ports: ports(),
-      thread: 'worker',
-      create: true,
-    });
+    const ledger = await openOnThread({ path: join(folder, 'keys', 'ledger.db'), ports: ports() });
     const book = await Book.open(ledger);
     await book.start();
     const shared = new Uint8Array(64).map((_, at) => at);
@@ -131,12 +137,58 @@ describe('the thread that writes', () => {
   });
 });
 
+describe('a ledger whose thread is still coming up', () => {
+  it('is written from the first moment, and no order is lost when the thread takes over', async () => {
+    const path = join(folder, 'meanwhile', 'ledger.db');
+    let isUp = false;
+    const up = (): void => {
+      isUp = true;
+    };
+    const ledger = await openBuilt({ path, ports: ports(), thread: 'worker', create: true, threadUp: up });
+    const { book, ids } = await Book.sealed(ledger, [1, 1, 1, 1]);
+    expect([isUp, ids.length]).toEqual([false, 4]);
+    const claim = { ...book.claim, leaseMs: 60_000 };
+    // Each is answered after the one before, on both sides of the hand-over and beyond it.
+    const order: number[] = [];
+    const renewals: Promise<unknown>[] = [];
+    for (let beyond = 0; beyond < 20; beyond += isUp ? 1 : 0) {
+      const nth = renewals.length;
+      renewals.push(ledger.renewRun(claim).then(() => order.push(nth)));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await Promise.all(renewals);
+    expect(order).toEqual([...order.keys()]);
+    expect((await ledger.read.run(book.run)).state).toBe('open');
+    expect(await ledger.read.verify()).toEqual([]);
+    await ledger.close();
+  });
+
+  it('is closed without waiting for the thread, and leaves no log behind', async () => {
+    const path = join(folder, 'short', 'ledger.db');
+    let isUp = false;
+    const up = (): void => {
+      isUp = true;
+    };
+    const ledger = await openBuilt({ path, ports: ports(), thread: 'worker', create: true, threadUp: up });
+    await Book.open(ledger);
+    await ledger.close();
+    expect([isUp, existsSync(`${path}-wal`)]).toEqual([false, false]);
+    expect(await refusedWith(ledger.emitted({ emitter: 'log', seq: 1 }))).toBe('LEDGER_WRITE');
+  });
+});
+
 /** Seals and delivers without end, and says so after each: `sealed 3`, `intended 3`, `delivered 3`. */
 const LOOP = `
 const [openFile, path, thread] = process.argv.slice(2);
 const { openSqliteLedger } = await import(openFile);
 const ports = { wallMs: () => Date.now(), monotonicMs: () => performance.now(), id: () => crypto.randomUUID() };
-const ledger = await openSqliteLedger({ path, ports, thread, create: true });
+let threadUp;
+const up = new Promise((resolve) => { threadUp = resolve; });
+const ledger = await openSqliteLedger({ path, ports, thread, create: true, threadUp });
+// A ledger that has nothing to do keeps no process alive.
+const alive = setInterval(() => undefined, 1000);
+if (thread === 'worker') await up;
+clearInterval(alive);
 const lane = { lane: 'api', connector: 'c', strategy: 's', rung: 'none', onDoubt: 'hold', mappingDigest: 'm' };
 const owner = 'loop ' + process.pid;
 const asked = { flow: 'f', window: { name: 'all' }, lanes: [lane], leaseMs: 60000, configDigest: 'c' };
@@ -255,7 +307,7 @@ describe('two processes', () => {
   it('write one ledger in turn, and each sees what the other wrote', async () => {
     const path = join(folder, 'two', 'ledger.db');
     const clock = ports();
-    const first = await openBuilt({ path, ports: clock, thread: 'worker', create: true });
+    const first = await openOnThread({ path, ports: clock });
     const second = await openSqliteLedger({ path, ports: clock, thread: 'main', create: false });
     const { book, ids } = await Book.sealed(
       first,

@@ -5,7 +5,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { everyAnswer, tellStory } from '../../testing/suites/ledger-story.ts';
 import type { Ledger } from '../ledger.ts';
-import type { openSqliteLedger } from './open.ts';
+import type { openSqliteLedger, SqliteLedgerOptions } from './open.ts';
 
 // The thread is a file that Node loads, so it is built first; inside node_modules, where it finds its driver.
 const root = fileURLToPath(new URL('../../../', import.meta.url));
@@ -29,20 +29,31 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
+/** When its thread is there, if it has one of its own. */
+async function opened(options: SqliteLedgerOptions): Promise<Ledger> {
+  let threadUp!: () => void;
+  const up = new Promise<void>((resolve) => {
+    threadUp = resolve;
+  });
+  const ledger = await open({ ...options, threadUp });
+  if (options.thread === 'worker') await up;
+  return ledger;
+}
+
 /** The same clock and the same ids for each ledger, so that nothing but its thread may make a difference. */
 async function told(thread: 'main' | 'worker', reopened: 'main' | 'worker'): Promise<Map<string, string>> {
   let [nowMs, ids] = [Date.UTC(2026, 10, 19, 6), 0];
   const id = (): string => `00000000-0000-4000-8000-${String(++ids).padStart(12, '0')}`;
   const ports = { wallMs: () => nowMs, monotonicMs: () => nowMs, id };
   const path = join(folder, `${thread}-${reopened}`, 'ledger.db');
-  const ledger: Ledger = await open({ path, ports, thread, create: true });
+  const ledger = await opened({ path, ports, thread, create: true });
   await tellStory(ledger, (ms) => {
     nowMs += ms;
   });
   const answers = await everyAnswer(ledger);
   expect(await ledger.read.verify()).toEqual([]);
   await ledger.close();
-  const again: Ledger = await open({ path, ports, thread: reopened, create: false });
+  const again = await opened({ path, ports, thread: reopened, create: false });
   expect(await everyAnswer(again)).toEqual(answers);
   await again.close();
   return answers;

@@ -13,6 +13,7 @@ export type ToWorker =
   | { readonly kind: 'commands'; readonly texts: string; readonly objects: readonly Command[] }
   | { readonly kind: 'close' };
 export type FromWorker =
+  | { readonly kind: 'ready' }
   | { readonly kind: 'outcomes'; readonly texts: string }
   | { readonly kind: 'failed'; readonly error: WireError };
 

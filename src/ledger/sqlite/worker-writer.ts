@@ -4,35 +4,51 @@ import { Worker } from 'node:worker_threads';
 import { WaybillError } from '../../model/errors.ts';
 import type { Submit } from '../books/books-ledger.ts';
 import type { Command } from '../books/verbs/all.ts';
-import { closedError, settleWaiting, type Waiting } from '../books/waiting.ts';
+import { closedError, type Outcome, settleWaiting, type Waiting } from '../books/waiting.ts';
 import { ledgerError } from './failure.ts';
+import type { LocalWriter } from './local-writer.ts';
 import { type FromWorker, fromWire, packCommands, type ToWorker, unpackOutcomes } from './wire.ts';
+
+export interface ThreadOptions {
+  /** A file, best on its own or beside the staged bytes, that tells how far this ledger has come. See `HighMark`. */
+  readonly mark?: string;
+  /** Told when a thread of its own writes; until then it is written here. */
+  readonly threadUp?: () => void;
+}
 
 /**
  * Writes on a thread of its own, so that waiting for the disk holds up nobody here. The commands of one turn of the
- * event loop travel in one message; what arrives over there while a commit runs goes into the next one.
+ * event loop travel in one message; what arrives over there while a commit runs goes into the next one. A thread takes
+ * a tenth of a second to come up, as long as many a run: until then it is written here.
  */
 export class WorkerWriter implements Submit {
   readonly #worker: Worker;
   readonly #place: string;
+  readonly #threadUp: (() => void) | undefined;
   #queue: Waiting[] = [];
   /** Sent and not answered, oldest first: the worker answers in the order of the messages. */
   readonly #sent: Waiting[][] = [];
   #scheduled = false;
   #failure: WaybillError | undefined;
-  #closing: { promise: Promise<void>; done: () => void } | undefined;
+  /** Writes until the thread is there. */
+  #meanwhile: LocalWriter | undefined;
+  #closing: Promise<void> | undefined;
+  readonly #exit: Promise<unknown>;
 
-  constructor(path: string, mark?: string) {
+  constructor(path: string, meanwhile: LocalWriter, { mark, threadUp }: ThreadOptions) {
     this.#place = path;
+    this.#threadUp = threadUp;
+    this.#meanwhile = meanwhile;
     this.#worker = new Worker(workerFile(), {
       workerData: { path, mark },
       // What it makes is short-lived; a small nursery keeps the process small whatever the size of a run.
       resourceLimits: { maxYoungGenerationSizeMb: 4 },
     });
-    this.#worker.on('message', (message: FromWorker) => this.#answered(message));
+    this.#worker.on('message', (message: FromWorker) => this.#heard(message));
     this.#worker.on('messageerror', (error) => this.#fail(error));
     this.#worker.on('error', (error) => this.#fail(error));
-    this.#worker.on('exit', () => this.#exited());
+    this.#exit = new Promise((resolve) => this.#worker.once('exit', resolve));
+    this.#worker.once('exit', () => this.#exited());
     // An idle ledger does not keep a process alive; one that is writing does.
     this.#worker.unref();
   }
@@ -40,6 +56,7 @@ export class WorkerWriter implements Submit {
   submit(command: Command): Promise<unknown> {
     const failure = this.#failure ?? (this.#closing === undefined ? undefined : closedError(this.#place));
     if (failure !== undefined) return Promise.reject(failure);
+    if (this.#meanwhile !== undefined) return this.#meanwhile.submit(command);
     return new Promise((resolve, reject) => {
       this.#queue.push({ command, resolve, reject });
       if (this.#scheduled) return;
@@ -49,17 +66,23 @@ export class WorkerWriter implements Submit {
   }
 
   close(): Promise<void> {
-    if (this.#closing !== undefined) return this.#closing.promise;
-    if (this.#failure !== undefined) return Promise.resolve();
-    this.#post();
-    let done = (): void => {};
-    const promise = new Promise<void>((resolve) => {
-      done = resolve;
-    });
-    this.#closing = { promise, done };
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const meanwhile = this.#meanwhile;
+    this.#meanwhile = undefined;
     this.#worker.ref();
-    this.#worker.postMessage({ kind: 'close' } satisfies ToWorker);
-    return promise;
+    if (meanwhile !== undefined) {
+      // The thread has come too late to be of any use, or not at all.
+      await meanwhile.close();
+      await this.#worker.terminate();
+    } else if (this.#failure === undefined) {
+      this.#post();
+      this.#worker.postMessage({ kind: 'close' } satisfies ToWorker);
+      await this.#exit;
+    }
   }
 
   #post(): void {
@@ -73,14 +96,24 @@ export class WorkerWriter implements Submit {
     this.#worker.postMessage(message, transfer);
   }
 
-  #answered(message: FromWorker): void {
-    if (message.kind === 'failed') {
-      this.#fail(fromWire(message.error));
-      return;
-    }
+  /** A thread that came up too late finds nothing to be handed over. */
+  #handOver(): void {
+    if (this.#meanwhile === undefined) return;
+    this.#meanwhile.handOver();
+    this.#meanwhile = undefined;
+    this.#threadUp?.();
+  }
+
+  #heard(message: FromWorker): void {
+    if (message.kind === 'ready') this.#handOver();
+    else if (message.kind === 'failed') this.#fail(fromWire(message.error));
+    else this.#answered(unpackOutcomes(message.texts));
+  }
+
+  #answered(outcomes: readonly Outcome[]): void {
     const waiting = this.#sent.shift() ?? [];
     if (this.#sent.length === 0 && this.#closing === undefined) this.#worker.unref();
-    settleWaiting(waiting, unpackOutcomes(message.texts));
+    settleWaiting(waiting, outcomes);
   }
 
   /** Everything that waits is refused; whether the last commit took place, the ledger itself will say. */
@@ -93,7 +126,6 @@ export class WorkerWriter implements Submit {
   #exited(): void {
     if (this.#closing === undefined)
       this.#fail(new WaybillError('UNEXPECTED', `the thread that writes the ledger ${this.#place} ended`));
-    this.#closing?.done();
   }
 }
 

@@ -54,6 +54,7 @@ try {
   const file = openFile(path);
   const service = new Service(new Writer(file.store, file.identity.id, markOf(mark, file.identity.id)));
   port.on('message', (message: ToWorker) => service.take(message));
+  post({ kind: 'ready' });
 } catch (error) {
   post({ kind: 'failed', error: toWire(error) });
 }

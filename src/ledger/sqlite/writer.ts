@@ -45,6 +45,12 @@ export class Writer {
     }
   }
 
+  /** Another connection of this process writes from now on, and folds the log when it ends. */
+  leave(): void {
+    this.#mark?.close();
+    this.#store.db.close();
+  }
+
   /** Outcomes for as many of the first commands as could be decided together; at least one. */
   #group(commands: readonly Command[]): Outcome[] {
     const values: unknown[] = [];
