@@ -45,9 +45,9 @@ export class Payloads {
   }
 
   /** False: they are lost, and no other try will bring them back. */
-  async has(batch: BatchRow): Promise<boolean> {
+  async has(batch: BatchRow, signal?: AbortSignal): Promise<boolean> {
     try {
-      await this.load(batch);
+      await this.load(batch, signal);
       return true;
     } catch (error) {
       if (isBytesLost(error)) return false;

@@ -44,7 +44,7 @@ async function decisionOf(
       return { kind: as };
     case 'absent':
     case 'resend':
-      return await sendAgain(as, doubt, { payloads: services.payloads(doubt) });
+      return await sendAgain(as, doubt, services.payloads(doubt));
     default:
       return assertNever(as);
   }

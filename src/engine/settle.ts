@@ -5,6 +5,7 @@ import type { Refusal } from '../model/verdict.ts';
 import { type Settlement, settleAfterMs } from '../strategies/strategy.ts';
 import { childrenOf } from './answers.ts';
 import { asNotes, type LaneRuntime, laneContext, shardName } from './lane.ts';
+import type { Payloads } from './payloads.ts';
 import { maskedReceipt, maskedRefusals } from './without-secrets.ts';
 
 /** By the ledger's clock: how long until this doubt may be settled. */
@@ -13,6 +14,12 @@ export function waitBeforeSettling(doubt: DoubtRow, claim: ShardClaim, lane: Lan
   const lostAtMs = attempt.answeredAtMs ?? attempt.deadlineAtMs;
   const fromMs = lostAtMs + settleAfterMs(lane.guarantee.rung, lane.job.sink, attempt.fence < claim.fence);
   return Math.max(0, fromMs - lane.services.ports.wallMs());
+}
+
+interface Settling {
+  readonly lane: LaneRuntime;
+  /** Reading what a batch was made of once more may take long; on this it is given up. */
+  readonly abort: AbortSignal;
 }
 
 /** What became of a doubt: the ledger's answer, or why it stays. */
@@ -29,7 +36,7 @@ export async function settleDoubt(
   abort: AbortSignal,
 ): Promise<Settled> {
   const settlement = await askSink(doubt, claim, lane, abort);
-  const decision = await decide(doubt, settlement, lane);
+  const decision = await decide(doubt, settlement, { lane, abort });
   if (decision === undefined) return { stays: mask(settlement.evidence) };
   const byPolicy = settlement.kind === 'undecided';
   const who = byPolicy ? `policy:${lane.job.onDoubt}` : `sink:${lane.guarantee.rung}`;
@@ -42,9 +49,9 @@ async function askSink(doubt: DoubtRow, claim: ShardClaim, lane: LaneRuntime, ab
   return await lane.job.strategy.settle(
     {
       batch: doubt,
-      payload: () => lane.payloads.load(doubt),
-      hasBytes: () => lane.payloads.has(doubt),
-      sentElsewhere: () => sentElsewhere(doubt, claim, lane),
+      payload: () => lane.payloads.load(doubt, abort),
+      hasBytes: () => lane.payloads.has(doubt, abort),
+      sentElsewhere: () => sentElsewhere(doubt, claim, { lane, abort }),
       attempt: doubt.attempt.attempt,
       shard: shardName(claim, lane),
       fence: claim.fence,
@@ -57,9 +64,13 @@ async function askSink(doubt: DoubtRow, claim: ShardClaim, lane: LaneRuntime, ab
 }
 
 /** By the ledger: in a batch that is not this one, nor one it was made of. Attempts count, whatever they came to. */
-async function sentElsewhere(doubt: DoubtRow, claim: ShardClaim, lane: LaneRuntime): Promise<ReadonlySet<number>> {
+async function sentElsewhere(
+  doubt: DoubtRow,
+  claim: ShardClaim,
+  { lane, abort }: Settling,
+): Promise<ReadonlySet<number>> {
   const { flow } = await lane.ledger.read.run(claim.run);
-  const { keys } = await lane.payloads.load(doubt);
+  const { keys } = await lane.payloads.load(doubt, abort);
   const places = new Set<number>();
   for (let place = 0; place < doubt.records; place++) {
     const key = keys.subarray(place * KEY_BYTES, (place + 1) * KEY_BYTES);
@@ -70,7 +81,12 @@ async function sentElsewhere(doubt: DoubtRow, claim: ShardClaim, lane: LaneRunti
   return places;
 }
 
-async function decide(doubt: DoubtRow, settlement: Settlement, lane: LaneRuntime): Promise<SettleDecision | undefined> {
+async function decide(
+  doubt: DoubtRow,
+  settlement: Settlement,
+  settling: Settling,
+): Promise<SettleDecision | undefined> {
+  const { lane, abort } = settling;
   switch (settlement.kind) {
     case 'known': {
       const { outcomes, refusals, receipt } = settlement.verdict;
@@ -82,33 +98,38 @@ async function decide(doubt: DoubtRow, settlement: Settlement, lane: LaneRuntime
         outcomes,
         refusals: maskedRefusals(refusals),
         receipt: maskedReceipt(receipt),
-        children: again.length === 0 ? [] : await childrenAgain(doubt, again, lane),
+        children: again.length === 0 ? [] : await childrenAgain(doubt, again, settling),
       };
     }
     case 'absent':
-      return await sendAgain('absent', doubt, lane);
+      return await sendAgain('absent', doubt, lane.payloads, abort);
     case 'resend':
       // The sink tells a repeat from a first send, so nothing can arrive twice; what has arrived is not known yet. So
       // what cannot be sent again stays a doubt that a person can settle.
-      await lane.payloads.load(doubt);
-      return await sendAgain('repeat', doubt, lane);
+      await lane.payloads.load(doubt, abort);
+      return await sendAgain('repeat', doubt, lane.payloads, abort);
     default:
       if (lane.job.onDoubt === 'skip') return { kind: 'skip' };
-      return lane.job.onDoubt === 'resend' ? await sendAgain('resend', doubt, lane) : undefined;
+      return lane.job.onDoubt === 'resend' ? await sendAgain('resend', doubt, lane.payloads, abort) : undefined;
   }
 }
 
-async function childrenAgain(doubt: DoubtRow, again: readonly Refusal[], lane: LaneRuntime): Promise<readonly Child[]> {
-  return childrenOf(again, { payload: await lane.payloads.load(doubt), payloads: lane.payloads });
+async function childrenAgain(
+  doubt: DoubtRow,
+  again: readonly Refusal[],
+  { lane: { payloads }, abort }: Settling,
+): Promise<readonly Child[]> {
+  return childrenOf(again, { payload: await payloads.load(doubt, abort), payloads });
 }
 
 /** A batch that is wholly in doubt is sent again as it is; of another only the doubtful part, as a child. */
 export async function sendAgain(
   kind: 'absent' | 'repeat' | 'resend',
   doubt: DoubtRow,
-  lane: Pick<LaneRuntime, 'payloads'>,
+  payloads: Payloads,
+  abort?: AbortSignal,
 ): Promise<SettleDecision> {
   if (doubt.doubtful.length === doubt.records) return { kind };
-  const payload = await lane.payloads.load(doubt);
-  return { kind, child: lane.payloads.child(payload, doubt.doubtful, 'the part that was in doubt') };
+  const payload = await payloads.load(doubt, abort);
+  return { kind, child: payloads.child(payload, doubt.doubtful, 'the part that was in doubt') };
 }
