@@ -129,12 +129,14 @@ export class Killer {
 
   /**
    * What a dead process has said to a server arrives, and the server hears of its death. What it has said to the API
-   * does not: that is for the world to decide.
+   * never does, unless it is late: that is for the world to decide, and soon. Half a request that came to its end when
+   * the next process had already found out that it is not there would be sent twice by this campaign and nobody else.
    */
   #letGo(alsoApi: boolean): void {
     for (const [way, proxy] of Object.entries(this.#world.proxies)) {
       proxy.set([]);
       if (way !== 'api' || alsoApi) proxy.release();
+      else proxy.discard();
     }
   }
 

@@ -59,6 +59,10 @@ export class Line {
     return true;
   }
 
+  discard(): void {
+    if (this.#state === 'held') this.destroy();
+  }
+
   destroy(): void {
     this.#state = 'cut';
     for (const { from } of Object.values(this.#sockets)) from.destroy();

@@ -98,6 +98,22 @@ describe('a proxy that cuts', () => {
     expect((await heard).text).toMatch(/^HTTP\/1.1 200.*seen hello$/s);
   });
 
+  it('forgets what is held when it is told to, though its sender has only ended, and keeps what is late', async () => {
+    await open(
+      { side: 'request', at: { after: 'hel' }, act: 'hold', times: 1 },
+      { side: 'request', at: 0, act: 'late' },
+    );
+    const sender = connect(proxy.port, '127.0.0.1');
+    const closed = new Promise((resolve) => sender.once('close', resolve).once('error', () => undefined));
+    sender.end(request('hello'));
+    await expect.poll(() => proxy.made.length).toBe(1);
+    expect((await ask(request('later'))).text).toBe('');
+    proxy.discard();
+    await closed;
+    expect(proxy.release(), 'only what is late').toBe(1);
+    await expect.poll(() => got).toEqual(['later']);
+  });
+
   it('delivers late what its sender has long given up', async () => {
     await open({ side: 'request', at: 0, act: 'late' });
     const heard = await ask(request('hello'));

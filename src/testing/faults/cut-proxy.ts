@@ -14,6 +14,8 @@ export interface CutProxy {
   set(cuts: readonly Cut[]): void;
   /** Lets go on what is held, and delivers what is late. Returns how many connections that were. */
   release(): number;
+  /** Ends what is held, which gets nowhere then; what is late waits on. */
+  discard(): void;
   close(): Promise<void>;
 }
 
@@ -67,6 +69,10 @@ class TcpProxy implements CutProxy {
 
   release(): number {
     return [...this.#lines].filter((line) => line.release()).length;
+  }
+
+  discard(): void {
+    for (const line of this.#lines) line.discard();
   }
 
   async listen(): Promise<void> {
