@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { MergeBy, StepReceipt } from '../src/model/load.ts';
 import { LoadBench, type Rows } from './postgres-load-bench.ts';
-import { Places } from './postgres-place.ts';
+import { Places, thrownBy } from './postgres-place.ts';
 
 let places: Places;
 beforeAll(async () => {
@@ -64,6 +64,33 @@ describe('a history of loads in the PostgreSQL sink', () => {
       [1, '16'],
       [2, '17 again'],
       [3, '18'],
+    ]);
+  });
+
+  it('P21: what another flow has brought is not taken out', async () => {
+    const bench = await LoadBench.make(places, 'id int, name text');
+    await load(bench, 16, [{ id: 1, name: 'orders' }]);
+    const step = await bench.collect([{ id: 2, name: 'returns' }], { day: 16, flow: 'returns', run: 2 });
+    expect(await thrownBy(bench.can.mergeAt(step, BY, step.load.window.start!))).toMatchObject({
+      reason: 'flow-foreign',
+      ids: { other: 'orders' },
+    });
+    expect(await bench.rows()).toEqual([[1, 'orders']]);
+  });
+
+  it('P21: types that the table has changed since are those of its history', async () => {
+    const bench = await LoadBench.make(places, 'id int, n int, name text');
+    await load(bench, 16, [{ id: 1, n: 1, name: '7' }]);
+    await bench.client.query(
+      `alter table ${bench.table} alter n type bigint, alter name type int using name::int, alter id type text`,
+    );
+    const wider = bench.another();
+    await load(wider, 17, [{ id: '1', n: 3_000_000_000, name: 8 }]);
+    expect(await bench.rows('id, n::text, name')).toEqual([['1', '3000000000', 8]]);
+    await load(wider, 17, [{ id: '2', n: 2, name: 9 }]);
+    expect(await bench.rows('id, n::text, name')).toEqual([
+      ['1', '1', 7],
+      ['2', '2', 9],
     ]);
   });
 

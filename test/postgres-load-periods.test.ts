@@ -105,6 +105,58 @@ describe('periods in the PostgreSQL sink', () => {
     expect(rows, 'its indexes').toEqual([{ n: 1 }]);
   });
 
+  it('P08: a new column is shown although there is one period only', async () => {
+    const bench = new LoadBench(places, CREATE);
+    await add(bench, month(1), numbered(1, 1), { fresh: true });
+    const wider = bench.another({ create: { ...CREATE.create, price: 'numeric(8,2)' } });
+    await add(wider, month(1), [{ id: 2, price: 1.5 }]);
+    expect(await bench.rows('id, price::text')).toEqual([
+      [1, null],
+      [2, '1.50'],
+    ]);
+  });
+
+  it('P08: a wider type reaches the period that the load joins, and readers keep their rights', async () => {
+    const bench = new LoadBench(places, { create: { id: 'int', amount: 'numeric(4,2)', name: 'text' } });
+    await add(bench, month(1), [{ id: 1, amount: 1 }], { fresh: true });
+    await add(bench, month(2), [{ id: 2, amount: 2 }], { fresh: true });
+    const role = `reader_${bench.table}`;
+    await bench.client.query(`create role ${role}; grant select on ${bench.table} to ${role}`);
+    const wider = bench.another({ create: { id: 'bigint', amount: 'numeric(8,2)', name: 'text' } });
+    await add(wider, month(2), [{ id: 3_000_000_000, amount: 123456.5 }]);
+    await add(wider, month(1), [{ id: 3_000_000_001, amount: 1 }]);
+    await add(wider, month(3), [{ id: 3_000_000_002, amount: 1 }], { fresh: true });
+    expect(await bench.rows('id::text, amount::float8')).toEqual([
+      ['1', 1],
+      ['2', 2],
+      ['3000000000', 123456.5],
+      ['3000000001', 1],
+      ['3000000002', 1],
+    ]);
+    const right = await bench.client.query("select has_table_privilege($1, $2, 'select') as held", [role, bench.table]);
+    expect(right.rows).toEqual([{ held: true }]);
+    await bench.client.query(`drop owned by ${role}; drop role ${role}`);
+  });
+
+  it('P05: a period that another flow has filled is not begun again', async () => {
+    const bench = new LoadBench(places, CREATE);
+    await add(bench, month(1), numbered(1, 2), { fresh: true });
+    const step = await bench.collect(numbered(3, 4), { day: ++day, flow: 'returns' });
+    expect(await thrownBy(bench.can.addToPeriod(step, month(1), true))).toMatchObject({
+      reason: 'flow-foreign',
+      ids: { other: 'orders' },
+    });
+    expect(await bench.rows('id, 0')).toEqual([1, 2].map((id) => [id, 0]));
+    // Nothing is lost by adding, nor by a period that nobody else has filled.
+    await bench.can.addToPeriod(step, month(1), false);
+    await add(bench, month(2), numbered(5, 5), { fresh: true, flow: 'returns' });
+    expect(await thrownBy(add(bench, month(1), numbered(1, 2), { fresh: true }))).toMatchObject({
+      reason: 'flow-foreign',
+      ids: { other: 'returns' },
+    });
+    expect(await bench.rows('id, 0')).toEqual([1, 2, 3, 4, 5].map((id) => [id, 0]));
+  });
+
   it('P08: warns when the view has as many tables as it should have at most', async () => {
     const bench = new LoadBench(places, { ...CREATE, periodTablesMax: 3 });
     for (const nth of [1, 2]) {

@@ -3,7 +3,7 @@ import type { MergeBy } from '../../model/load.ts';
 import { quoteName } from './connection.ts';
 import type { FieldSets } from './load-books.ts';
 import { FIELDS, madeTarget } from './load-place.ts';
-import { columnsFor, countOf, type Done, lockForWriters, type Publishing } from './load-steps.ts';
+import { columnsFor, countOf, type Done, lockForWriters, ofAnotherFlow, type Publishing } from './load-steps.ts';
 import { inWords, merge, rowsToMerge } from './merge.ts';
 import { nameBeside, type Place, placeOf, quoteNames, readShape, type Shape, tableOf } from './shape.ts';
 import { quoteTable } from './table.ts';
@@ -81,6 +81,7 @@ class History {
       [target, at],
     );
     if (loads === 0) return { loads, rows: 0 };
+    await this.#expectOwn(at);
     const key = quoteNames(by.key);
     const touched = quoteTable([this.#publishing.options.markerSchema, nameBeside(step.load.id, 'keys')]);
     // A statement that makes a table takes no values.
@@ -94,6 +95,17 @@ class History {
     const rows = await countOf(client, `select count(*)::float8 as count from ${touched}`);
     await client.query(`drop table ${touched}`);
     return { loads, rows };
+  }
+
+  async #expectOwn(at: string): Promise<void> {
+    const { client, step, options } = this.#publishing;
+    const { rows } = await client.query<{ flow: string }>(
+      `select l.flow from ${this.#entries} e join ${quoteTable([options.markerSchema, 'waybill_load'])} l
+        on l.load = e.load where e.target = $1 and e.at >= $2 and l.flow <> $3 order by l.nth desc limit 1`,
+      [this.#table.quoted, at, step.load.flow],
+    );
+    if (rows[0] === undefined) return;
+    throw ofAnotherFlow(`${this.#table.quoted} from ${at} on`, rows[0].flow, step.load);
   }
 
   /** The loads that are left, one after the other, as far as they name these keys. */
@@ -149,12 +161,16 @@ class History {
     ]);
   }
 
-  /** Columns that the table has got since. */
+  /** Columns that the table has got since, and types that it has changed: what is kept goes back into it. */
   async #widen(shape: Shape): Promise<void> {
-    const there = new Set(shape.columns.map(({ name }) => name));
+    const there = new Map(shape.columns.map(({ name, type }) => [name, type]));
     for (const { name, type, generated } of this.#table.columns) {
-      if (generated || there.has(name)) continue;
-      await this.#publishing.client.query(`alter table ${this.#place.quoted} add column ${quoteName(name)} ${type}`);
+      if (generated || there.get(name) === type) continue;
+      const quoted = quoteName(name);
+      const change = there.has(name)
+        ? `alter column ${quoted} type ${type} using ${quoted}::${type}`
+        : `add column ${quoted} ${type}`;
+      await this.#publishing.client.query(`alter table ${this.#place.quoted} ${change}`);
     }
   }
 

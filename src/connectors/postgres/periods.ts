@@ -4,10 +4,11 @@ import type { Period } from '../../model/load.ts';
 import { quoteName } from './connection.ts';
 import { expectAll } from './copy-batch.ts';
 import { FIELDS } from './load-place.ts';
-import type { Done, Publishing } from './load-steps.ts';
+import { type Done, ofAnotherFlow, type Publishing } from './load-steps.ts';
 import { nameBeside, type Place, placeOf, quoteNames, readShape, type Shape, type ShapeColumn } from './shape.ts';
 import { columnList, quoteTable } from './table.ts';
-import { expectViewable, letRead, readersOf, showAs } from './views.ts';
+import { expectViewable, letRead, readersOf, showAs, takeDown } from './views.ts';
+import { narrowerThan, widenColumns } from './widening.ts';
 
 interface PeriodEntry {
   readonly period: string;
@@ -30,14 +31,29 @@ export async function addPlaceToPeriod(publishing: Publishing, period: Period, f
   const begins = fresh || entry === undefined;
   const named = placeOf(target.schema, nameBeside(target.name, period.name));
   if (entry === undefined) await expectFree(client, named);
+  if (begins && entry !== undefined) await expectOwn(publishing, entry);
   const into = begins ? await newTable(publishing, entries) : (await readShape(client, entry.place))!;
-  const columns = await widen(publishing, into, target.shape?.columns ?? []);
+  const narrow = await narrowerThan(client, into, publishing.place);
+  // A column that a view shows keeps its type for as long as the view is there.
+  const down = !begins && narrow.length > 0 && target.shape !== undefined;
+  const grants = down
+    ? await takeDown(
+        client,
+        target.shape,
+        narrow.map(({ name }) => name),
+      )
+    : [];
+  await widenColumns(client, into, narrow);
+  const shown = target.shape?.columns ?? [];
+  const columns = await widen(publishing, into, shown);
   await insert(publishing, into);
   const rest = entries.filter((one) => one !== entry);
   const late = await widenOthers(publishing, rest, columns);
-  if (begins || late.length > 0 || target.shape === undefined) {
-    const shown = [...rest.map(({ place }) => place), into.quoted];
-    await showAs(client, target, unionOf(shown, columns), columns);
+  if (begins || down || columns.length > shown.length) {
+    const tables = [...rest.map(({ place }) => place), into.quoted];
+    const view = down ? placeOf(target.schema, target.name) : target;
+    await showAs(client, view, unionOf(tables, columns), columns);
+    await letRead(client, target, grants);
   }
   if (begins) await takeName(client, { into, named, entry });
   if (entry === undefined) await enter(publishing, period, named);
@@ -64,6 +80,16 @@ async function periodsOf(publishing: Publishing): Promise<readonly PeriodEntry[]
     [publishing.target.quoted],
   );
   return rows;
+}
+
+/** What is about to be dropped was brought by this flow, and nobody else has to bring it again. */
+async function expectOwn({ client, options, target, step }: Publishing, { period, place }: PeriodEntry): Promise<void> {
+  const { rows } = await client.query<{ flow: string }>(
+    `select flow from ${quoteTable([options.markerSchema, 'waybill_load'])}
+      where target = $1 and receipt #>> '{facts,table}' = $2 and flow <> $3 order by nth desc limit 1`,
+    [target.quoted, place, step.load.flow],
+  );
+  if (rows[0] !== undefined) throw ofAnotherFlow(`the period ${period} of ${target.quoted}`, rows[0].flow, step.load);
 }
 
 const frozen = ({ period, place }: PeriodEntry): RefusedError =>

@@ -108,7 +108,7 @@ export class PostgresSchema implements SinkSchema {
 type SinkColumnType = NonNullable<SinkColumn['type']>;
 type Alteration = Exclude<SchemaAction, { readonly kind: 'create' }>;
 
-async function columnsOf(client: Pg.Client, quoted: string): Promise<SinkColumns> {
+export async function columnsOf(client: Pg.Client, quoted: string): Promise<SinkColumns> {
   const { rows } = await client.query<ColumnRow>(COLUMNS, [quoted]);
   return rows.map(({ name, type: oid, modifier, plain, required }) => {
     const type = plain ? columnTypeOfOid(oid, modifier) : undefined;

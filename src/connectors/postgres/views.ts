@@ -38,24 +38,30 @@ export async function showAs(
     await client.query(`create or replace view ${quoted} as ${query}`);
     return;
   }
-  const grants = await readersOf(client, shape);
+  const gone = shape.columns.filter((one) => !columns.some((other) => isSame(one, other))).map(({ name }) => name);
+  const grants = await takeDown(client, shape, gone);
+  await client.query(`create view ${quoted} as ${query}`);
+  await letRead(client, target, grants);
+}
+
+/** Removes the view, to be made again in the same transaction. Answers who may read it. */
+export async function takeDown(client: Pg.Client, view: Shape, changed: readonly string[]): Promise<readonly string[]> {
+  const grants = await readersOf(client, view);
   try {
-    await client.query(`drop view ${quoted}`);
+    await client.query(`drop view ${view.quoted}`);
   } catch (error) {
     if (sqlState(error) !== '2BP01') throw error;
-    const gone = shape.columns.filter((one) => !columns.some((other) => isSame(one, other))).map(({ name }) => name);
     throw new RefusedError(
-      `columns of ${quoted} went away or changed, and other views rest on it: ${gone.join(', ')}`,
+      `columns of ${view.quoted} went away or changed, and other views rest on it: ${changed.join(', ')}`,
       {
         reason: 'view-needed',
         about: 'request',
-        ids: { columns: gone },
+        ids: { columns: changed },
         hint: 'Remove the views that rest on it, or keep its columns.',
       },
     );
   }
-  await client.query(`create view ${quoted} as ${query}`);
-  await letRead(client, target, grants);
+  return grants;
 }
 
 const goesOn = (shape: Shape, columns: readonly ShapeColumn[]): boolean =>
