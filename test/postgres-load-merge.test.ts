@@ -37,6 +37,36 @@ describe('merging in the PostgreSQL sink', () => {
     expect(await bench.lying()).toEqual([]);
   });
 
+  it('P14: does not pass over rows that a trigger leaves out, nor keeps', async () => {
+    const bench = await LoadBench.make(places, 'id int, name text, op text');
+    const { table, client } = bench;
+    await client.query(`insert into ${table} values (1, 'kept'), (2, 'b');
+      create function ${table}_f() returns trigger language plpgsql as
+        'begin if tg_op = ''DELETE'' then return case when old.id = 1 then null else old end; end if;
+          new.name := upper(new.name); return case when new.id = 7 then null else new end; end';
+      create trigger one before insert or update or delete on ${table} for each row execute function ${table}_f()`);
+    const leftOut = { reason: 'rows-left-out', message: expect.stringMatching(/^1 rows? of the load/) };
+    const one = await bench.collect([{ id: 7, name: 'a' }, ...numbered(2, 3, { name: 'n' })], { day: 16 });
+    expect(await thrownBy(bench.can.merge(one, BY))).toMatchObject(leftOut);
+    const two = await bench.collect(
+      [1, 2, 9].map((id) => ({ id, op: 'D' })),
+      { day: 17 },
+    );
+    expect(await thrownBy(bench.can.merge(two, REMOVING))).toMatchObject(leftOut);
+    expect(await bench.rows('id, name')).toEqual([
+      [1, 'kept'],
+      [2, 'b'],
+    ]);
+    // What it changes is its own affair, and a deletion of what is not there leaves nothing out.
+    const changes = [...numbered(2, 3, { name: 'n' }), { id: 9, op: 'D' }];
+    await bench.run(changes, by(bench, REMOVING), { day: 18 });
+    expect(await bench.rows('id, name')).toEqual([
+      [1, 'kept'],
+      [2, 'N'],
+      [3, 'N'],
+    ]);
+  });
+
   it('P14: finds rows by several columns of any type', async () => {
     const bench = await LoadBench.make(places, '"Shop Id" uuid, day date, "n""o" numeric, value int');
     const shop = '5b30857f-0bfa-48b5-ac0b-5c64e28078d1';

@@ -1,6 +1,7 @@
 import { sha256Hex } from '../formats/digest.ts';
 import type { RunClaim } from '../ledger/ledger.ts';
 import { assert } from '../model/assert.ts';
+import { ERROR_CODES } from '../model/error-codes.ts';
 import { describeError, NotAppliedError, RefusedError, WaybillError } from '../model/errors.ts';
 import { showRun } from '../model/ids.ts';
 import type { Load, LoadRow, LoadStep, StepReceipt } from '../model/load.ts';
@@ -98,7 +99,7 @@ export class LaneLoad {
     if (failure.error instanceof WaybillError && failure.error.code === 'INVARIANT_BROKEN') throw failure.error;
     const why = mask(describeError(failure.error));
     return failure.proved
-      ? `nothing was published: ${why}`
+      ? `nothing was published: ${why}${adviceOf(failure.error)}`
       : `whether the load was published is not known, and is asked again by the next start: ${why}`;
   }
 
@@ -211,6 +212,10 @@ export class LaneLoad {
     this.#facts.services.notice({ level, kind, message: mask(message), ids: { lane: this.lane } });
   }
 }
+
+/** What a person can do about it stands beside the message of an error, and whoever reads the reason needs both. */
+const adviceOf = (error: unknown): string =>
+  error instanceof WaybillError && error.hint !== ERROR_CODES[error.code].hint ? `. ${mask(error.hint)}` : '';
 
 /** The same step was asked for before, and nobody has heard what became of that. */
 const isUnanswered = ({ loads, step: { load } }: LoadJob): boolean =>

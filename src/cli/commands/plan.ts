@@ -35,12 +35,13 @@ async function planFlow(context: Context, given: Given): Promise<number> {
   const waybill = await context.waybill();
   const flow = given.words[0] ?? onlyFlow(waybill.flows().map((each) => each.name));
   const options = flagOption(given, 'refresh') ? { refresh: true } : {};
-  const document = planDocument(context, await waybill.plan(flow, textOption(given, 'for'), options));
+  const document = planDocument(context, await waybill.plan(flow, textOption(given, 'for'), options), options);
   context.show(document, () => planLines(context, document));
   return EXIT.ok;
 }
 
-function planDocument(context: Context, plan: Plan): PlanDocument {
+function planDocument(context: Context, plan: Plan, { refresh = false }: { refresh?: boolean }): PlanDocument {
+  const run = runCommand(context, plan.flow, plan.window.name);
   return {
     schema: 'waybill.plan/1',
     flow: plan.flow,
@@ -62,7 +63,8 @@ function planDocument(context: Context, plan: Plan): PlanDocument {
       schema: [...lane.schema],
       balance: { ...lane.balance },
     })),
-    next: [runCommand(context, plan.flow, plan.window.name)],
+    // What was planned, and not the run of a window that is complete without it.
+    next: [refresh ? `${run} --refresh` : run],
   };
 }
 

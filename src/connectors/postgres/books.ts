@@ -83,12 +83,14 @@ export class Books {
 
   async #make(client: Pg.Client): Promise<void> {
     if (this.#made) return;
-    const { rows } = await client.query<{ missing: boolean }>(
-      'select to_regclass($1) is null or to_regclass($2) is null as missing',
-      [this.#markers, this.#fences],
+    const { rows } = await client.query<{ missing: boolean; homeless: boolean }>(
+      `select to_regclass($1) is null or to_regclass($2) is null as missing, to_regnamespace($3) is null as homeless`,
+      [this.#markers, this.#fences, this.#schema],
     );
+    // Even with `if not exists` the server asks for the right to make schemas, which not every user has.
+    const home = rows[0]?.homeless === true ? `create schema if not exists ${this.#schema}; ` : '';
     // Two that make them at once would stand in each other's way even with `if not exists`.
-    if (rows[0]?.missing === true) await client.query(`begin; ${DDL_LOCK}; ${bookTables(this.#schema)}; commit`);
+    if (rows[0]?.missing === true) await client.query(`begin; ${DDL_LOCK}; ${home}${tablesIn(this.#schema)}; commit`);
     this.#made = true;
   }
 }
@@ -106,7 +108,9 @@ const END_ELDERS = `select pg_terminate_backend(pid) from pg_stat_activity
     and substr(application_name, length($1) + 1)::bigint < $2`;
 
 /** What an administrator runs where the sink's own user may not create tables. */
-export const bookTables = (schema: string): string => `create schema if not exists ${schema};
+export const bookTables = (schema: string): string => `create schema if not exists ${schema};${tablesIn(schema)}`;
+
+const tablesIn = (schema: string): string => `
 create table if not exists ${schema}.waybill_marker (
   batch text primary key, flow text not null, "window" text not null, lane text not null, digest text not null,
   records bigint not null, fence bigint not null, at timestamptz not null default now());

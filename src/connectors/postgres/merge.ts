@@ -2,6 +2,7 @@ import type * as Pg from 'pg';
 import { RefusedError } from '../../model/errors.ts';
 import type { MergeBy } from '../../model/load.ts';
 import { quoteName, sqlState } from './connection.ts';
+import { LEFT_OUT_HINT, mayLeaveOut } from './left-out.ts';
 import type { FieldSets } from './load-books.ts';
 import { columnsOf, FIELDS, madeTarget } from './load-place.ts';
 import { columnsFor, countOf, type Done, lockForWriters, type Publishing } from './load-steps.ts';
@@ -153,7 +154,27 @@ export async function merge(client: Pg.Client, ask: MergeAsk): Promise<Merged> {
     deleted: after.deleted - before.deleted,
   };
   if ((rowCount ?? 0) > rows.rows) throw ambiguous(table, by.key);
+  if ((rowCount ?? 0) < rows.rows && (await mayLeaveOut(client, table.quoted))) await expectMerged(client, ask);
   return done;
+}
+
+/** Of a row that a trigger has left out, the key is not there, or still is: the merge itself does not tell. */
+async function expectMerged(client: Pg.Client, { table, rows: { from }, by }: MergeAsk): Promise<void> {
+  const on = by.key.map((name) => `t.${quoteName(name)} = s.${quoteName(name)}`).join(' and ');
+  const there = `exists (select from ${table.quoted} t where ${on})`;
+  const gone = goneCondition(table, by);
+  const still = by.deleted?.how === 'remove' ? `${gone} and ${there}` : 'false';
+  const left = await countOf(
+    client,
+    `select count(*)::float8 as count from ${from} s
+      where case when ${gone ?? 'false'} then ${still} else not ${there} end`,
+    by.deleted === undefined ? [] : [by.deleted.values.map(String)],
+  );
+  if (left === 0) return;
+  throw new RefusedError(`${left} rows of the load did not get to ${table.quoted}: a trigger or a rule left them out`, {
+    reason: 'rows-left-out',
+    hint: LEFT_OUT_HINT,
+  });
 }
 
 const ambiguous = (table: Shape, key: readonly string[]): RefusedError =>

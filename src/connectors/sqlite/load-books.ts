@@ -14,7 +14,7 @@ create table if not exists waybill_load (
   -- The table that still holds the load, and the columns that its records have named.
   place text, named text not null default '[]',
   -- When it was published among the loads of this database; the time that a load of a history was meant for.
-  nth integer, at text, at_ms integer
+  nth integer, at text, at_ms integer, flow text
 );
 create table if not exists waybill_load_step (
   load text not null, step text not null, told text not null, fence integer not null, at integer not null,
@@ -31,11 +31,16 @@ create table if not exists waybill_load_view (
 
 export function openBooks(database: Handle): void {
   database.exec(TABLES);
+  // Books that were made before they said whose each load is.
+  const told = `select 1 from pragma_table_info('waybill_load') where name = 'flow'`;
+  if (database.prepare(told).get() === undefined) database.exec('alter table waybill_load add column flow text');
 }
 
 export interface PlaceRow {
   readonly load: string;
   readonly family: string;
+  /** Null of loads of an earlier version, which did not say. */
+  readonly flow: string | null;
   readonly generation: bigint;
   readonly state: 'open' | 'published' | 'removed';
   readonly place: string | null;
@@ -53,7 +58,7 @@ export interface Done {
 
 type StoredPlace = Omit<PlaceRow, 'named'> & { readonly named: string };
 
-const PLACE = 'select load, family, generation, state, place, named from waybill_load';
+const PLACE = 'select load, family, flow, generation, state, place, named from waybill_load';
 const read = (row: StoredPlace): PlaceRow => ({ ...row, named: JSON.parse(row.named) as string[] });
 
 export function placeOf(database: Handle, load: string): PlaceRow | undefined {
@@ -76,8 +81,11 @@ export function openPlace(database: Handle, { id }: Load): OpenPlace {
 
 export function addPlace(database: Handle, load: Load, target: string, place: string): void {
   database
-    .prepare(`insert into waybill_load (load, family, generation, target, state, place) values (?, ?, ?, ?, 'open', ?)`)
-    .run(load.id, load.family, BigInt(load.generation), target, place);
+    .prepare(
+      `insert into waybill_load (load, family, flow, generation, target, state, place)
+       values (?, ?, ?, ?, ?, 'open', ?)`,
+    )
+    .run(load.id, load.family, load.flow, BigInt(load.generation), target, place);
 }
 
 /** Places of the same family that were never published, of generations before this one. */
@@ -117,6 +125,41 @@ export function publishedPlaces(database: Handle, target: string): readonly Plac
     )
     .all(target)
     .map(read);
+}
+
+/**
+ * What another flow has brought is not this one's to take out: nobody would bring it again. `which` says what is about
+ * to be taken out, of the loads of the target.
+ */
+export function surelyOwn(database: Handle, { target, flow }: Own, { sql, value }: Which): void {
+  const other = database
+    .prepare<[string, string | null, string | bigint], { flow: string }>(
+      `select flow from waybill_load where target = ? and flow <> ? and ${sql} order by nth desc limit 1`,
+    )
+    .get(target, flow, value)?.flow;
+  if (other === undefined) return;
+  throw new RefusedError(
+    `${JSON.stringify(target)} holds loads of the flow ${other}, and this load would take them out`,
+    {
+      reason: 'flow-foreign',
+      about: 'request',
+      ids: { table: target, other },
+      hint:
+        `Give each flow a table of its own. If ${other} is called ${flow} now, say so in the books of the sink: ` +
+        `update waybill_load set flow = '${flow}' where flow = '${other}'`,
+    },
+  );
+}
+
+interface Own {
+  readonly target: string;
+  readonly flow: string | null;
+}
+
+/** A condition on a load, with one value. */
+interface Which {
+  readonly sql: string;
+  readonly value: string | bigint;
 }
 
 /** Who comes with an older fence than somebody before was stalled meanwhile, and must not do anything any more. */

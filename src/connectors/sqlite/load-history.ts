@@ -1,6 +1,6 @@
 import { RefusedError } from '../../model/errors.ts';
 import { type Handle, quoteName } from './database.ts';
-import type { Done } from './load-books.ts';
+import { type Done, surelyOwn } from './load-books.ts';
 import { type Merging, mergeRows, oneRowAKey, spell } from './load-merge.ts';
 import { columnNames, kindOf } from './load-place.ts';
 import { surelyTable } from './load-rows.ts';
@@ -25,7 +25,7 @@ export function mergeAtTime(database: Handle, merging: Merging & { readonly at: 
   const history = `waybill_history_${target.table}`;
   openHistory(database, history, merging);
   const repeats = oneRowAKey(database, merging);
-  const takenOut = takeOut(database, { history, table: target.table, at });
+  const takenOut = takeOut(database, { history, table: target.table, at, flow: place.flow });
   if (takenOut.loads > 0) beginAgain(database, { history, merging });
   keep(database, { history, merging });
   const facts = mergeRows(database, quoteName(place.place), { place, target, by });
@@ -68,12 +68,18 @@ interface Past {
   readonly history: string;
   readonly table: string;
   readonly at: string;
+  readonly flow: string | null;
 }
 
-function takeOut(database: Handle, { history, table, at }: Past): { readonly loads: number; readonly rows: number } {
+function takeOut(
+  database: Handle,
+  { history, table, at, flow }: Past,
+): { readonly loads: number; readonly rows: number } {
+  const since = BigInt(Date.parse(at));
+  surelyOwn(database, { target: table, flow }, { sql: 'at_ms >= ?', value: since });
   const later = database
     .prepare<[string, bigint], { load: string }>('select load from waybill_load where target = ? and at_ms >= ?')
-    .all(table, BigInt(Date.parse(at)));
+    .all(table, since);
   const remove = database.prepare(`delete from ${quoteName(history)} where ${LOAD} = ?`);
   const forget = database.prepare('update waybill_load set at_ms = null where load = ?');
   let rows = 0;

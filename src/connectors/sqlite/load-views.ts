@@ -1,7 +1,7 @@
 import { RefusedError } from '../../model/errors.ts';
 import type { Period } from '../../model/load.ts';
 import { type Handle, quoteName } from './database.ts';
-import { type Done, type OpenPlace, publishedPlaces, removePlace } from './load-books.ts';
+import { type Done, type OpenPlace, publishedPlaces, removePlace, surelyOwn } from './load-books.ts';
 import { columnNames, columnsOfEach, kindOf } from './load-place.ts';
 
 /** SQLite joins at most 500 queries by UNION ALL; more are joined in groups of groups. */
@@ -25,6 +25,7 @@ export function joinPeriod(database: Handle, { place, table, period, fresh }: Jo
   if (there === undefined && kindOf(database, name) !== 'none') throw taken(name, 'a period needs this name');
   const rows = countOf(database, place.place);
   const replaced = there !== undefined && fresh;
+  if (replaced) surelyOwn(database, { target: table, flow: place.flow }, { sql: IN_PERIOD, value: name });
   // A view that names a table which is not there any more would stop the renaming.
   database.exec(`drop view if exists ${quoteName(table)}`);
   if (replaced) database.exec(`drop table ${quoteName(name)}`);
@@ -46,6 +47,9 @@ export function joinPeriod(database: Handle, { place, table, period, fresh }: Jo
   const summary = `${rows} rows, the period ${period.name} ${how}; ${places.length} periods are shown`;
   return { receipt: { summary, facts: { inserted: rows, period: name, periods: places.length } }, keeps: true };
 }
+
+const IN_PERIOD = `exists (select 1 from waybill_load_step s
+  where s.load = waybill_load.load and s.step = 'addToPeriod' and json_extract(s.told, '$.facts.period') = ?)`;
 
 interface Showing {
   readonly place: OpenPlace;

@@ -342,10 +342,39 @@ describe('a history of loads', () => {
       ]);
     });
   });
+
+  it('P21: what another flow has brought is not taken out, in books of an earlier version neither', async () => {
+    const books = `create table waybill_load (load text primary key, family text not null, generation integer not null,
+      target text not null, state text not null, place text, named text not null default '[]', nth integer, at text,
+      at_ms integer); create table t (id integer primary key)`;
+    await using(new Place(books), async (place) => {
+      const merge = async (load: Load) =>
+        await place.sink.can.mergeAt!(await place.collect(load, [{ id: 1 }]), KEY, '2026-01-01T00:00:00Z');
+      await merge(loadOf(1));
+      const other = { ...loadOf(2), flow: 'returns' };
+      await expect(merge(other)).rejects.toMatchObject({ reason: 'flow-foreign', ids: { other: loadOf(1).flow } });
+      expect(place.select('select id from t')).toEqual([[1]]);
+    });
+  });
 });
 
 describe('views over loads', () => {
   const columns = { id: 'integer', name: 'text' };
+
+  it('P05: a period that another flow has filled is not begun again', async () => {
+    await using(new Place('vacuum', { columns }), async (place) => {
+      const add = async (load: Load, fresh: boolean) => {
+        const step = await place.collect(load, [{ id: load.generation, name: load.flow }]);
+        return await place.sink.can.addToPeriod!(step, periodOf(load.window, 'month'), fresh);
+      };
+      await add(loadOf(1), true);
+      const other = { ...loadOf(2), flow: 'returns' };
+      await expect(add(other, true)).rejects.toMatchObject({ reason: 'flow-foreign', ids: { other: loadOf(1).flow } });
+      await place.sink.can.addToPeriod!(place.step(other), periodOf(other.window, 'month'), false);
+      await expect(add(loadOf(3), true)).rejects.toMatchObject({ reason: 'flow-foreign', ids: { other: 'returns' } });
+      expect(place.select('select count(*) from t')).toEqual([[2]]);
+    });
+  });
 
   it('P03, P08: shows more periods than are joined in one query', async () => {
     await using(new Place('vacuum', { columns }), async (place) => {
