@@ -100,8 +100,9 @@ describe('what the PostgreSQL sink does not write', () => {
     await refused(places.open({ table, markerSchema }, { user: 'poor' }), '42501', /permission denied/);
     // The right to make tables in a schema is enough where the schema is there.
     const own = `own_${table}`;
-    await client().query(`create schema ${own} authorization poor; grant insert on ${table} to poor`);
-    await places.open({ table, markerSchema: own }, { user: 'poor' }).can.append!(permit);
+    await client().query(`create schema ${own} authorization poor; create table ${own}.t (n int);
+      grant insert on ${own}.t to poor`);
+    await places.open({ table: [own, 't'], markerSchema: own }, { user: 'poor' }).can.append!(permit);
     const wrong = places.open({ table: 'nowhere' }, { user: 'nobody' });
     await refused(wrong, '28P01', /password/);
     const noIndex = await places.make('n int, m int', { key: ['n'] });
