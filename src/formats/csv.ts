@@ -32,8 +32,8 @@ export interface CsvFramer extends GrowingFramer {
 
 /**
  * Cuts CSV into chunks of rows as RFC 4180 has them; other dialects are rewritten to it. A row that breaks the rules
- * (a stray quote, another number of fields, a NUL, a value of another type than declared) becomes a reject with its
- * row and line, and the rest goes on. Blank lines are no rows. Rows end with LF or CR LF.
+ * (a stray quote, another number of fields, a NUL, a CR alone, a value of another type than declared) becomes a reject
+ * with its row and line, and the rest goes on. Blank lines are no rows. Rows end with LF or CR LF.
  */
 export function csvFramer(options: CsvFramerOptions = {}): CsvFramer {
   const format = new CsvFormat(options);
@@ -122,6 +122,11 @@ class CsvFormat implements LineFormat {
         return { code: 'TEXT_INVALID', message: 'the row holds a NUL' };
       case 'field-count':
         return { code: 'CSV_INVALID', message: `the row has ${detail} fields, not ${fields}` };
+      case 'lone-return':
+        return {
+          code: 'CSV_INVALID',
+          message: 'a carriage return stands outside quotes, without a line feed after it',
+        };
       case 'after-quote':
         return { code: 'CSV_INVALID', message: `something follows a closing quote, in field ${detail} or before` };
       default:
@@ -191,6 +196,8 @@ function firstRow(bytes: Buffer, quote: number, final: boolean): FirstRow | unde
   for (let at = 0; at < bytes.length; at++) {
     const code = bytes[at];
     if (code === quote) quoted = !quoted;
+    // A file whose rows end with CR alone would be one long row of names, and no record.
+    if (code === 0x0d && !quoted && at + 1 < bytes.length && bytes[at + 1] !== 0x0a) throw loneReturn();
     if (code !== 0x0a) continue;
     lines++;
     if (quoted) continue;
@@ -199,7 +206,16 @@ function firstRow(bytes: Buffer, quote: number, final: boolean): FirstRow | unde
     start = at + 1;
   }
   if (!final || quoted || start >= bytes.length) return undefined;
-  return { start, end: bytes.length, after: bytes.length, lines };
+  const end = bytes.at(-1) === 0x0d ? bytes.length - 1 : bytes.length;
+  return { start, end, after: bytes.length, lines };
+}
+
+function loneReturn(): WaybillError {
+  return new WaybillError(
+    'SOURCE_INVALID',
+    'in the first row of the CSV file a carriage return stands outside quotes, without a line feed after it',
+    { hint: 'Rows end with LF or CR LF: convert the line ends of the file.' },
+  );
 }
 
 function plainLine(fields: readonly (string | null)[]): string {

@@ -226,6 +226,26 @@ describe('csv', () => {
     expect(recordsOf(csv('__proto__,constructor\n1,2\n'))).toHaveLength(1);
   });
 
+  test('take a carriage return alone for no line end, whether in the names or in a row', () => {
+    // One such file gave no record and no word: all of it was taken for names.
+    for (const input of ['a,b\r1,2\r', 'a\r1', '\r\ra\n1\n']) {
+      expect(() => csv(input), JSON.stringify(input)).toThrow('carriage return');
+    }
+    expect(recordsOf(csv('a\r\n1'))).toEqual([{ a: '1' }]);
+    const chunks = csv('a,b\r\n1,2\r\n3,x\ry\r\n4,5\r\r\n6,"x\ry"\r\n7,8\r');
+    expect(recordsOf(chunks)).toEqual([
+      { a: '1', b: '2' },
+      { a: '6', b: 'x\ry' },
+      { a: '7', b: '8' },
+    ]);
+    expect(places(chunks)).toEqual([
+      [2, 3, 'CSV_INVALID'],
+      [3, 4, 'CSV_INVALID'],
+    ]);
+    expect(csv('1\r2\r3', { header: ['a'] }).flatMap(({ rejects }) => rejects ?? [])).toHaveLength(1);
+    expect(csvFramer({ header: true }).push(Buffer.from('a,b\r'))).toEqual([]);
+  });
+
   test('reads back what was written, wherever the bytes are cut, and goes on from any chunk', () => {
     const field = fc.oneof(
       fc.constantFrom('', 'x', '"', ',', '\n', '\r\n', '""', ' a '),

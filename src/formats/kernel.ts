@@ -18,6 +18,7 @@ export const FAULTS = [
   'field-count',
   'nul',
   'field-length',
+  'lone-return',
 ] as const;
 export type Fault = Exclude<(typeof FAULTS)[number], ''>;
 

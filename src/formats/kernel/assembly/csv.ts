@@ -7,8 +7,9 @@ const STRAY_QUOTE: u32 = 5;
 const AFTER_QUOTE: u32 = 6;
 const FIELD_COUNT: u32 = 7;
 const NUL: u32 = 8;
+const LONE_RETURN: u32 = 10;
 
-/** The next separator, quote, line end or NUL from `p` on. */
+/** The next separator, quote, line end, carriage return or NUL from `p` on. */
 @inline
 function fieldStop(p: usize, delimiter: v128, quote: v128): usize {
   while (true) {
@@ -16,7 +17,10 @@ function fieldStop(p: usize, delimiter: v128, quote: v128): usize {
     const mask = i8x16.bitmask(
       v128.or(
         v128.or(i8x16.eq(block, delimiter), i8x16.eq(block, quote)),
-        v128.or(i8x16.eq(block, i8x16.splat(0x0a)), i8x16.eq(block, i8x16.splat(0))),
+        v128.or(
+          v128.or(i8x16.eq(block, i8x16.splat(0x0a)), i8x16.eq(block, i8x16.splat(0x0d))),
+          i8x16.eq(block, i8x16.splat(0)),
+        ),
       ),
     );
     if (mask != 0) return p + ctz<i32>(mask);
@@ -69,6 +73,9 @@ function rowEnd(row: usize, end: usize, delimiter: u32, quote: u32): usize {
       field = p + 1;
     } else if (c == 0) {
       fault = NUL;
+    } else if (c == 0x0d) {
+      // Some read it as a line end, some as text: two rows or one, so it is neither.
+      if (p + 1 < end && byteAt(p + 1) != 0x0a && fault == 0) fault = LONE_RETURN;
     } else if (p != field) {
       if (fault == 0) fault = STRAY_QUOTE;
     } else {
