@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import {
   appendFileSync,
   mkdirSync,
@@ -99,6 +100,28 @@ describe('the files that a path names', () => {
     } finally {
       rmSync(outside, { recursive: true });
     }
+  });
+
+  it('are told of by name when they cannot be read, and never passed over in silence or waited for', async () => {
+    symlinkSync('nowhere', join(root, 'dangling.ndjson'));
+    symlinkSync('round.tsv', join(root, 'round.tsv'));
+    execFileSync('mkfifo', [join(root, 'pipe.json')]);
+    mkdirSync(join(root, 'latin'));
+    writeFileSync(
+      Buffer.concat([Buffer.from(`${root}/latin/caf`), Buffer.from([0xe9]), Buffer.from('.csv')]),
+      'f\n1\n',
+    );
+    mkdirSync(Buffer.concat([Buffer.from(`${root}/x/ann`), Buffer.from([0xe9]), Buffer.from('e')]));
+    for (const [path, says] of [
+      ['*.ndjson', 'link dangling.ndjson'],
+      ['*.tsv', 'link round.tsv'],
+      ['*.json', 'pipe.json is not a file'],
+      ['latin/*.csv', 'not UTF-8'],
+      ['x/**/*.csv', 'not UTF-8'],
+    ] as const) {
+      await expect(read({ path }), path).rejects.toThrow(says);
+    }
+    expect(await named('a*.csv')).toEqual(['a.csv']);
   });
 
   it('are missed when there are none, unless the flow says that none is none', async () => {

@@ -29,9 +29,12 @@ export async function* fileBytes(
   }
 }
 
-/** Opens what was found and nothing else: a name that was turned into a link since leads to no other file. */
+/**
+ * Opens what was found and nothing else: a name that was turned into a link since leads to no other file. A pipe is
+ * opened without waiting for somebody to write into it, and is then seen to be no file.
+ */
 export async function openConfined(root: string, file: FoundFile): Promise<FileHandle> {
-  const handle = await open(file.path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  const handle = await open(file.path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
     const [opened, named] = [await handle.stat(), await stat(await confined(root, file.name))];
     if (!opened.isFile()) throw new WaybillError('SOURCE_INVALID', `${file.name} is not a file`);

@@ -1,7 +1,7 @@
 import type { Dirent } from 'node:fs';
-import { readdir, realpath } from 'node:fs/promises';
+import { lstat, readdir, realpath } from 'node:fs/promises';
 import { isAbsolute, join, relative, resolve, sep } from 'node:path';
-import { WaybillError } from '../../model/errors.ts';
+import { describeError, WaybillError } from '../../model/errors.ts';
 import { byName, matcher, segmentsOf } from '../../objects/paths.ts';
 import type { FoundFile } from '../../objects/shelf.ts';
 
@@ -14,9 +14,23 @@ export async function findFiles(root: string, pattern: string): Promise<readonly
   const found = new Map<string, FoundFile>();
   // Only a link can lead elsewhere: what lies in a real folder needs no look of its own, be there ever so many.
   for (const { name, path } of await expand(root, { name: '', path: undefined }, segments)) {
-    if (!found.has(name)) found.set(name, { name, path: path ?? (await confined(root, name)) });
+    if (!found.has(name)) found.set(name, { name, path: path ?? (await ledTo(root, name)) });
   }
   return [...found.values()].sort((a, b) => byName(a.name, b.name));
+}
+
+/** Where a link leads that a pattern has come upon. One that leads nowhere is an error: passed over, it would be missed. */
+async function ledTo(root: string, name: string): Promise<string> {
+  try {
+    return await confined(root, name);
+  } catch (error) {
+    if (error instanceof WaybillError) throw error;
+    throw new WaybillError('SOURCE_FAILED', `the symbolic link ${name} leads to no file: ${describeError(error)}`, {
+      hint: 'Correct or remove the link, or it was a file a moment ago: then run the same command again.',
+      cause: error,
+      ids: { path: name },
+    });
+  }
 }
 
 /** The real path of a file, if that lies below the real root: symbolic links may lead around, but not out. */
@@ -47,15 +61,32 @@ async function expand(root: string, base: Entry, segments: readonly string[]): P
   // `**` also stands for no folder at all.
   if (segment === '**') add(found, await expand(root, folder, rest.length === 0 ? ['*'] : rest));
   for (const entry of entries) {
-    const here = entryIn(folder, entry);
     const leads = entry.isDirectory() || entry.isSymbolicLink();
-    if (segment === '**' && entry.isDirectory() && !entry.name.startsWith('.'))
-      add(found, await expand(root, here, segments));
-    else if (segment !== '**' && rest.length === 0 && !entry.isDirectory() && matches(entry.name)) found.push(here);
-    else if (segment !== '**' && rest.length > 0 && leads && matches(entry.name))
-      add(found, await expand(root, here, rest));
+    const further = segment === '**' ? entry.isDirectory() && !entry.name.startsWith('.') : rest.length > 0 && leads;
+    const last = segment !== '**' && rest.length === 0 && !entry.isDirectory();
+    if (!(further || last) || (segment !== '**' && !matches(entry.name))) continue;
+    const here = entryIn(folder, entry);
+    if (entry.name.includes(UNREADABLE)) await requireReadable(root, here.name);
+    if (last) found.push(here);
+    else add(found, await expand(root, here, segment === '**' ? segments : rest));
   }
   return found;
+}
+
+/** What stands in a name for bytes that are not UTF-8. */
+const UNREADABLE = '\ufffd';
+
+/** A name that is not UTF-8 is told as another one, which nothing can be opened by: it would be taken for gone. */
+async function requireReadable(root: string, name: string): Promise<void> {
+  try {
+    await lstat(join(root, name));
+  } catch (error) {
+    throw new WaybillError('SOURCE_FAILED', `${name} cannot be opened: its name is not UTF-8`, {
+      hint: 'Rename it, or move it out of the folder.',
+      cause: error,
+      ids: { path: name },
+    });
+  }
 }
 
 /** `push(...)` of a hundred thousand would not fit on the stack. */

@@ -1,7 +1,7 @@
 import { type BigIntStats, statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
-import { WaybillError } from '../../model/errors.ts';
+import { describeError, WaybillError } from '../../model/errors.ts';
 import { discoverRecords } from '../../objects/discovery.ts';
 import type { PullOptions } from '../../objects/pulls.ts';
 import type { FileVersion, FoundFile, VersionedFile, VersionedShelf } from '../../objects/shelf.ts';
@@ -34,27 +34,26 @@ function folderShelf(root: string, limits: ReadLimits): VersionedShelf {
   return {
     where: `below ${root}`,
     pins: false,
-    list: (pattern) => listed(root, pattern),
-    listVersions: async (pattern, _after, signal) => await versionsOf(await listed(root, pattern), signal),
+    list: (pattern) => findFiles(root, pattern),
+    listVersions: async (pattern, _after, signal) => await versionsOf(await findFiles(root, pattern), signal),
     find: (name) => found(root, name),
     bytes: (file, _signal, into) => fileBytes(root, file, { ...limits, into }),
     open: async (file) => {
       const handle = await openConfined(root, file);
       return { ...(await accessOf(handle)), close: () => handle.close() };
     },
-    size: async ({ path }) => (await stat(path)).size,
+    size: sizeOf,
     parts: folderParts(root, (name) => found(root, name)),
   };
 }
 
-async function listed(root: string, pattern: string): Promise<readonly FoundFile[]> {
+async function sizeOf({ name, path }: FoundFile): Promise<number> {
   try {
-    return await findFiles(root, pattern);
+    return (await stat(path)).size;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    throw new WaybillError('SOURCE_FAILED', `something that ${pattern} names is gone`, {
+    throw new WaybillError('SOURCE_FAILED', `${name} cannot be looked at: ${describeError(error)}`, {
       cause: error,
-      ids: { pattern },
+      ids: { path: name },
     });
   }
 }
