@@ -73,6 +73,9 @@ export interface CsvOptions {
   readonly guardFormulas?: boolean;
 }
 
+/** Half a surrogate pair: JSON can spell it, and UTF-8 has the same mark for all of them. */
+const HALF_PAIR = /\p{Surrogate}/u;
+
 /** One CSV field. Null is nothing at all, the empty string is `""`, as PostgreSQL and DuckDB read it. */
 export function encodeCsvField(value: unknown, options: CsvOptions = {}): string {
   if (value === null || value === undefined) return '';
@@ -98,6 +101,7 @@ export function encodeCsvRow(record: DataRecord, columns: readonly string[], opt
     const extra = Object.keys(record).find((name) => record[name] !== undefined && !columns.includes(name));
     if (extra !== undefined) refuse(`the field ${JSON.stringify(extra)} is not among the columns of the CSV`);
   }
+  if (HALF_PAIR.test(text)) refuse('a text holds half a surrogate pair, which a CSV file cannot hold');
   return text === '' ? '""' : text;
 }
 

@@ -228,6 +228,13 @@ describe('conversion', () => {
     expect(convert(chunk, 'csv').columns).toEqual(['a', 'b', 'z']);
   });
 
+  test('a text that CSV cannot hold is refused, not written as another one', () => {
+    const lines = ['{"a":"\\ud83d"}', '{"a":"\\ud83d\\ude00"}', '{"a":["\\ude00"]}'];
+    const converted = convert(linesOf(lines), 'csv');
+    expect(converted.failed).toMatchObject([{ row: 0, code: 'RECORD_INVALID' }]);
+    expect(textOf(converted)).toEqual(['😀', '"[""\\ude00""]"']);
+  });
+
   test('to CSV guards formulas only when asked to', () => {
     const chunk = linesOf(['{"a":"=1+1","b":-1}']);
     expect(textOf(convert(chunk, 'csv'))).toEqual(['=1+1,-1']);

@@ -117,7 +117,7 @@ function insertSql(names: readonly string[], { table, key }: Into): string {
 export function boundValue(value: unknown, base64 = false): unknown {
   switch (typeof value) {
     case 'string':
-      return base64 ? Buffer.from(value, 'base64') : value;
+      return base64 ? bytesOf(value) : wholeText(value);
     case 'boolean':
       return value ? 1n : 0n;
     case 'number':
@@ -129,6 +129,22 @@ export function boundValue(value: unknown, base64 = false): unknown {
     default:
       return value === null ? null : encodeJson(value);
   }
+}
+
+/** Either alphabet, on lines or on one, padded or not. */
+const BASE64 = /^[A-Za-z0-9+/_\s-]*(?:=\s*){0,2}$/;
+
+/** What is no base64 would be read without the characters that are none, as other bytes. */
+function bytesOf(text: string): Buffer {
+  const lone = BASE64.test(text) ? text.replaceAll(/[\s=]/g, '').length % 4 === 1 : true;
+  if (lone) throw unfit('base64-unfit', 'a text is no base64');
+  return Buffer.from(text, 'base64');
+}
+
+/** Half a surrogate pair would be stored as three bytes that are no UTF-8, which others cannot read. */
+function wholeText(text: string): string {
+  if (/\p{Surrogate}/u.test(text)) throw unfit('text-unfit', 'a text holds half a surrogate pair');
+  return text;
 }
 
 const unfit = (reason: string, message: string): RefusedError => new RefusedError(message, { reason });

@@ -130,6 +130,22 @@ describe('sqliteSink', () => {
     await sink.close!();
   });
 
+  it('refuses texts that it would store as other ones: half a surrogate pair, and what is no base64', async () => {
+    const sink = sinkOn(file, { base64: ['part'] });
+    const bad = ['"name":"\\ud83d"', '"name":"a","part":"AP8Q!"', '"name":"a","part":"A"', '"name":"a","part":"ÄP8Q"'];
+    for (const fields of bad) {
+      const sending = sink.can.append!(testPermit({ records: [`{"n":1,${fields}}`] }));
+      await expect(sending, fields).rejects.toBeInstanceOf(RefusedError);
+    }
+    const good = ['{"n":1,"name":"\\ud83d\\ude00","part":"_w"}', '{"n":2,"name":"","part":"AP8Q\\r\\nAA=="}'];
+    await sink.can.append!(testPermit({ records: good }));
+    expect(select(file, 'select name, hex(part) from t order by n')).toEqual([
+      ['😀', 'FF'],
+      ['', '00FF1000'],
+    ]);
+    await sink.close!();
+  });
+
   it('takes a whole number with an exponent for the double that it is', async () => {
     const sink = sinkOn(file);
     await sink.can.append!(testPermit({ records: ['{"n":1,"name":"a","big":1e20}'] }));
