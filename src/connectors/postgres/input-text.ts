@@ -67,8 +67,6 @@ function arrayText(column: TableColumn, raw: string): string {
   return `{${parts.join(',')}}`;
 }
 
-const STRING = /"(?:[^"\\]|\\.)*"/y;
-
 /** The items of a JSON array as they are spelled. */
 function rawItems(raw: string): string[] {
   const items: string[] = [];
@@ -76,10 +74,8 @@ function rawItems(raw: string): string[] {
   let start = 1;
   for (let at = 0; at < raw.length; at++) {
     const letter = raw[at]!;
-    if (letter === '"') {
-      STRING.lastIndex = at;
-      at += (STRING.exec(raw)?.[0].length ?? raw.length) - 1;
-    } else if (letter === '[' || letter === '{') depth++;
+    if (letter === '"') at = closingQuote(raw, at);
+    else if (letter === '[' || letter === '{') depth++;
     else if (letter === ']' || letter === '}') depth--;
     const ends = depth === 0 || (depth === 1 && letter === ',');
     if (!ends) continue;
@@ -88,6 +84,13 @@ function rawItems(raw: string): string[] {
     if (depth === 0) break;
   }
   return items.length === 1 && items[0] === '' ? [] : items;
+}
+
+/** Where the string that begins at `at` ends. No pattern: those that repeat a group use up the stack on long strings. */
+function closingQuote(raw: string, at: number): number {
+  let end = at + 1;
+  while (end < raw.length && raw[end] !== '"') end += raw[end] === '\\' ? 2 : 1;
+  return end;
 }
 
 const quotedItem = (text: string): string => `"${text.replaceAll(/["\\]/g, '\\$&')}"`;
