@@ -19,7 +19,7 @@ export async function findFiles(root: string, pattern: string): Promise<readonly
   return [...found.values()].sort((a, b) => byName(a.name, b.name));
 }
 
-/** Where a link leads that a pattern has come upon. One that leads nowhere is an error: passed over, it would be missed. */
+/** Where a link leads that a pattern names. One that leads nowhere is an error: passed over, it would be missed. */
 async function ledTo(root: string, name: string): Promise<string> {
   try {
     return await confined(root, name);

@@ -86,7 +86,7 @@ function rawItems(raw: string): string[] {
   return items.length === 1 && items[0] === '' ? [] : items;
 }
 
-/** Where the string that begins at `at` ends. No pattern: those that repeat a group use up the stack on long strings. */
+/** Where the string that begins at `at` ends. No pattern: one that repeats a group uses up the stack. */
 function closingQuote(raw: string, at: number): number {
   let end = at + 1;
   while (end < raw.length && raw[end] !== '"') end += raw[end] === '\\' ? 2 : 1;
