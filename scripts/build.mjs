@@ -1,7 +1,7 @@
 // Compiles src twice, beginning with nothing: what was deleted in src must not live on in the package.
 // `build` has each module by itself, for benchmarks and for tests that run one of them. `dist` is what the package
 // holds: the types, and its entries with what they share in as few files as that takes. Reading 270 files one by one
-// was half of what a command took to start.
+// was more than a quarter of what `waybill check` took.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';

@@ -105,7 +105,7 @@ class History {
       [this.#table.quoted, at, step.load.flow],
     );
     if (rows[0] === undefined) return;
-    throw ofAnotherFlow(`${this.#table.quoted} from ${at} on`, rows[0].flow, step.load);
+    throw ofAnotherFlow(`${this.#table.quoted} from ${at} on`, rows[0].flow, this.#publishing);
   }
 
   /** The loads that are left, one after the other, as far as they name these keys. */

@@ -1,6 +1,6 @@
 import type * as Pg from 'pg';
 import { NotAppliedError, RefusedError } from '../../model/errors.ts';
-import type { Load, LoadStep, StepReceipt } from '../../model/load.ts';
+import type { LoadStep, StepReceipt } from '../../model/load.ts';
 import { quoteName } from './connection.ts';
 import { type Brought, UNKNOWN_LOAD } from './load-books.ts';
 import {
@@ -13,6 +13,7 @@ import {
   shardOf,
 } from './load-place.ts';
 import { type Place, readShape, readTarget, type Shape, type Target } from './shape.ts';
+import { quoteTable } from './table.ts';
 
 /** What publishing has to do with: one transaction in which nobody else publishes to the same name. */
 export interface Publishing extends Brought {
@@ -151,15 +152,22 @@ export function columnsFor({ columns, place }: Publishing, table: Shape): readon
 }
 
 /** What another flow has brought is not this one's to take out: nobody would bring it again. */
-export const ofAnotherFlow = (what: string, other: string, { flow }: Load): RefusedError =>
-  new RefusedError(`${what} holds loads of the flow ${other}, and this load would take them out`, {
+export const ofAnotherFlow = (
+  what: string,
+  other: string,
+  { step: { load }, options }: Pick<Publishing, 'step' | 'options'>,
+): RefusedError => {
+  const { flow } = load;
+  const books = quoteTable([options.markerSchema, 'waybill_load']);
+  return new RefusedError(`${what} holds loads of the flow ${other}, and this load would take them out`, {
     reason: 'flow-foreign',
     about: 'request',
     ids: { flow, other },
     hint:
       `Give each flow a table of its own. If ${other} is called ${flow} now, say so in the books of the sink: ` +
-      `update waybill_load set flow = '${flow}' where flow = '${other}'`,
+      `update ${books} set flow = '${flow}' where flow = '${other}'`,
   });
+};
 
 /** All columns of the place that a table has too and that can be written, with defaults where records had nothing. */
 export function columnsInBoth(publishing: Publishing, table: Shape): readonly string[] {

@@ -83,13 +83,14 @@ async function periodsOf(publishing: Publishing): Promise<readonly PeriodEntry[]
 }
 
 /** What is about to be dropped was brought by this flow, and nobody else has to bring it again. */
-async function expectOwn({ client, options, target, step }: Publishing, { period, place }: PeriodEntry): Promise<void> {
+async function expectOwn(publishing: Publishing, { period, place }: PeriodEntry): Promise<void> {
+  const { client, options, target, step } = publishing;
   const { rows } = await client.query<{ flow: string }>(
     `select flow from ${quoteTable([options.markerSchema, 'waybill_load'])}
       where target = $1 and receipt #>> '{facts,table}' = $2 and flow <> $3 order by nth desc limit 1`,
     [target.quoted, place, step.load.flow],
   );
-  if (rows[0] !== undefined) throw ofAnotherFlow(`the period ${period} of ${target.quoted}`, rows[0].flow, step.load);
+  if (rows[0] !== undefined) throw ofAnotherFlow(`the period ${period} of ${target.quoted}`, rows[0].flow, publishing);
 }
 
 const frozen = ({ period, place }: PeriodEntry): RefusedError =>
