@@ -177,6 +177,45 @@ describe('a ledger whose thread is still coming up', () => {
   });
 });
 
+/** Preloaded: in a thread, loading a driver of native code says when it begins and is done, and takes a while. */
+const SLOW_DRIVER = `
+const { isMainThread } = require('node:worker_threads');
+const { writeFileSync } = require('node:fs');
+const load = process.dlopen;
+if (!isMainThread) process.dlopen = (...args) => {
+  writeFileSync(process.env.DRIVER_LOADS + '-begun', '');
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+  load.apply(process, args);
+  writeFileSync(process.env.DRIVER_LOADS + '-done', '');
+};
+`;
+
+const CLOSED_MEANWHILE = `
+import { existsSync } from 'node:fs';
+const [openFile, path] = process.argv.slice(2);
+const { openSqliteLedger } = await import(openFile);
+const ports = { wallMs: () => Date.now(), monotonicMs: () => performance.now(), id: () => crypto.randomUUID() };
+const loads = (state) => existsSync(process.env.DRIVER_LOADS + '-' + state);
+const ledger = await openSqliteLedger({ path, ports, thread: 'worker', create: true });
+while (!loads('begun')) await new Promise((resolve) => setImmediate(resolve));
+const before = loads('done');
+await ledger.close();
+process.stdout.write(JSON.stringify({ before, after: loads('done') }));
+`;
+
+describe('a thread that is loading its driver', () => {
+  // Ended in the middle of it, one in some hundreds took the process with it: the driver for Node 24 calls `abort`.
+  it('is waited for when the ledger is closed', () => {
+    const [slow, script] = [join(built, 'slow-driver.cjs'), join(built, 'closed-meanwhile.mjs')];
+    writeFileSync(slow, SLOW_DRIVER);
+    writeFileSync(script, CLOSED_MEANWHILE);
+    const args = ['--require', slow, script, openFile(), join(folder, 'loading', 'ledger.db')];
+    const env = { ...process.env, DRIVER_LOADS: join(folder, 'driver') };
+    const said = execFileSync(process.execPath, args, { encoding: 'utf8', env, timeout: 20_000 });
+    expect(JSON.parse(said)).toEqual({ before: false, after: true });
+  });
+});
+
 /** Seals and delivers without end, and says so after each: `sealed 3`, `intended 3`, `delivered 3`. */
 const LOOP = `
 const [openFile, path, thread] = process.argv.slice(2);

@@ -17,6 +17,33 @@ export type FromWorker =
   | { readonly kind: 'outcomes'; readonly texts: string }
   | { readonly kind: 'failed'; readonly error: WireError };
 
+/** What a thread is started with. */
+export interface WorkerStart {
+  readonly path: string;
+  readonly mark: string | undefined;
+  readonly entry: SharedArrayBuffer;
+}
+
+/**
+ * Who was first: the thread that begins to load its driver, or whoever finds that it is not needed any more. A thread
+ * that is ended while a driver of native code starts up in it takes the whole process down; once it has begun, it is
+ * waited for.
+ */
+export class Entry {
+  readonly shared: SharedArrayBuffer;
+  readonly #word: Int32Array;
+
+  constructor(shared = new SharedArrayBuffer(4)) {
+    this.shared = shared;
+    this.#word = new Int32Array(shared);
+  }
+
+  /** Whether the caller is the first one here. */
+  first(): boolean {
+    return Atomics.exchange(this.#word, 0, 1) === 0;
+  }
+}
+
 /** An error as it crosses between threads: its class would be lost on the way. */
 export interface WireError {
   readonly code: ErrorCode;

@@ -7,7 +7,15 @@ import type { Command } from '../books/verbs/all.ts';
 import { closedError, type Outcome, settleWaiting, type Waiting } from '../books/waiting.ts';
 import { ledgerError } from './failure.ts';
 import type { LocalWriter } from './local-writer.ts';
-import { type FromWorker, fromWire, packCommands, type ToWorker, unpackOutcomes } from './wire.ts';
+import {
+  Entry,
+  type FromWorker,
+  fromWire,
+  packCommands,
+  type ToWorker,
+  unpackOutcomes,
+  type WorkerStart,
+} from './wire.ts';
 
 export interface ThreadOptions {
   /** A file, best on its own or beside the staged bytes, that tells how far this ledger has come. See `HighMark`. */
@@ -23,6 +31,7 @@ export interface ThreadOptions {
  */
 export class WorkerWriter implements Submit {
   readonly #worker: Worker;
+  readonly #entry = new Entry();
   readonly #place: string;
   readonly #threadUp: (() => void) | undefined;
   #queue: Waiting[] = [];
@@ -40,7 +49,7 @@ export class WorkerWriter implements Submit {
     this.#threadUp = threadUp;
     this.#meanwhile = meanwhile;
     this.#worker = new Worker(workerFile(), {
-      workerData: { path, mark },
+      workerData: { path, mark, entry: this.#entry.shared } satisfies WorkerStart,
       // What it makes is short-lived; a small nursery keeps the process small whatever the size of a run.
       resourceLimits: { maxYoungGenerationSizeMb: 4 },
     });
@@ -74,9 +83,9 @@ export class WorkerWriter implements Submit {
     const meanwhile = this.#meanwhile;
     this.#meanwhile = undefined;
     this.#worker.ref();
-    if (meanwhile !== undefined) {
+    await meanwhile?.close();
+    if (meanwhile !== undefined && this.#entry.first()) {
       // The thread has come too late to be of any use, or not at all.
-      await meanwhile.close();
       await this.#worker.terminate();
     } else if (this.#failure === undefined) {
       this.#post();

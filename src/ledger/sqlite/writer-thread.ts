@@ -2,7 +2,15 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { assert } from '../../model/assert.ts';
 import { markOf } from './high-mark.ts';
 import { openFile } from './ledger-file.ts';
-import { type FromWorker, packOutcomes, type ToWorker, toWire, unpackCommands } from './wire.ts';
+import {
+  Entry,
+  type FromWorker,
+  packOutcomes,
+  type ToWorker,
+  toWire,
+  unpackCommands,
+  type WorkerStart,
+} from './wire.ts';
 import { Writer } from './writer.ts';
 
 // The entry of the thread that `WorkerWriter` starts; imported by nobody, so that importing still does nothing.
@@ -49,12 +57,18 @@ class Service {
   }
 }
 
-try {
-  const { path, mark } = workerData as { path: string; mark: string | undefined };
+const { path, mark, entry } = workerData as WorkerStart;
+
+function serve(): void {
   const file = openFile(path);
   const service = new Service(new Writer(file.store, file.identity.id, markOf(mark, file.identity.id)));
-  port.on('message', (message: ToWorker) => service.take(message));
+  port?.on('message', (message: ToWorker) => service.take(message));
   post({ kind: 'ready' });
+}
+
+try {
+  // Whoever started it may have come to an end before the first line of this.
+  if (new Entry(entry).first()) serve();
 } catch (error) {
   post({ kind: 'failed', error: toWire(error) });
 }
