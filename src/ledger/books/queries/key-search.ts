@@ -1,5 +1,5 @@
 import { KEY_BYTES } from '../../../model/chunk.ts';
-import { keyHash } from '../../key-index.ts';
+import { keyHash, keyHashes } from '../../key-index.ts';
 import { corrupt } from '../corrupt.ts';
 import { type Asking, query } from '../store.ts';
 import { BATCH, type BatchRecord, decodeBatch, findBatch } from '../tables/batches.ts';
@@ -34,7 +34,7 @@ export class KeySearch {
     const found: Sealed[][] = wanted.map(() => []);
     const index = yield* KeyIndex.of(this.#r.store, this.#lane);
     // In the order of the index, so that keys whose entries are neighbours share its pages.
-    const hashes = wanted.map((key, nth) => ({ hash: keyHash(key, 0), nth })).sort((a, b) => a.hash - b.hash);
+    const hashes = wanted.map((key, nth) => ({ hash: keyHash(key), nth })).sort((a, b) => a.hash - b.hash);
     const proposed = new Map<number, number[]>();
     for (const { hash, nth } of hashes) {
       for (const id of yield* index.candidates(hash)) {
@@ -117,7 +117,7 @@ function placesOf(key: Uint8Array, keys: Uint8Array): number[] {
 function tableOf(wanted: readonly Uint8Array[], nths: readonly number[]): ReadonlyMap<number, readonly number[]> {
   const table = new Map<number, number[]>();
   for (const nth of nths) {
-    const hash = keyHash(wanted[nth] as Uint8Array, 0);
+    const hash = keyHash(wanted[nth] as Uint8Array);
     const there = table.get(hash);
     if (there === undefined) table.set(hash, [nth]);
     else there.push(nth);
@@ -127,10 +127,11 @@ function tableOf(wanted: readonly Uint8Array[], nths: readonly number[]): Readon
 
 function hitsIn(keys: Uint8Array, wanted: readonly Uint8Array[], table: ReadonlyMap<number, readonly number[]>): Hit[] {
   const hits: Hit[] = [];
-  for (let at = 0; at < keys.length; at += KEY_BYTES) {
-    for (const nth of table.get(keyHash(keys, at)) ?? []) {
+  for (const [place, hash] of keyHashes(keys).entries()) {
+    for (const nth of table.get(hash) ?? []) {
       const key = wanted[nth] as Uint8Array;
-      if (Buffer.compare(key, keys.subarray(at, at + KEY_BYTES)) === 0) hits.push({ nth, place: at / KEY_BYTES });
+      const at = place * KEY_BYTES;
+      if (Buffer.compare(key, keys.subarray(at, at + KEY_BYTES)) === 0) hits.push({ nth, place });
     }
   }
   return hits;

@@ -1,3 +1,4 @@
+import { KEY_BYTES } from '../../../model/chunk.ts';
 import { type Entries, entriesOf, mergeEntries, toEntries } from '../../key-index.ts';
 import type { Asking, Store } from '../store.ts';
 import { membersAfter } from '../tables/members.ts';
@@ -32,13 +33,8 @@ function* sealed(r: Reading, lane: number): Asking<Entries> {
   for (; members !== undefined && members.id <= upto; members = yield* membersAfter(r.store, lane, members.id)) {
     const { firstBatch, keys } = members;
     const batches = yield* batchesIn(r, members);
-    let nth = 0;
-    // Asked with rising places.
-    const batchOf = (place: number): number => {
-      while (place >= (batches[nth + 1]?.memberAt ?? Number.POSITIVE_INFINITY)) nth++;
-      return firstBatch + nth;
-    };
-    runs.push(entriesOf([{ keys, batchOf }]));
+    const ends = [...batches.slice(1).map(({ memberAt }) => memberAt), keys.length / KEY_BYTES];
+    runs.push(entriesOf([{ keys, firstBatch, ends }]));
   }
   return mergeEntries(runs);
 }

@@ -76,10 +76,10 @@ function* addPart(tx: Transaction, lane: number, whole: boolean): Asking<boolean
     rows.push(members);
   }
   if (rows.length === 0 || (whole && bytes < NEW_ENTRIES * 16)) return false;
-  const places = yield* inTurn(rows, function* (members) {
-    return { keys: members.keys, batchOf: yield* batchesByPlace(tx, members) };
+  const keyed = yield* inTurn(rows, function* (members) {
+    return { keys: members.keys, firstBatch: members.firstBatch, ends: yield* endsOf(tx, members) };
   });
-  const entries = entriesOf(places);
+  const entries = entriesOf(keyed);
   const part = yield* createPart(tx, lane, 0);
   yield* append(tx, part, entries);
   savePart(tx, part);
@@ -90,17 +90,14 @@ function* addPart(tx: Transaction, lane: number, whole: boolean): Asking<boolean
 
 const RECORDS_OF = 'SELECT records FROM batch WHERE id BETWEEN ? AND ? ORDER BY id';
 
-/** Which batch a record belongs to, by its place in a row of members; asked with rising places. */
-function* batchesByPlace(tx: Transaction, members: MembersRecord): Asking<(place: number) => number> {
+/** The places in a row of members where its batches end. */
+function* endsOf(tx: Transaction, members: MembersRecord): Asking<number[]> {
   const sizes = yield* tx.store.plain(RECORDS_OF, members.firstBatch, members.firstBatch + members.batches - 1);
-  let [nth, end] = [0, (sizes[0]?.[0] as number | undefined) ?? 0];
-  return (place) => {
-    while (place >= end && nth + 1 < sizes.length) {
-      nth++;
-      end += (sizes[nth] as number[])[0] as number;
-    }
-    return members.firstBatch + nth;
-  };
+  let end = 0;
+  return sizes.map(([records]) => {
+    end += records as number;
+    return end;
+  });
 }
 
 /** Eight of one level; or, once every extraction is over, what is small beside the largest part. */
