@@ -193,4 +193,26 @@ describe('the packer', () => {
     }
     expect(reused).toBeGreaterThan(60);
   });
+
+  it('takes the memory of a large batch in one piece, once its first records tell how long it will be', () => {
+    const taken: number[] = [];
+    class Counted extends BatchRooms {
+      override take(size: number): Buffer {
+        taken.push(size);
+        return super.take(size);
+      }
+    }
+    const packer = new Packer({ recordsPerBatch: 50_000, inFlight: 1 }, [COPY_ROWS], { rooms: new Counted() });
+    const count = 1_000;
+    const digests = Buffer.alloc(count * 8);
+    const spans = Uint32Array.from({ length: count * 2 }, (_, at) => ((at + 1) >>> 1) * 100);
+    const marks = { keys: Buffer.alloc(count * 16), sourceDigests: digests, payloadDigests: digests };
+    const records = { bytes: Buffer.alloc(count * 100), spans, ...marks };
+    const atFirst = taken.length;
+    for (let nth = 0; nth < 50; nth++) packer.add({ records, place: 0, nthKey: 0, count });
+    // Its bytes, and four lists of what is known of each record.
+    expect(taken.length - atFirst).toBe(5);
+    expect(packer.close()?.bytes.length).toBe(50 * count * 100);
+    expect(Math.max(...taken)).toBeLessThan(50 * count * 100 * 1.25);
+  });
 });

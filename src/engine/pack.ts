@@ -44,6 +44,8 @@ export interface Added {
 }
 
 const FIRST_BYTES = 32_768;
+/** No more than this is taken at once for what a batch will come to if its first records are like the others. */
+const FORESEEN_BYTES_MAX = 16 * 1024 * 1024;
 
 /**
  * Packs records greedily into batches, in order, under both limits of the sink. The bytes are those that will leave:
@@ -62,6 +64,8 @@ export class Packer {
   readonly #payload: Growing;
   readonly #spans: Growing;
   #records = 0;
+  /** With those that are just going into it. */
+  #open = 1;
 
   /**
    * `apart`: a batch is closed when a key comes again. A sink may refuse the one version of a record for now and take
@@ -71,11 +75,12 @@ export class Packer {
   constructor(limits: Limits, accepts: readonly Framing[], how: { apart?: boolean; rooms?: BatchRooms } = {}) {
     this.#limits = limits;
     this.#apart = how.apart === true ? new KeyTable() : undefined;
-    this.#bytes = new Growing(FIRST_BYTES, how.rooms);
-    this.#keys = new Growing(FIRST_BYTES / 8, how.rooms);
-    this.#source = new Growing(FIRST_BYTES / 16, how.rooms);
-    this.#payload = new Growing(FIRST_BYTES / 16, how.rooms);
-    this.#spans = new Growing(FIRST_BYTES / 16, how.rooms);
+    const growing = (size: number): Growing => new Growing(size, (length) => this.#foreseen(length), how.rooms);
+    this.#bytes = growing(FIRST_BYTES);
+    this.#keys = growing(FIRST_BYTES / 8);
+    this.#source = growing(FIRST_BYTES / 16);
+    this.#payload = growing(FIRST_BYTES / 16);
+    this.#spans = growing(FIRST_BYTES / 16);
     this.#accepts = accepts;
     this.#frame = frameOf({}, accepts);
   }
@@ -120,6 +125,7 @@ export class Packer {
       fitting = Math.max(1, this.#fitting(run));
     }
     const { records, place, nthKey } = run;
+    this.#open = this.#records + fitting;
     this.#apart?.add(records.keys, nthKey);
     this.#append(records, place, fitting);
     this.#keys.append(records.keys, nthKey * KEY_BYTES, (nthKey + fitting) * KEY_BYTES);
@@ -146,6 +152,13 @@ export class Packer {
     this.#records = 0;
     this.#apart?.clear();
     return batch;
+  }
+
+  /** How long something of the open batch will be, which is so long with the records that are in it now. */
+  #foreseen(length: number): number {
+    const { recordsPerBatch } = this.#limits;
+    const whole = Math.ceil((length * recordsPerBatch * 9) / (this.#open * 8));
+    return Math.min(whole, this.#bytesMax, FORESEEN_BYTES_MAX);
   }
 
   get #bytesMax(): number {
@@ -216,12 +229,15 @@ function isSameShape(one: Shape, other: Shape): boolean {
 /** Bytes that grow at their end and are taken in one piece, as long as they are. */
 class Growing {
   readonly #rooms: BatchRooms;
+  readonly #foreseen: (length: number) => number;
   #bytes: Buffer;
   #words: Uint32Array;
   #length = 0;
 
-  constructor(size: number, rooms = new BatchRooms()) {
+  /** `foreseen`: how long it will be, once it is so long that it has to be moved. */
+  constructor(size: number, foreseen: (length: number) => number, rooms = new BatchRooms()) {
     this.#rooms = rooms;
+    this.#foreseen = foreseen;
     this.#bytes = rooms.take(size);
     this.#words = wordsOf(this.#bytes);
   }
@@ -258,7 +274,7 @@ class Growing {
     const needed = this.#length + more;
     if (needed <= this.#bytes.length) return;
     const smaller = this.#bytes;
-    this.#turnTo(this.#rooms.take(Math.max(needed, smaller.length * 2)));
+    this.#turnTo(this.#rooms.take(Math.max(needed, smaller.length * 2, this.#foreseen(needed))));
     this.#bytes.set(smaller.subarray(0, this.#length));
     this.#rooms.giveBack(smaller);
   }
