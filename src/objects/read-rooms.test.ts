@@ -108,3 +108,18 @@ it.each(
   expect(all).toEqual(wanted.all);
   if (one.how === 'as it stands') expect(memories).toBeLessThan(chunks);
 });
+
+it('many small files are read into the memory of a few', async () => {
+  const files = Array.from({ length: 30 }, (_, nth) => ({ name: `part-${String(nth).padStart(2, '0')}.ndjson` }));
+  const one = shelfOf(Buffer.from('{"id":1}\n{"id":2}\n'), [1024 * KIB]);
+  const shelf = { ...one, list: async () => files.map(({ name }) => ({ name, path: name })) };
+  const source = readingSource({ shelf, pattern: '*.ndjson', whenNone: 'fail', header: true, emptyIsNull: true });
+  const memories = new Set<ArrayBufferLike>();
+  let records = 0;
+  for await (const chunk of source.read({ window: ALL, parameters: {}, letsGo: true }, new AbortController().signal)) {
+    records += textsOf([chunk]).length;
+    memories.add(chunk.bytes.buffer);
+  }
+  expect(records).toBe(60);
+  expect(memories.size).toBeLessThan(5);
+});

@@ -4,8 +4,8 @@ import { Buffer } from 'node:buffer';
 const ROOMS_MAX = 4;
 
 /**
- * Memory for what is read of a file, used again when nobody looks into it any more: made and thrown away for each
- * stretch of a large file, it would cost more than what is done with the bytes.
+ * Memory for what is read of files, used again when nobody looks into it any more: made and thrown away for each
+ * stretch of a large file, or for each of many small ones, it would cost more than what is done with the bytes.
  */
 export class ReadRooms {
   readonly #rooms: Buffer[] = [];

@@ -62,6 +62,8 @@ class Reading {
   readonly #options: ReadingOptions;
   readonly #range: ReadRange;
   readonly #signal: AbortSignal;
+  /** One after the other, files are read into the same memory: most may be far smaller than it. */
+  readonly #rooms: ReadRooms | undefined;
   /** Columns of the latest file that said them and had no record. */
   #described: Columns | undefined;
 
@@ -69,6 +71,7 @@ class Reading {
     this.#options = options;
     this.#range = range;
     this.#signal = signal;
+    this.#rooms = range.letsGo === true ? new ReadRooms() : undefined;
   }
 
   async *chunks(): AsyncGenerator<Chunk> {
@@ -126,7 +129,7 @@ class Reading {
     const ranged = (framed: FramedChunk): FramedChunk => withRange(framed, named, framer?.columns);
     let framer = passed === undefined ? framerOf(file.name, this.#options, TOP) : undefined;
     let held: Held | undefined;
-    const rooms = this.#range.letsGo === true ? new ReadRooms() : undefined;
+    const rooms = this.#rooms;
     const isUsed = (memory: ArrayBufferLike): boolean => memory === held?.from || done.keeps(memory);
     const into = rooms && (() => framer?.room?.((bytes) => rooms.take(bytes, isUsed)));
     for await (const bytes of this.#options.shelf.bytes(named?.file ?? file, this.#signal, into)) {

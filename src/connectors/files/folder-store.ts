@@ -6,10 +6,9 @@ import { LOADS_FOLDER } from '../../objects/place.ts';
 import type { Content, Held, Listed, ObjectStore, Protection } from '../../objects/store.ts';
 import { away } from './away.ts';
 import { undecided, writtenDraft } from './draft.ts';
+import { openBytes } from './open-file.ts';
 import { confinedFolder, madeTarget, syncFolder } from './target.ts';
 import { unlessGone, VersionedFile } from './versions.ts';
-
-const READ_BYTES = 1024 * 1024;
 
 /** A folder as a store of objects: each is a file that gets its name when it is whole and on the disk. */
 export class FolderStore implements ObjectStore {
@@ -107,13 +106,12 @@ export class FolderStore implements ObjectStore {
   }
 
   async *pieces(name: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    signal.throwIfAborted();
     const file = await open(this.#path(name), constants.O_RDONLY | constants.O_NOFOLLOW).catch(away(name));
     try {
-      for (;;) {
+      for await (const bytes of openBytes(file)) {
         signal.throwIfAborted();
-        const { bytesRead, buffer } = await file.read(new Uint8Array(READ_BYTES), 0, READ_BYTES, null);
-        if (bytesRead === 0) return;
-        yield buffer.subarray(0, bytesRead);
+        yield bytes;
       }
     } finally {
       await file.close();

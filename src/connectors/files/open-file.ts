@@ -7,6 +7,7 @@ import { inflated, type ReadLimits } from '../../objects/unpack.ts';
 import { confined } from './paths.ts';
 
 const READ_BYTES = 1024 * 1024;
+const READ_BYTES_MIN = 4 * 1024;
 
 interface ReadHow extends ReadLimits {
   /** Where the next bytes may be written. */
@@ -21,7 +22,7 @@ export async function* fileBytes(
 ): AsyncGenerator<Uint8Array> {
   const handle = await openConfined(root, file);
   try {
-    if (!/\.gz$/i.test(file.name)) return yield* plain(handle, into);
+    if (!/\.gz$/i.test(file.name)) return yield* openBytes(handle, into);
     const packed = handle.createReadStream({ highWaterMark: 256 * 1024, autoClose: false });
     yield* inflated(packed, { name: file.name, bytes: (await handle.stat()).size }, limits);
   } finally {
@@ -46,12 +47,17 @@ export async function openConfined(root: string, file: FoundFile): Promise<FileH
   }
 }
 
-async function* plain(handle: FileHandle, into: ReadHow['into']): AsyncGenerator<Uint8Array> {
+/** What is in an open file from where it stands, 1 MiB at a time. */
+export async function* openBytes(handle: FileHandle, into?: ReadHow['into']): AsyncGenerator<Uint8Array> {
+  // A guess, since a file may grow: for a small one a large buffer costs more than what is read into it.
+  let left = (await handle.stat()).size;
   for (;;) {
+    const wanted = Math.min(Math.max(left + 1, READ_BYTES_MIN), READ_BYTES);
     // A new buffer unless it is said where: whoever frames the records may keep it and hand out parts of it.
-    const buffer = into?.() ?? Buffer.allocUnsafeSlow(READ_BYTES);
+    const buffer = into?.() ?? Buffer.allocUnsafeSlow(wanted);
     const { bytesRead } = await handle.read(buffer, 0, buffer.length, null);
     if (bytesRead === 0) return;
+    left -= bytesRead;
     yield buffer.subarray(0, bytesRead);
   }
 }
