@@ -196,6 +196,58 @@ describe('a history of loads in the PostgreSQL sink', () => {
       { numRuns: 60 },
     );
   });
+
+  it.each(['on delete cascade', 'on delete set null', ''])(
+    'P21: what refers to a row that stays is left alone, with a foreign key that says %j',
+    async (deletes) => {
+      const bench = await LoadBench.make(places, 'id int primary key, nth int generated always as identity, name text');
+      const { table, client } = bench;
+      await client.query(`create table ${table}_kids (kid int, parent int references ${table} ${deletes})`);
+      await load(bench, 16, [{ id: 1, name: '16' }]);
+      await load(
+        bench,
+        17,
+        [1, 2, 3].map((id) => ({ id, name: '17' })),
+      );
+      await client.query(`insert into ${table}_kids values (1, 1), (2, 2)`);
+      const numbers = await bench.rows('id, nth');
+      await load(bench, 17, [{ id: 2, name: '17 again' }]);
+      expect(await bench.rows('id, name')).toEqual([
+        [1, '16'],
+        [2, '17 again'],
+      ]);
+      expect(await bench.rows('kid, parent', `${table}_kids`)).toEqual([
+        [1, 1],
+        [2, 2],
+      ]);
+      // What the table gave a row itself is no more the load's to take than what refers to it.
+      expect(await bench.rows('id, nth')).toEqual(numbers.slice(0, 2));
+    },
+  );
+
+  it('P21: a column that only the load had brought which is taken out is empty again', async () => {
+    const bench = await LoadBench.make(places, `id int primary key, name text default 'none', price int`);
+    await load(bench, 16, [{ id: 1, price: 5 }]);
+    await load(bench, 17, [{ id: 1, name: '17' }]);
+    await load(bench, 17, [{ id: 1, price: 6 }]);
+    expect(await bench.rows()).toEqual([[1, 'none', 6]]);
+    await load(bench, 17, []);
+    expect(await bench.rows()).toEqual([[1, 'none', 5]]);
+  });
+
+  it('P21: publishes nothing where a trigger keeps a row that is to be taken out', async () => {
+    const bench = await LoadBench.make(places, 'id int, name text');
+    const { table, client } = bench;
+    await load(bench, 16, [{ id: 1, name: '16' }]);
+    await load(bench, 17, [{ id: 2, name: '17' }]);
+    await client.query(`create function ${table}_f() returns trigger language plpgsql as 'begin return null; end';
+      create trigger one before delete on ${table} for each row execute function ${table}_f()`);
+    expect(await thrownBy(load(bench, 17, [{ id: 3, name: '17' }]))).toMatchObject({ reason: 'rows-kept' });
+    expect(await bench.rows('id, name')).toEqual([
+      [1, '16'],
+      [2, '17'],
+    ]);
+  });
 });
 
 interface Row {

@@ -274,4 +274,23 @@ describe('merging in the PostgreSQL sink', () => {
     expect(await thrownBy(bench.can.merge(outside, BY))).toMatchObject({ code: 'REFUSED', reason: '23514' });
     expect((await bench.rows('count(*)::int, 0'))[0]).toEqual([9, 0]);
   });
+
+  it.each(['s', 'text', 'times', 'rank', 'k'])(
+    'P17: two rows of one key are told apart in a table that has a column called %s',
+    async (name) => {
+      const bench = await LoadBench.make(places, `id int, "${name}" int, value text`);
+      const row = (value: string) => ({ id: 1, [name]: 1, value });
+      const merging = bench.run([row('a'), row('b')], by(bench, { key: ['id'] }));
+      expect(await thrownBy(merging)).toMatchObject({ reason: 'key-repeated', ids: { keys: 1 } });
+      await bench.run([row('a'), row('a')], by(bench, { key: ['id', name] }), { day: 20 });
+      expect(await bench.rows()).toEqual([[1, 1, 'a']]);
+    },
+  );
+
+  it('P15: makes its own checks beside those of the table, whatever they are called', async () => {
+    const check = `constraint name_required check (name <> '')`;
+    const bench = await LoadBench.make(places, `id int primary key, name text not null ${check}`);
+    await bench.run([{ id: 1, name: 'a' }], by(bench, BY));
+    expect(await bench.rows()).toEqual([[1, 'a']]);
+  });
 });

@@ -137,4 +137,35 @@ describe('overwriting in the PostgreSQL sink', () => {
     for (const generation of [1, 2]) await Promise.all(days.map((day) => load(day, generation)));
     expect((await bench.rows('count(*)::int, count(distinct id)::int'))[0]).toEqual([200, 200]);
   });
+
+  it.each([
+    [
+      'a trigger keeps',
+      (table: string) => `create function ${table}_f() returns trigger language plpgsql as
+          'begin return null; end';
+        create trigger one before delete on ${table} for each row execute function ${table}_f()`,
+    ],
+    ['a rule keeps', (table: string) => `create rule one as on delete to ${table} do instead nothing`],
+    [
+      'a policy keeps',
+      (table: string) => `alter table ${table} enable row level security, force row level security,
+          owner to replacer;
+        create policy seen on ${table} for select using (true);
+        create policy added on ${table} for insert with check (true);
+        create policy deleted on ${table} for delete using (false)`,
+    ],
+  ])('P10: adds nothing beside rows that %s', async (_, keeps) => {
+    await places.client.query(
+      `do $$ begin create role replacer login password '${places.server.password}'; exception
+        when duplicate_object then null; end $$; grant all on database postgres to replacer;
+        grant all on schema public to replacer`,
+    );
+    const bench = await LoadBench.make(places, 'id int, day date');
+    await bench.client.query(`insert into ${bench.table} values (1, '2026-11-19'), (2, '2026-11-20');
+      grant all on ${bench.table} to replacer; ${keeps(bench.table)}`);
+    const user = bench.another({}, { user: 'replacer' });
+    const step = await user.collect([{ id: 1, day: '2026-11-19' }]);
+    expect(await thrownBy(user.can.replace(step, DAY))).toMatchObject({ reason: 'rows-kept', ids: { rows: 1 } });
+    expect(await bench.rows('id')).toEqual([[1], [2]]);
+  });
 });

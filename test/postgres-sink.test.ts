@@ -301,4 +301,27 @@ describe('the PostgreSQL sink', () => {
       expect(postgres.sink!.settings.safeParse({ table, create: { n: type } }).success, type).toBe(false);
     }
   });
+
+  it('reads values as it does anywhere, however the role is set up', async () => {
+    const { client, server } = places;
+    const odd = Object.entries({
+      array_nulls: 'off',
+      standard_conforming_strings: 'off',
+      DateStyle: 'SQL, DMY',
+      IntervalStyle: 'sql_standard',
+      client_encoding: 'LATIN1',
+      default_transaction_isolation: 'serializable',
+    });
+    await client.query(`create role odd superuser login password '${server.password}'`);
+    for (const [name, value] of odd) await client.query(`alter role odd set ${name} = ${client.escapeLiteral(value)}`);
+    const { table, markerSchema, rows } = await places.make(
+      'id int, list text[], day date, "interval" interval, name text',
+    );
+    const sink = places.open({ table, markerSchema }, { user: 'odd' });
+    const record = { id: 1, list: ['x', null], day: '2026-02-03', interval: 'P1DT-2H', name: 'é \\n €' };
+    await sink.can.commitOnce!(testPermit({ records: [record], idempotencyKey: 'odd' }));
+    expect(await rows(`id, list, day::text, "interval"::text, name`)).toEqual([
+      [1, record.list, record.day, '1 day -02:00:00', record.name],
+    ]);
+  });
 });

@@ -1,10 +1,11 @@
 import type * as Pg from 'pg';
 import type { MergeBy } from '../../model/load.ts';
 import { quoteName } from './connection.ts';
+import { expectDeleted } from './left-out.ts';
 import type { FieldSets } from './load-books.ts';
-import { FIELDS, madeTarget } from './load-place.ts';
+import { FIELDS, FIELDS_SETTING, LACKS_SETTING, madeTarget, makePlace } from './load-place.ts';
 import { columnsFor, countOf, type Done, lockForWriters, ofAnotherFlow, type Publishing } from './load-steps.ts';
-import { inWords, merge, rowsToMerge } from './merge.ts';
+import { inWords, type MergeRows, merge, rowsToMerge } from './merge.ts';
 import { nameBeside, type Place, placeOf, quoteNames, readShape, type Shape, tableOf } from './shape.ts';
 import { quoteTable } from './table.ts';
 
@@ -13,6 +14,10 @@ const AT = 'waybill_at';
 /** What the table held before its first load: earlier than any window, and not to be gone back behind. */
 const BASELINE = 'baseline';
 const BASELINE_SET = '0';
+/** In rows that are put back: what any load has brought. What none has is left to the table. */
+const LOADS_SET = '1';
+const LACKING = `select set_config('${LACKS_SETTING}', $1, true)`;
+const FIELDS_OF_ROWS = `select set_config('${FIELDS_SETTING}', $1, true)`;
 
 /**
  * Merges, and keeps the rows of every load beside the table, by the time that they were meant for. When there are rows
@@ -26,7 +31,7 @@ export async function mergePlaceAt(publishing: Publishing, by: MergeBy, at: stri
   const rows = await rowsToMerge(publishing, table, by);
   await lockForWriters(client, table);
   const history = await History.open(publishing, table);
-  const undone = await history.undo(by, at);
+  const undone = await history.undo({ by, rows }, at);
   await history.keep(rows.from, at);
   const merged = await merge(client, { table, rows, by });
   const back =
@@ -37,6 +42,12 @@ export async function mergePlaceAt(publishing: Publishing, by: MergeBy, at: stri
       facts: { ...merged, rows: rows.rows, undoneLoads: undone.loads, putBack: undone.rows, history: history.name },
     },
   };
+}
+
+/** The load that is about to be merged. */
+interface Next {
+  readonly by: MergeBy;
+  readonly rows: MergeRows;
 }
 
 interface Kept {
@@ -71,9 +82,10 @@ class History {
     return this.#place.quoted;
   }
 
-  /** Takes out what belongs to `at` and later. */
-  async undo(by: MergeBy, at: string): Promise<{ readonly loads: number; readonly rows: number }> {
-    const { client, step } = this.#publishing;
+  /** Takes out what belongs to `at` and later. What it had named and `next` names, too, is then as that makes it. */
+  async undo(next: Next, at: string): Promise<{ readonly loads: number; readonly rows: number }> {
+    const { client } = this.#publishing;
+    const { by } = next;
     const [target, quoted] = [this.#table.quoted, this.#place.quoted];
     const loads = await countOf(
       client,
@@ -82,19 +94,76 @@ class History {
     );
     if (loads === 0) return { loads, rows: 0 };
     await this.#expectOwn(at);
+    const brought = await this.#brought();
     const key = quoteNames(by.key);
-    const touched = quoteTable([this.#publishing.options.markerSchema, nameBeside(step.load.id, 'keys')]);
+    const touched = this.#beside('keys').quoted;
     // A statement that makes a table takes no values.
     const since = `${AT} >= ${literal(at)}::timestamptz`;
     await client.query(`create unlogged table ${touched} as select distinct ${key} from ${quoted} where ${since}`);
     await client.query(`analyze ${touched}`);
     await client.query(`delete from ${quoted} where ${AT} >= $1`, [at]);
     await client.query(`delete from ${this.#entries} where target = $1 and at >= $2`, [target, at]);
-    await client.query(`delete from ${target} as t using ${touched} as k where ${sameKey(by, 't', 'k')}`);
-    await this.#replay(by, touched);
+    await this.#putBack(next, touched, brought);
     const rows = await countOf(client, `select count(*)::float8 as count from ${touched}`);
     await client.query(`drop table ${touched}`);
     return { loads, rows };
+  }
+
+  /** All columns that any load has brought: those that are about to be undone and this one as well. */
+  async #brought(): Promise<readonly string[]> {
+    const { rows } = await this.#publishing.client.query<{ name: string }>(
+      `select distinct jsonb_array_elements_text(s.value) as name from ${this.#entries} e, jsonb_each(e.fields) s
+        where e.target = $1 and e.load <> $2`,
+      [this.#table.quoted, BASELINE],
+    );
+    return [...new Set([...rows.map(({ name }) => name), ...this.#publishing.columns])];
+  }
+
+  /**
+   * The rows are made beside the table, and the table is made like them: a row that was there before and stays is
+   * changed where it stands. Deleted and added again, it would take along what refers to it (`on delete cascade`), and
+   * lose what no load has brought, such as a number that the table gave it.
+   */
+  async #putBack(next: Next, touched: string, brought: readonly string[]): Promise<void> {
+    const { client, options } = this.#publishing;
+    const { by } = next;
+    const table = this.#table;
+    const place = this.#beside('before');
+    await makePlace(client, place, { ...table, shape: table }, { ...options, places: 'fast' });
+    const before = (await readShape(client, place.quoted))!;
+    // What the table requires is said by the table itself, in the end.
+    await client.query(LACKING, [JSON.stringify(table.columns.map(({ name }) => name))]);
+    await this.#replay(by, touched, before);
+    await this.#add(next, touched, before);
+    const gone = `${touched} k where not exists (select from ${place.quoted} s where ${sameKey(by, 's', 'k')})`;
+    await client.query(
+      `delete from ${table.quoted} as t using (select k.* from ${gone}) k where ${sameKey(by, 't', 'k')}`,
+    );
+    const left = `${table.quoted} t join (select k.* from ${gone}) k on ${sameKey(by, 't', 'k')}`;
+    await expectDeleted(client, table.quoted, { from: left });
+    const rows = await countOf(client, `select count(*)::float8 as count from ${place.quoted}`);
+    const sets = new Map([
+      [BASELINE_SET, this.#names()],
+      [LOADS_SET, brought],
+    ]);
+    await merge(client, { table, rows: { from: place.quoted, rows, sets }, by: { key: by.key } });
+    await client.query(`drop table ${place.quoted}`);
+  }
+
+  /** The load itself, as far as it names these keys: a row that it names again is not to go away in between. */
+  async #add({ by, rows }: Next, touched: string, into: Shape): Promise<void> {
+    const { client } = this.#publishing;
+    const from = `(select n.* from ${rows.from} n join ${touched} k on ${sameKey(by, 'n', 'k')})`;
+    const count = await countOf(client, `select count(*)::float8 as count from ${from} n`);
+    await client.query(FIELDS_OF_ROWS, [LOADS_SET]);
+    await merge(client, { table: into, rows: { ...rows, from, rows: count }, by });
+    await client.query(FIELDS_OF_ROWS, ['']);
+  }
+
+  /** A table that is there for as long as this load is published. */
+  #beside(end: string): Place {
+    const { step, options } = this.#publishing;
+    return placeOf(options.markerSchema, nameBeside(step.load.id, end));
   }
 
   async #expectOwn(at: string): Promise<void> {
@@ -108,8 +177,8 @@ class History {
     throw ofAnotherFlow(`${this.#table.quoted} from ${at} on`, rows[0].flow, this.#publishing);
   }
 
-  /** The loads that are left, one after the other, as far as they name these keys. */
-  async #replay(by: MergeBy, touched: string): Promise<void> {
+  /** The loads that are left, one after the other, as far as they name these keys, into a table that is empty. */
+  async #replay(by: MergeBy, touched: string, into: Shape): Promise<void> {
     const { client } = this.#publishing;
     const quoted = this.#place.quoted;
     const { rows } = await client.query<Kept & { rows: number }>(
@@ -125,7 +194,13 @@ class History {
         where h.${LOAD} = ${literal(load)})`;
       // A flag in a row that was there from the beginning deletes nothing: somebody has kept it.
       const how = load === BASELINE ? plain : by;
-      await merge(client, { table: this.#table, rows: { from, rows: count, sets: setsOf(fields) }, by: how });
+      await client.query(FIELDS_OF_ROWS, [load === BASELINE ? BASELINE_SET : LOADS_SET]);
+      const { inserted } = await merge(client, {
+        table: into,
+        rows: { from, rows: count, sets: setsOf(fields) },
+        by: how,
+      });
+      if (inserted > 0) await client.query(`analyze ${into.quoted}`);
     }
   }
 

@@ -14,9 +14,10 @@ import type { Transactions } from './transactions.ts';
 
 /** In every row of a place: which columns its record brought. What none brought is not the load's to change. */
 export const FIELDS = 'waybill_fields';
-const FIELDS_SETTING = 'waybill.fields';
+/** Says it for the rows that a statement inserts. */
+export const FIELDS_SETTING = 'waybill.fields';
 /** The columns that the records of a COPY do not bring, as a JSON list. */
-const LACKS_SETTING = 'waybill.lacks';
+export const LACKS_SETTING = 'waybill.lacks';
 
 export interface LoadPlaceOptions extends TableOptions {
   readonly markerSchema: string;
@@ -193,7 +194,12 @@ export const columnsOf = (sets: FieldSets): ReadonlySet<string> => new Set([...s
  * Where the target is a table its columns are the model, with defaults and checks. A view has none of these, so there
  * `create` says what rows look like, and the view itself where it does not.
  */
-async function makePlace(client: Pg.Client, place: Place, target: Target, options: LoadPlaceOptions): Promise<void> {
+export async function makePlace(
+  client: Pg.Client,
+  place: Place,
+  target: Target,
+  options: LoadPlaceOptions,
+): Promise<void> {
   const kind = options.places === 'fast' ? 'unlogged table' : 'table';
   const { shape } = target;
   const like =
@@ -232,10 +238,11 @@ async function requireWhatIsBrought(client: Pg.Client, place: Place, shape: Shap
   for (const { name, identity, generated } of shape.columns.filter(({ required }) => required)) {
     if (identity !== '' || generated) continue;
     const column = quoteName(name);
+    // The checks of the table have come along, and one of them may well be called `name_required`.
     const { rows } = await client.query<{ text: string }>('select quote_literal($1) as text', [name]);
     await client.query(
       `alter table ${place.quoted} alter column ${column} drop not null,
-        add constraint ${quoteName(nameBeside(name, 'required'))}
+        add constraint ${quoteName(nameBeside(`waybill_${name}`, 'required'))}
           check (${column} is not null or ${lacks} ? ${rows[0]!.text})`,
     );
   }

@@ -91,15 +91,17 @@ const keyMissing = (rows: number, column: string): RefusedError =>
 async function expectDecided({ client, place }: Publishing, { key, latestBy }: MergeBy): Promise<void> {
   const names = quoteNames(key);
   const first = latestBy === undefined ? '' : ` order by ${quoteName(latestBy)} desc nulls last`;
-  // Not every type has an equality (json, point), and every row has a text.
+  // Not every type has an equality (json, point), and every row has a text. It has names that no column may have, and
+  // is made of the row as such: `s::text` alone would be the column `s` of a table that has one.
   const rivals = await countOf(
     client,
     `select count(*)::float8 as count from (
       select from (
-        select ${names}, text, rank() over (partition by ${names}${first}) as rank from (
-          select s.*, s::text as text, count(*) over (partition by ${names}) as times from ${place.quoted} s) s
-        where times > 1) s
-      where rank = 1 group by ${names} having count(distinct text) > 1) k`,
+        select ${names}, waybill_text, rank() over (partition by ${names}${first}) as waybill_rank from (
+          select s.*, (s.*)::text as waybill_text, count(*) over (partition by ${names}) as waybill_times
+          from ${place.quoted} s) s
+        where waybill_times > 1) s
+      where waybill_rank = 1 group by ${names} having count(distinct waybill_text) > 1) k`,
   );
   if (rivals === 0) return;
   const which = latestBy === undefined ? '' : `, also in ${JSON.stringify(latestBy)}, of which the largest counts`;

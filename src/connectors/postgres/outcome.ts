@@ -50,7 +50,7 @@ const WORDS: Readonly<Record<string, string>> = {
   '22023': 'the value is not allowed',
   '22030': 'a JSON object has the same member twice',
   '23502': 'the column must not be null',
-  '23503': 'the row refers to one that is not there',
+  '23503': 'the row refers to one that is not there, or others refer to it',
   '23505': 'a row with the same unique value is there already',
   '23514': 'a check refuses the row',
   '23P01': 'a row that excludes this one is there already',

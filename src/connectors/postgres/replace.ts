@@ -3,6 +3,7 @@ import { RefusedError } from '../../model/errors.ts';
 import type { Scope } from '../../model/load.ts';
 import { quoteName, sqlState } from './connection.ts';
 import { expectAll } from './copy-batch.ts';
+import { expectDeleted } from './left-out.ts';
 import { madeTarget } from './load-place.ts';
 import { columnsInBoth, countOf, type Done, lockForWriters, type Publishing } from './load-steps.ts';
 import { columnOf, quoteNames, type Shape, type ShapeColumn, tableOf } from './shape.ts';
@@ -28,6 +29,7 @@ export async function replacePlace(publishing: Publishing, scope: Scope): Promis
   await expectInside(publishing, scope, lies);
   await lockForWriters(client, table);
   const { rowCount } = await client.query(`delete from ${table.quoted} where ${lies.text}`, [...lies.values]);
+  await expectDeleted(client, table.quoted, { from: `${table.quoted} where ${lies.text}`, values: lies.values });
   const replaced = rowCount ?? 0;
   await insertAll(publishing, table);
   const vacuum = `VACUUM ${table.quoted}`;

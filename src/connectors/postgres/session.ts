@@ -27,6 +27,7 @@ const SETTINGS = `select
   set_config('TimeZone', 'UTC', false), set_config('DateStyle', 'ISO, YMD', false),
   set_config('IntervalStyle', 'iso_8601', false), set_config('bytea_output', 'hex', false),
   set_config('standard_conforming_strings', 'on', false), set_config('extra_float_digits', '1', false),
+  set_config('array_nulls', 'on', false),
   set_config('statement_timeout', $1, false), set_config('idle_in_transaction_session_timeout', $1, false),
   set_config('tcp_keepalives_idle', '30', false), set_config('tcp_keepalives_interval', '10', false),
   set_config('tcp_keepalives_count', '3', false), set_config('lock_timeout', $2, false),
