@@ -41,6 +41,17 @@ export function columnsOfTable(database: Handle, table: string): readonly Column
   return found.length === 0 ? undefined : found;
 }
 
+export type Kind = 'table' | 'view' | 'none';
+
+export function kindOf(database: Handle, name: string): Kind {
+  const row = database
+    .prepare<[string], { type: Kind }>(
+      `select type from sqlite_schema where name = ? collate nocase and type in ('table', 'view')`,
+    )
+    .get(name);
+  return row?.type ?? 'none';
+}
+
 /** SQLite's own code of an error (`SQLITE_BUSY`, `SQLITE_CONSTRAINT_UNIQUE`); undefined for any other error. */
 export function sqliteCode(error: unknown): string | undefined {
   return error instanceof Database.SqliteError ? error.code : undefined;

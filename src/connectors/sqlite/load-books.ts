@@ -13,6 +13,8 @@ create table if not exists waybill_load (
   state text not null check (state in ('open', 'published', 'removed')),
   -- The table that still holds the load, and the columns that its records have named.
   place text, named text not null default '[]',
+  -- Where its records have not all named the same columns: each list of them. Rows say which by its place.
+  sets text not null default '[]',
   -- When it was published among the loads of this database; the time that a load of a history was meant for.
   nth integer, at text, at_ms integer, flow text
 );
@@ -31,9 +33,10 @@ create table if not exists waybill_load_view (
 
 export function openBooks(database: Handle): void {
   database.exec(TABLES);
-  // Books that were made before they said whose each load is.
-  const told = `select 1 from pragma_table_info('waybill_load') where name = 'flow'`;
-  if (database.prepare(told).get() === undefined) database.exec('alter table waybill_load add column flow text');
+  // Books of earlier versions did not say whose each load is, and which columns each of its records has named.
+  const told = database.prepare(`select name from pragma_table_info('waybill_load')`).pluck().all();
+  if (!told.includes('flow')) database.exec('alter table waybill_load add column flow text');
+  if (!told.includes('sets')) database.exec(`alter table waybill_load add column sets text not null default '[]'`);
 }
 
 export interface PlaceRow {
@@ -45,6 +48,8 @@ export interface PlaceRow {
   readonly state: 'open' | 'published' | 'removed';
   readonly place: string | null;
   readonly named: readonly string[];
+  /** The lists of columns that single records have named; none where all of them have named the same. */
+  readonly sets: readonly (readonly string[])[];
 }
 
 /** One whose load is still collected. */
@@ -56,10 +61,14 @@ export interface Done {
   readonly keeps?: boolean;
 }
 
-type StoredPlace = Omit<PlaceRow, 'named'> & { readonly named: string };
+type StoredPlace = Omit<PlaceRow, 'named' | 'sets'> & { readonly named: string; readonly sets: string };
 
-const PLACE = 'select load, family, flow, generation, state, place, named from waybill_load';
-const read = (row: StoredPlace): PlaceRow => ({ ...row, named: JSON.parse(row.named) as string[] });
+const PLACE = 'select load, family, flow, generation, state, place, named, sets from waybill_load';
+const read = (row: StoredPlace): PlaceRow => ({
+  ...row,
+  named: JSON.parse(row.named) as string[],
+  sets: JSON.parse(row.sets) as string[][],
+});
 
 export function placeOf(database: Handle, load: string): PlaceRow | undefined {
   const row = database.prepare<[string], StoredPlace>(`${PLACE} where load = ?`).get(load);
@@ -96,9 +105,20 @@ export function unpublishedBefore(database: Handle, { family, generation }: Load
     .map(read);
 }
 
+/** Rows of a place whose records have named other columns than the first of the load. Usually there is no such table. */
+export const fieldsAside = (place: string): string => quoteName(`${place}_fields`);
+
+/** Once a load is published nobody asks for it any more. */
+export function dropFields(database: Handle, place: string): void {
+  database.exec(`drop table if exists ${fieldsAside(place)}`);
+}
+
 /** Takes the place away; what the load was stays in the books. */
 export function removePlace(database: Handle, { load, place }: Pick<PlaceRow, 'load' | 'place'>): void {
-  if (place !== null) database.exec(`drop table if exists ${quoteName(place)}`);
+  if (place !== null) {
+    database.exec(`drop table if exists ${quoteName(place)}`);
+    dropFields(database, place);
+  }
   database.prepare(`update waybill_load set place = null where load = ?`).run(load);
 }
 
@@ -214,16 +234,19 @@ export function holdsBatch(database: Handle, load: string, { idempotencyKey, dig
 
 export interface KeptBatch {
   readonly batch: Batch;
-  /** The columns that its records have named. */
-  readonly columns: ReadonlySet<string>;
+  /** The lists of columns that records of the load have named so far. */
+  readonly sets: PlaceRow['sets'];
   readonly wallMs: number;
 }
 
-export function keepBatch(database: Handle, { load, named }: PlaceRow, { batch, columns, wallMs }: KeptBatch): void {
+export function keepBatch(database: Handle, place: PlaceRow, { batch, sets, wallMs }: KeptBatch): void {
+  const { load } = place;
   database
     .prepare('insert into waybill_load_batch (load, batch_key, digest, at) values (?, ?, ?, ?)')
     .run(load, batch.idempotencyKey, batch.digest, BigInt(Math.trunc(wallMs)));
-  const all = new Set([...named, ...columns]);
-  if (all.size === named.length) return;
-  database.prepare('update waybill_load set named = ? where load = ?').run(JSON.stringify([...all]), load);
+  if (sets.length === place.sets.length) return;
+  const named = [...new Set([...place.named, ...sets.flat()])];
+  database
+    .prepare('update waybill_load set named = ?, sets = ? where load = ?')
+    .run(JSON.stringify(named), JSON.stringify(sets), load);
 }

@@ -1,8 +1,11 @@
 import { RefusedError } from '../../model/errors.ts';
-import { type Handle, quoteName } from './database.ts';
-import { type Done, surelyOwn } from './load-books.ts';
-import { type Merging, mergeRows, oneRowAKey, spell } from './load-merge.ts';
-import { columnNames, kindOf } from './load-place.ts';
+import type { MergeBy } from '../../model/load.ts';
+import { type Handle, kindOf, quoteName } from './database.ts';
+import { expectNone, mayLeaveOut } from './left-out.ts';
+import { type Done, type PlaceRow, surelyOwn } from './load-books.ts';
+import { FIELDS, rowsOf } from './load-fields.ts';
+import { type Merged, type Merging, mergeRows, oneRowAKey, spell } from './load-merge.ts';
+import { columnNames, makePlace, type Target } from './load-place.ts';
 import { surelyTable } from './load-rows.ts';
 
 const LOAD = 'wb_load';
@@ -10,29 +13,32 @@ const AT = 'wb_at';
 /** What was in the target before its history began stands under this name, and comes before every load. */
 const BASE = '';
 
-interface KeptLoad {
-  readonly load: string;
-  readonly named: readonly string[];
-}
-
 /**
  * Every load stays in a table beside the target, with the time that it was meant for. A load for a time that is not the
- * latest takes out what is as late or later, and makes the target again of what is left, oldest first.
+ * latest takes out what is as late or later: every key that this has named is made again of what is left, and of the
+ * load itself, so that a row which stays is changed where it stands, and what refers to it stays, too.
  */
-export function mergeAtTime(database: Handle, merging: Merging & { readonly at: string }): Done {
+export function mergeAtTime(database: Handle, merging: MergingAt): Done {
   const { place, target, by, at } = merging;
   surelyTable(database, target);
   const history = `waybill_history_${target.table}`;
   openHistory(database, history, merging);
   const repeats = oneRowAKey(database, merging);
-  const takenOut = takeOut(database, { history, table: target.table, at, flow: place.flow });
-  if (takenOut.loads > 0) beginAgain(database, { history, merging });
+  const back = putBack(database, { history, merging });
   keep(database, { history, merging });
-  const facts = mergeRows(database, quoteName(place.place), { place, target, by });
-  const back = takenOut.loads === 0 ? '' : `${takenOut.loads} loads of ${at} and later taken out; `;
-  const summary = `${back}${spell(facts)}${repeats}`;
-  return { receipt: { summary, facts: { ...facts, takenOut: takenOut.loads, takenOutRows: takenOut.rows } } };
+  const then = mergeRows(database, rowsOf(database, place), { place, target, by });
+  const facts = {
+    inserted: back.inserted + then.inserted,
+    updated: back.updated + then.updated,
+    deleted: back.deleted + then.deleted,
+  };
+  const words = back.takenOut === 0 ? '' : `${back.takenOut} loads of ${at} and later taken out; `;
+  const summary = `${words}${spell(facts)}${repeats}`;
+  const { takenOut, takenOutRows } = back;
+  return { receipt: { summary, facts: { ...facts, takenOut, takenOutRows } } };
 }
+
+type MergingAt = Merging & { readonly at: string };
 
 function openHistory(database: Handle, history: string, { target: { table }, by }: Merging): void {
   const there = kindOf(database, history) === 'table' ? columnNames(database, history) : [];
@@ -45,6 +51,7 @@ function openHistory(database: Handle, history: string, { target: { table }, by 
     });
   }
   if (there.length === 0) makeHistory(database, history, { table, key: by.key });
+  if (there.length > 0) addColumns(database, history, [FIELDS]);
   // Earlier loads are merged again by it, also those whose records never named it.
   if (by.deleted !== undefined) addColumns(database, history, [by.deleted.column]);
 }
@@ -59,69 +66,117 @@ function makeHistory(database: Handle, history: string, { table, key }: Kept): v
   const columns = columnNames(database, table).map(quoteName).join(', ');
   database.exec(
     `create table ${quoteName(history)} as
-       select '${BASE}' as ${LOAD}, '' as ${AT}, ${columns} from ${quoteName(table)};
+       select '${BASE}' as ${LOAD}, '' as ${AT}, 0 as ${FIELDS}, ${columns} from ${quoteName(table)};
      create index ${quoteName(`${history}_by_load`)} on ${quoteName(history)} (${found})`,
   );
 }
 
-interface Past {
-  readonly history: string;
-  readonly table: string;
-  readonly at: string;
-  readonly flow: string | null;
-}
-
-function takeOut(
-  database: Handle,
-  { history, table, at, flow }: Past,
-): { readonly loads: number; readonly rows: number } {
-  const since = BigInt(Date.parse(at));
-  surelyOwn(database, { target: table, flow }, { sql: 'at_ms >= ?', value: since });
-  const later = database
-    .prepare<[string, bigint], { load: string }>('select load from waybill_load where target = ? and at_ms >= ?')
-    .all(table, since);
-  const remove = database.prepare(`delete from ${quoteName(history)} where ${LOAD} = ?`);
-  const forget = database.prepare('update waybill_load set at_ms = null where load = ?');
-  let rows = 0;
-  for (const { load } of later) {
-    rows += remove.run(load).changes;
-    forget.run(load);
-  }
-  return { loads: later.length, rows };
-}
-
 interface Again {
   readonly history: string;
-  readonly merging: Merging & { readonly at: string };
+  readonly merging: MergingAt;
 }
 
-/** The target as the loads that are left have made it, one after the other. */
-function beginAgain(database: Handle, { history, merging }: Again): void {
-  const { target, by } = merging;
-  const table = quoteName(target.table);
-  database.exec(`delete from ${table}`);
-  const known = new Set(columnNames(database, history));
-  const columns = columnNames(database, target.table)
-    .filter((name) => known.has(name))
-    .map(quoteName)
-    .join(', ');
+interface Back extends Merged {
+  readonly takenOut: number;
+  readonly takenOutRows: number;
+}
+
+/** Takes out what is as late as this load or later, and makes the rows that it has named what they were without it. */
+function putBack(database: Handle, { history, merging }: Again): Back {
+  const { place, target, by, at } = merging;
+  const since = BigInt(Date.parse(at));
+  surelyOwn(database, { target: target.table, flow: place.flow }, { sql: 'at_ms >= ?', value: since });
+  const all = loadsOf(database, target.table);
+  const later = all.filter((load) => load.at_ms >= since);
+  if (later.length === 0) return { inserted: 0, updated: 0, deleted: 0, takenOut: 0, takenOutRows: 0 };
+  const key = by.key.map(quoteName).join(', ');
+  const loads = later.map(({ load }) => literal(load)).join(', ');
   database.exec(
-    `insert into ${table} (${columns}) select ${columns} from ${quoteName(history)} where ${LOAD} = '${BASE}'`,
+    `create temp table ${TOUCHED} as select distinct ${key} from ${quoteName(history)} where ${LOAD} in (${loads});
+     create index temp.${TOUCHED}_key on ${TOUCHED} (${key})`,
   );
-  for (const { load, named } of earlierLoads(database, target.table)) {
-    const rows = `(select * from ${quoteName(history)} where ${LOAD} = '${load.replaceAll("'", "''")}')`;
-    mergeRows(database, rows, { place: { ...merging.place, load, named }, target, by });
-  }
+  const takenOutRows = database.prepare(`delete from ${quoteName(history)} where ${LOAD} in (${loads})`).run().changes;
+  database.prepare(`update waybill_load set at_ms = null where load in (${loads})`).run();
+  const before = `${place.place}_before`;
+  makePlace(database, target, before);
+  replay(database, before, { history, merging }, all.slice(0, all.length - later.length));
+  const named = [...new Set([...all, place].flatMap((load) => load.named))];
+  const merged = makeLike(database, before, { history, merging }, named);
+  database.exec(`drop table ${quoteName(before)}; drop table temp.${TOUCHED}`);
+  return { ...merged, takenOut: later.length, takenOutRows };
 }
 
-function earlierLoads(database: Handle, table: string): readonly KeptLoad[] {
+/** The keys that what is taken out has named. */
+const TOUCHED = 'waybill_touched';
+const touched = (by: MergeBy, table: string): string =>
+  `exists (select 1 from temp.${TOUCHED} as k where ${sameKey(by, table, 'k')})`;
+
+/** What the loads that are left have made of these keys, and then this load, in a table that is empty. */
+function replay(database: Handle, before: string, { history, merging }: Again, left: readonly PastLoad[]): void {
+  const { place, by } = merging;
+  const target: Target = { table: before };
+  const columns = columnsOfBase(database, history, before);
+  const list = columns.map(quoteName).join(', ');
+  const from = `${quoteName(history)} as h`;
+  database.exec(
+    `insert into ${quoteName(before)} (${list})
+       select ${list} from ${from} where ${LOAD} = '${BASE}' and ${touched(by, 'h')}`,
+  );
+  for (const load of left) {
+    const rows = `(select h.* from ${from} where h.${LOAD} = ${literal(load.load)} and ${touched(by, 'h')})`;
+    mergeRows(database, rows, { place: { ...place, ...load }, target, by });
+  }
+  const rows = `(select n.* from ${rowsOf(database, place)} as n where ${touched(by, 'n')})`;
+  mergeRows(database, rows, { place, target, by });
+}
+
+/** Columns of the base that are still there. */
+function columnsOfBase(database: Handle, history: string, table: string): readonly string[] {
+  const known = new Set(columnNames(database, history));
+  return columnNames(database, table).filter((name) => known.has(name));
+}
+
+/** What neither the base nor any load has told of a row is left to the target. */
+function makeLike(database: Handle, before: string, { history, merging }: Again, named: readonly string[]): Merged {
+  const { place, target, by } = merging;
+  const there = new Set(columnNames(database, target.table));
+  const base = columnsOfBase(database, history, target.table);
+  const loads = named.filter((name) => there.has(name));
+  const table = `${quoteName(target.table)} as t`;
+  const gone = `exists (select 1 from temp.${TOUCHED} as k where ${sameKey(by, 't', 'k')}
+    and not exists (select 1 from ${quoteName(before)} as b where ${sameKey(by, 'b', 'k')}))`;
+  const deleted = database.prepare(`delete from ${table} where ${gone}`).run().changes;
+  if (mayLeaveOut(database, target.table)) {
+    expectNone(database, target.table, { left: `${table} where ${gone}`, stayed: true });
+  }
+  const isBase = `exists (select 1 from ${quoteName(history)} as h where h.${LOAD} = '${BASE}' and ${sameKey(by, 'h', 'b')})`;
+  const rows = `(select b.*, case when ${isBase} then 0 else 1 end as ${FIELDS} from ${quoteName(before)} as b)`;
+  const made = { ...place, named: [...new Set([...base, ...loads])], sets: [base, loads] };
+  const merged = mergeRows(database, rows, { place: made, target, by: { key: by.key } });
+  return { ...merged, deleted: merged.deleted + deleted };
+}
+
+type PastLoad = Pick<PlaceRow, 'load' | 'named' | 'sets'> & { readonly at_ms: bigint };
+
+/** Oldest first. */
+function loadsOf(database: Handle, table: string): readonly PastLoad[] {
   return database
-    .prepare<[string], { load: string; named: string }>(
-      'select load, named from waybill_load where target = ? and at_ms is not null order by at_ms, nth',
+    .prepare<[string], { load: string; named: string; sets: string; at_ms: bigint }>(
+      'select load, named, sets, at_ms from waybill_load where target = ? and at_ms is not null order by at_ms, nth',
     )
     .all(table)
-    .map(({ load, named }) => ({ load, named: JSON.parse(named) as string[] }));
+    .map(({ load, named, sets, at_ms }) => ({
+      load,
+      named: JSON.parse(named) as string[],
+      sets: JSON.parse(sets) as string[][],
+      at_ms,
+    }));
 }
+
+const sameKey = ({ key }: MergeBy, one: string, other: string): string =>
+  key.map((name) => `${one}.${quoteName(name)} = ${other}.${quoteName(name)}`).join(' and ');
+
+const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
 
 /** What the records have named goes into the history, also what the target does not have: a flag of deletion. */
 function keep(database: Handle, { history, merging: { place, at } }: Again): void {
@@ -129,8 +184,8 @@ function keep(database: Handle, { history, merging: { place, at } }: Again): voi
   const columns = place.named.map((name) => `, ${quoteName(name)}`).join('');
   database
     .prepare(
-      `insert into ${quoteName(history)} (${LOAD}, ${AT}${columns})
-       select ?, ?${columns} from ${quoteName(place.place)}`,
+      `insert into ${quoteName(history)} (${LOAD}, ${AT}, ${FIELDS}${columns})
+       select ?, ?, ${place.sets.length < 2 ? '0' : FIELDS}${columns} from ${rowsOf(database, place)}`,
     )
     .run(place.load, at);
   database

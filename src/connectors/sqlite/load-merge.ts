@@ -1,7 +1,9 @@
 import { RefusedError } from '../../model/errors.ts';
 import type { MergeBy } from '../../model/load.ts';
 import { type Handle, quoteName } from './database.ts';
-import type { Done, OpenPlace } from './load-books.ts';
+import { expectNone, mayLeaveOut } from './left-out.ts';
+import type { Done, OpenPlace, PlaceRow } from './load-books.ts';
+import { fieldsOfRow, newValue, rowsOf } from './load-fields.ts';
 import { columnNames, columnsInto, rowNumberOf, surelyColumn, type Target } from './load-place.ts';
 import { surelyTable } from './load-rows.ts';
 import { boundValue } from './records.ts';
@@ -11,6 +13,9 @@ export interface Merging {
   readonly target: Target;
   readonly by: MergeBy;
 }
+
+/** Rows that need be no place of their own. */
+export type MergingRows = Omit<Merging, 'place'> & { readonly place: PlaceRow };
 
 export interface Merged {
   readonly inserted: number;
@@ -25,7 +30,7 @@ export interface Merged {
 export function mergePlace(database: Handle, { place, target, by }: Merging): Done {
   surelyTable(database, target);
   const repeats = oneRowAKey(database, { place, target, by });
-  const facts = mergeRows(database, quoteName(place.place), { place, target, by });
+  const facts = mergeRows(database, rowsOf(database, place), { place, target, by });
   return { receipt: { summary: `${spell(facts)}${repeats}`, facts: { ...facts } } };
 }
 
@@ -33,7 +38,9 @@ export const spell = ({ inserted, updated, deleted }: Merged): string =>
   `${inserted} rows inserted, ${updated} changed, ${deleted} removed`;
 
 /** Leaves one row a key in the place. Throws RefusedError where it may not choose. Returns what to tell of it. */
-export function oneRowAKey(database: Handle, { place: { place }, target, by }: Merging): string {
+export function oneRowAKey(database: Handle, merging: Merging): string {
+  const { target, by } = merging;
+  const { place } = merging.place;
   surelyNamed(database, target, by, place);
   const from = quoteName(place);
   const key = by.key.map(quoteName).join(', ');
@@ -44,6 +51,7 @@ export function oneRowAKey(database: Handle, { place: { place }, target, by }: M
   // The rows of the target find those of the load by it, and the repeats one another.
   database.exec(`create index ${quoteName(`${place}_key`)} on ${from} (${key})`);
   const before = countOf(database, from);
+  const alike = [...columns.map(quoteName), ...fieldsOfRow(merging.place, `${from}.${row}`)];
   if (countOf(database, `(select distinct ${key} from ${from})`) === before) return '';
   if (by.latestBy !== undefined) {
     database.exec(
@@ -54,7 +62,7 @@ export function oneRowAKey(database: Handle, { place: { place }, target, by }: M
   }
   database.exec(
     `delete from ${from} where ${row} not in
-       (select min(${row}) from ${from} group by ${columns.map(quoteName).join(', ')})`,
+       (select min(${row}) from ${from} group by ${alike.join(', ')})`,
   );
   const twice = countOf(database, `(select 1 from ${from} group by ${key} having count(*) > 1)`);
   if (twice > 0) throw unfitRows('key-repeated', `${twice} keys of the load have rows that differ${why(by)}`);
@@ -65,18 +73,20 @@ const why = ({ latestBy }: MergeBy): string =>
   latestBy === undefined ? ', and nothing says which is the latest' : ` and the same largest ${latestBy}`;
 
 /** Brings the target up to date by the rows of `source`, a table or a query with one row a key. */
-export function mergeRows(database: Handle, source: string, { place, target, by }: Merging): Merged {
+export function mergeRows(database: Handle, source: string, { place, target, by }: MergingRows): Merged {
   const columns = columnsInto(database, target.table, place, by);
   for (const name of by.key) surelyColumn(database, target.table, name);
   if (columns.length === 0) return { inserted: 0, updated: 0, deleted: 0 };
   const table = quoteName(target.table);
   const same = by.key.map((name) => `t.${quoteName(name)} = s.${quoteName(name)}`).join(' and ');
-  surelyOnce(database, `${source} as s join ${table} as t on ${same} group by ${spelled('s', by.key)}`);
+  const both = `${source} as s join ${table} as t on ${same}`;
+  surelyOnce(database, `${both} group by ${spelled('s', by.key)}`);
+  surelyApart(database, `${both} group by ${spelled('t', by.key)}`);
   const flag = flagOf(by);
   const run = (sql: string, values: readonly unknown[]): number => database.prepare(sql).run(...values).changes;
-  const updated = updateSql(columns, { table, source, same, by });
+  const updated = updateSql(columns, { table, source, same, place, by });
   const list = columns.map(quoteName).join(', ');
-  return {
+  const merged = {
     updated: updated === undefined ? 0 : run(updated, flag.how === 'remove' ? flag.values : []),
     deleted:
       flag.how !== 'remove'
@@ -93,6 +103,14 @@ export function mergeRows(database: Handle, source: string, { place, target, by 
       flag.values,
     ),
   };
+  if (mayLeaveOut(database, target.table)) {
+    const missing = `${source} as s left join ${table} as t on ${same} where t.${quoteName(by.key[0]!)} is null`;
+    const left = `${missing} and not ${flag.sql}`;
+    expectNone(database, target.table, { left, values: flag.values, stayed: false });
+    const there = { left: `${both} where ${flag.sql}`, values: flag.values, stayed: true };
+    if (flag.how === 'remove') expectNone(database, target.table, there);
+  }
+  return merged;
 }
 
 interface Joined {
@@ -100,17 +118,20 @@ interface Joined {
   readonly source: string;
   /** When a row of the target, `t`, and one of the load, `s`, have the same key. */
   readonly same: string;
+  readonly place: PlaceRow;
   readonly by: MergeBy;
 }
 
 /** Changes only rows that differ. Undefined where a row is nothing but its key. */
-function updateSql(columns: readonly string[], { table, source, same, by }: Joined): string | undefined {
-  const rest = columns.filter((name) => !by.key.includes(name)).map(quoteName);
+function updateSql(columns: readonly string[], { table, source, same, place, by }: Joined): string | undefined {
+  const rest = columns.filter((name) => !by.key.includes(name)).map((name) => [quoteName(name), newValue(name, place)]);
   if (rest.length === 0) return undefined;
   const flag = flagOf(by);
   const stays = flag.how === 'remove' ? `not ${flag.sql}` : 'true';
-  return `update ${table} as t set ${rest.map((name) => `${name} = s.${name}`).join(', ')} from ${source} as s
-    where ${same} and ${stays} and (${rest.map((name) => `t.${name} is not s.${name}`).join(' or ')})`;
+  // What a column takes for equal (\`collate nocase\`) may differ all the same.
+  const differs = rest.map(([name, value]) => `t.${name} is not (${value}) collate binary`).join(' or ');
+  return `update ${table} as t set ${rest.map(([name, value]) => `${name} = ${value}`).join(', ')} from ${source} as s
+    where ${same} and ${stays} and (${differs})`;
 }
 
 const spelled = (table: string, columns: readonly string[]): string =>
@@ -120,6 +141,12 @@ const spelled = (table: string, columns: readonly string[]): string =>
 function surelyOnce(database: Handle, joined: string): void {
   const twice = countOf(database, `(select 1 from ${joined} having count(*) > 1)`);
   if (twice > 0) throw unfitRows('key-ambiguous', `${twice} keys of the load are in the table more than once`);
+}
+
+/** Keys that differ in the load may be one to the table, whose column compares otherwise (`collate nocase`). */
+function surelyApart(database: Handle, joined: string): void {
+  const one = countOf(database, `(select 1 from ${joined} having count(*) > 1)`);
+  if (one > 0) throw unfitRows('key-repeated', `${one} keys of the table are named by several rows of the load`);
 }
 
 /** Which rows of the load, called `s`, are deletions. */

@@ -1,6 +1,6 @@
 import { RefusedError } from '../../model/errors.ts';
 import type { MergeBy } from '../../model/load.ts';
-import { type Handle, quoteName } from './database.ts';
+import { type Handle, kindOf, quoteName } from './database.ts';
 import { type PlaceRow, publishedPlaces } from './load-books.ts';
 
 /** A column, as far as what is collected for it can be held against it. */
@@ -16,17 +16,6 @@ interface Shape {
 export interface Target {
   readonly table: string;
   readonly columns?: Readonly<Record<string, string>>;
-}
-
-export type Kind = 'table' | 'view' | 'none';
-
-export function kindOf(database: Handle, name: string): Kind {
-  const row = database
-    .prepare<[string], { type: Kind }>(
-      `select type from sqlite_schema where name = ? collate nocase and type in ('table', 'view')`,
-    )
-    .get(name);
-  return row?.type ?? 'none';
 }
 
 /**

@@ -1,8 +1,9 @@
 import { RefusedError } from '../../model/errors.ts';
 import type { Scope } from '../../model/load.ts';
-import { type Handle, quoteName } from './database.ts';
+import { type Handle, kindOf, quoteName } from './database.ts';
+import { expectNone, leftOut, mayLeaveOut } from './left-out.ts';
 import type { Done, OpenPlace } from './load-books.ts';
-import { columnNames, columnsInto, kindOf, makeTarget, rowNumberOf, type Target } from './load-place.ts';
+import { columnNames, columnsInto, makeTarget, rowNumberOf, type Target } from './load-place.ts';
 import { type Condition, conditionOf, outsideScope } from './scope.ts';
 
 /** The rows of the load join those that are there, in the order in which they came. */
@@ -23,6 +24,9 @@ export function replaceScope(database: Handle, { place, target, scope }: Replaci
   const { sql, values } = conditionOf(database, target.table, scope);
   surelyInside(database, place, { scope, condition: { sql, values } });
   const deleted = database.prepare(`delete from ${quoteName(target.table)} where ${sql}`).run(...values).changes;
+  if (mayLeaveOut(database, target.table)) {
+    expectNone(database, target.table, { left: `${quoteName(target.table)} where ${sql}`, values, stayed: true });
+  }
   const inserted = insertRows(database, place, target);
   const free = Number(database.pragma('freelist_count', { simple: true }));
   const dead = free === 0 ? '' : `; ${free} pages of the file hold nothing, VACUUM gives them back`;
@@ -48,20 +52,26 @@ function insertRows(database: Handle, place: OpenPlace, { table }: Target): numb
   if (columns.length === 0) return insertEmpty(database, place, table);
   const list = columns.map(quoteName).join(', ');
   const order = rowNumberOf(columnNames(database, place.place));
-  return database
+  const { changes } = database
     .prepare(
       `insert into ${quoteName(table)} (${list}) select ${list} from ${quoteName(place.place)} order by ${order}`,
     )
-    .run().changes;
+    .run();
+  const rows = countOf(database, place.place);
+  if (changes !== rows) throw leftOut(table, rows - changes);
+  return changes;
 }
 
 /** Records without a field are rows, too: each is what the target makes of nothing. */
 function insertEmpty(database: Handle, { place }: OpenPlace, table: string): number {
-  const { n } = database.prepare<[], { n: bigint }>(`select count(*) as n from ${quoteName(place)}`).get()!;
+  const rows = countOf(database, place);
   const insert = database.prepare(`insert into ${quoteName(table)} default values`);
-  for (let at = 0; at < n; at++) insert.run();
-  return Number(n);
+  for (let at = 0; at < rows; at++) if (insert.run().changes === 0) throw leftOut(table, 1);
+  return rows;
 }
+
+const countOf = (database: Handle, table: string): number =>
+  Number(database.prepare<[], { n: bigint }>(`select count(*) as n from ${quoteName(table)}`).get()!.n);
 
 interface Inside {
   readonly scope: Scope;

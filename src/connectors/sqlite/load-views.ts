@@ -1,8 +1,8 @@
 import { RefusedError } from '../../model/errors.ts';
 import type { Period } from '../../model/load.ts';
-import { type Handle, quoteName } from './database.ts';
+import { type Handle, kindOf, quoteName } from './database.ts';
 import { type Done, type OpenPlace, publishedPlaces, removePlace, surelyOwn } from './load-books.ts';
-import { columnNames, columnsOfEach, kindOf } from './load-place.ts';
+import { columnNames, columnsOfEach } from './load-place.ts';
 
 /** SQLite joins at most 500 queries by UNION ALL; more are joined in groups of groups. */
 const UNION_MAX = 400;

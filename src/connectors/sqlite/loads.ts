@@ -7,6 +7,7 @@ import { columnsOfTable, type Handle } from './database.ts';
 import {
   addPlace,
   type Done,
+  dropFields,
   giveUp,
   holdsBatch,
   keepBatch,
@@ -21,6 +22,7 @@ import {
   toldOf,
   unpublishedBefore,
 } from './load-books.ts';
+import { FieldKeeper } from './load-fields.ts';
 import { mergeAtTime } from './load-history.ts';
 import { mergePlace } from './load-merge.ts';
 import { makePlace, type Target } from './load-place.ts';
@@ -97,8 +99,9 @@ class SqliteLoads {
       const row = openPlace(database, load);
       const columns = columnsOfTable(database, row.place) ?? [];
       const into = { table: row.place, columns: new Set(columns.map(({ name }) => name)), exact: exactOf(columns) };
-      const named = records.insertAll(database, payload, into);
-      keepBatch(database, row, { batch, columns: named, wallMs: options.clock.wallMs() });
+      const fields = new FieldKeeper(database, row);
+      records.insertAll(database, payload, { ...into, written: (names, nth) => fields.keep(names, nth) });
+      keepBatch(database, row, { batch, sets: fields.sets, wallMs: options.clock.wallMs() });
       return applied(batch.records, {
         summary: `${batch.records} rows and their marker in one transaction`,
         reference: batch.idempotencyKey,
@@ -111,7 +114,8 @@ class SqliteLoads {
       const place = openPlace(database, step.load);
       markPublished(database, step.load.id);
       const { receipt, keeps = false } = work(database, place, this.#options.options);
-      if (!keeps) removePlace(database, place);
+      if (keeps) dropFields(database, place.place);
+      else removePlace(database, place);
       return receipt;
     });
   }

@@ -11,7 +11,7 @@ import type { Payload } from '../../model/batch.ts';
 import type { DataRecord } from '../../model/chunk.ts';
 import type { ColumnType } from '../../model/columns.ts';
 import { describeError, RefusedError, WaybillError } from '../../model/errors.ts';
-import { type Column, type Handle, quoteName, sqliteCode } from './database.ts';
+import { type Column, type Handle, kindOf, quoteName, sqliteCode } from './database.ts';
 
 /** Where records are written to, and how. */
 export interface Into {
@@ -21,6 +21,8 @@ export interface Into {
   readonly exact: ReadonlyMap<string, ColumnType>;
   /** Columns with a unique index: a record under a key that is there changes that row. */
   readonly key?: readonly string[];
+  /** Is told of each record which columns it has named, and the number of the row that it has become. */
+  written?(names: readonly string[], row: number | bigint): void;
 }
 
 /** Writes the records of batches as rows. Knows the statements that it has prepared, for one database at a time. */
@@ -34,19 +36,17 @@ export class RecordWriter {
     this.#base64 = new Set(base64);
   }
 
-  /** Returns the columns that the records have named. Throws RefusedError for a record that does not fit. */
-  insertAll(database: Handle, payload: Payload, into: Into): ReadonlySet<string> {
+  /** Throws RefusedError for a record that does not fit. */
+  insertAll(database: Handle, payload: Payload, into: Into): void {
     const buffer = Buffer.from(payload.bytes.buffer, payload.bytes.byteOffset, payload.bytes.byteLength);
-    const named = new Set<string>();
     for (let at = 0; at < payload.spans.length / 2; at++) {
       const text = buffer.toString('utf8', payload.spans[at * 2], payload.spans[at * 2 + 1]);
       try {
-        this.#insert(database, into.exact.size === 0 ? parseObject(text) : exactRecord(text, into.exact), into, named);
+        this.#insert(database, into.exact.size === 0 ? parseObject(text) : exactRecord(text, into.exact), into);
       } catch (error) {
         throw recordError(error, at);
       }
     }
-    return named;
   }
 
   /** Of tables that are to be removed or changed, and of a database that is closed. */
@@ -54,16 +54,17 @@ export class RecordWriter {
     this.#inserts.clear();
   }
 
-  #insert(database: Handle, record: DataRecord, into: Into, named: Set<string>): void {
+  #insert(database: Handle, record: DataRecord, into: Into): void {
     const names = Object.keys(record);
     const unknown = names.find((name) => !into.columns.has(name));
     if (unknown !== undefined) throw unfit('column-unknown', `the table has no column ${JSON.stringify(unknown)}`);
     const missing = into.key?.find((name) => record[name] == null);
     if (missing !== undefined) throw unfit('key-missing', `the key column ${JSON.stringify(missing)} is missing`);
-    for (const name of names) named.add(name);
-    this.#statement(database, names, into).run(
+    const { changes, lastInsertRowid } = this.#statement(database, names, into).run(
       ...names.map((name) => (into.exact.has(name) ? record[name] : boundValue(record[name], this.#base64.has(name)))),
     );
+    if (changes === 0 && !isKeyAlone(names, into.key)) expectWritten(database, into.table);
+    into.written?.(names, lastInsertRowid);
   }
 
   #statement(database: Handle, names: readonly string[], into: Into): BetterSqlite.Statement<unknown[]> {
@@ -98,6 +99,20 @@ export function exactOf(columns: readonly Column[]): ReadonlyMap<string, ColumnT
       const exact = exactType(type);
       return exact === undefined ? [] : [[name, exact] as const];
     }),
+  );
+}
+
+/** A record that is nothing but its key changes no row that is there. */
+const isKeyAlone = (names: readonly string[], key: Into['key']): boolean =>
+  key !== undefined && names.every((name) => key.includes(name));
+
+/** A trigger or a clause of the table can leave a row out without an error, and then it would be lost without a word. */
+function expectWritten(database: Handle, table: string): void {
+  // What a trigger of a view writes elsewhere is not counted.
+  if (kindOf(database, table) !== 'table') return;
+  throw unfit(
+    'rows-left-out',
+    'the table did not take the row: a trigger or a clause `on conflict ignore` left it out',
   );
 }
 

@@ -3,8 +3,8 @@ import { type Columns, type ColumnType, showColumnType } from '../../model/colum
 import { NotAppliedError, RefusedError } from '../../model/errors.ts';
 import type { Carrier, SchemaAction, SinkColumn, SinkColumns } from '../../model/schema.ts';
 import type { SchemaHow, SinkSchema } from '../connector.ts';
-import { type Handle, quoteName, sqliteCode } from './database.ts';
-import { kindOf } from './load-place.ts';
+import { type Handle, kindOf, quoteName, sqliteCode } from './database.ts';
+
 import type { SqliteSession } from './session.ts';
 
 /** What the sink was set up with; `columns` grow by what it is told later. */
