@@ -30,7 +30,7 @@ export function expectNone(
 export function leftOut(table: string, rows: number, stayed = false): RefusedError {
   const what = stayed ? 'were to be deleted and are still there' : 'did not get there';
   return new RefusedError(
-    `${rows} rows of ${quoteName(table)} ${what}: a trigger or a clause of the table left them out; nothing was changed`,
+    `${rows} rows of ${quoteName(table)} ${what}: a trigger or a clause left them out; nothing was changed`,
     {
       reason: stayed ? 'rows-kept' : 'rows-left-out',
       ids: { table, rows },

@@ -105,7 +105,7 @@ export function unpublishedBefore(database: Handle, { family, generation }: Load
     .map(read);
 }
 
-/** Rows of a place whose records have named other columns than the first of the load. Usually there is no such table. */
+/** Rows whose records have named other columns than the first of the load. Usually there is no such table. */
 export const fieldsAside = (place: string): string => quoteName(`${place}_fields`);
 
 /** Once a load is published nobody asks for it any more. */

@@ -149,7 +149,8 @@ function makeLike(database: Handle, before: string, { history, merging }: Again,
   if (mayLeaveOut(database, target.table)) {
     expectNone(database, target.table, { left: `${table} where ${gone}`, stayed: true });
   }
-  const isBase = `exists (select 1 from ${quoteName(history)} as h where h.${LOAD} = '${BASE}' and ${sameKey(by, 'h', 'b')})`;
+  const inBase = `h.${LOAD} = '${BASE}' and ${sameKey(by, 'h', 'b')}`;
+  const isBase = `exists (select 1 from ${quoteName(history)} as h where ${inBase})`;
   const rows = `(select b.*, case when ${isBase} then 0 else 1 end as ${FIELDS} from ${quoteName(before)} as b)`;
   const made = { ...place, named: [...new Set([...base, ...loads])], sets: [base, loads] };
   const merged = mergeRows(database, rows, { place: made, target, by: { key: by.key } });

@@ -110,10 +110,7 @@ const isKeyAlone = (names: readonly string[], key: Into['key']): boolean =>
 function expectWritten(database: Handle, table: string): void {
   // What a trigger of a view writes elsewhere is not counted.
   if (kindOf(database, table) !== 'table') return;
-  throw unfit(
-    'rows-left-out',
-    'the table did not take the row: a trigger or a clause `on conflict ignore` left it out',
-  );
+  throw unfit('rows-left-out', 'the table did not take the row: a trigger or `on conflict ignore` left it out');
 }
 
 function insertSql(names: readonly string[], { table, key }: Into): string {
