@@ -1,7 +1,7 @@
 import type * as Pg from 'pg';
 import { RefusedError } from '../../model/errors.ts';
 
-/** Whether a trigger, a rule or a policy of the table, or of a part of it, could leave out rows without an error. */
+/** Whether a trigger, a rule or a policy of the table, or of a part of it, could leave out rows silently. */
 export async function mayLeaveOut(client: Pg.Client, quoted: string): Promise<boolean> {
   const { rows } = await client.query<{ may: boolean }>(
     `with recursive tree as (

@@ -106,7 +106,7 @@ export function exactOf(columns: readonly Column[]): ReadonlyMap<string, ColumnT
 const isKeyAlone = (names: readonly string[], key: Into['key']): boolean =>
   key !== undefined && names.every((name) => key.includes(name));
 
-/** A trigger or a clause of the table can leave a row out without an error, and then it would be lost without a word. */
+/** A trigger or a clause of the table can leave a row out without an error: it would be lost without a word. */
 function expectWritten(database: Handle, table: string): void {
   // What a trigger of a view writes elsewhere is not counted.
   if (kindOf(database, table) !== 'table') return;
