@@ -166,6 +166,8 @@ const TAIL = `## What to know
 
 - **Numbers.** No number passes through a double on its way. One with more digits than its column holds is refused,
   not rounded: \`9007199254740993\` for \`float64\`, \`1.005\` for \`decimal(5,2)\`. \`42.0\` is whole.
+  PostgreSQL itself rounds, for everybody, what reaches a column of a table that is there without a type that is known
+  (NDJSON, CSV without \`types:\`): its \`numeric(5,2)\` takes \`1.005\` as \`1.01\`.
 - **Decimals.** \`decimal\` without digits keeps what was written, zeros at the end as well. In Parquet, one without
   digits or with more than 38 of them is text.
 - **JSON** keeps each token as it is spelled: large numbers, members that come twice. Inside a record of NDJSON, and

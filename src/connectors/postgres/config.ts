@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { z } from 'zod';
 import { autoLagSetting, cursorSetting } from '../../cursors/settings.ts';
 import { databaseServerOf, type ServerKind } from '../../servers/address.ts';
@@ -50,18 +51,26 @@ const sourceSettings = z
   .refine(({ cursor, lag }) => lag === undefined || cursor !== undefined, '`lag` needs a `cursor`')
   .refine(({ query, table }) => (query === undefined) !== (table === undefined), 'give either `query` or `table`');
 
+/** The server cuts a longer name off without an error, and two tables may then be one. */
+const NAME_BYTES_MAX = 63;
+const isWhole = (text: string): boolean => Buffer.byteLength(text) <= NAME_BYTES_MAX;
+const TOO_LONG = `has more than the ${NAME_BYTES_MAX} bytes that names have in PostgreSQL, which would cut it off`;
+
 const sinkSettings = z
   .strictObject({
-    table: tableSetting.describe(
-      'Where records go: `items`, `sales.items`, or a list of both where names hold dots. Fields go to the columns ' +
-        'of their names.',
-    ),
+    table: tableSetting
+      .refine((table) => tableName(table).every(isWhole), TOO_LONG)
+      .describe(
+        'Where records go: `items`, `sales.items`, or a list of both where names hold dots. Fields go to the columns ' +
+          'of their names.',
+      ),
     key: z.array(name).min(1).optional().describe('Columns with a unique index; needed to write by key.'),
     create: z
       .record(name, z.string().regex(SQL_TYPE, 'must be a type of PostgreSQL such as bigint or numeric(12,2)'))
       .optional()
       .describe('Columns and their types, to make the table where there is none; `key` becomes its primary key.'),
     markerSchema: name
+      .refine(isWhole, TOO_LONG)
       .default('waybill')
       .describe('The schema in which the sink keeps the markers of batches and the fences of shards; made if missing.'),
     recordsPerBatch: z.int().min(1).default(20_000),
