@@ -56,6 +56,31 @@ describe('a stateful merger on LanceDB', () => {
   );
 
   it(
+    'P21: takes out nothing that another flow has brought, with a previous version or without',
+    onLance(async (bench) => {
+      const { sink, story } = await threeDays(bench);
+      const ofReturns = (day: number) => ({ ...loadOf(day), flow: 'returns', family: 'wb_r_', id: `wb_r_${day}` });
+      const others = new Story();
+      await others.collect(sink, ofReturns(1), items('9r'));
+      await expect(others.publish(sink, ofReturns(1))).rejects.toMatchObject({
+        reason: 'flow-foreign',
+        ids: { table: 't', other: 'f' },
+      });
+      expect(await names(bench)).toEqual(['1a', '2b', '3c', '4c']);
+      const merger = new Story([], 'merger');
+      await merger.collect(sink, ofReturns(2), items('9r'));
+      await merger.publish(sink, ofReturns(2));
+      for (const [day, generation] of [
+        [4, 1],
+        [2, 2],
+        [1, 2],
+      ] as const)
+        await expect(story.run(sink, day, items('1z'), generation)).rejects.toMatchObject({ reason: 'flow-foreign' });
+      expect(await names(bench)).toEqual(['1a', '2b', '3c', '4c', '9r']);
+    }),
+  );
+
+  it(
     'P21: with the same version does not restore, in the order of the days',
     onLance(async (bench) => {
       const { sink, story } = await threeDays(bench);

@@ -10,6 +10,8 @@ export interface LoadNote {
   readonly state: 'open' | 'publishing' | 'published' | 'void' | 'gone';
   readonly family: string;
   readonly generation: number;
+  /** Absent in notes of an earlier version, which did not say. */
+  readonly flow?: string;
   readonly step?: string;
   /** The version of the table before it was published. */
   readonly base?: number;

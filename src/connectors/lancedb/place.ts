@@ -17,7 +17,7 @@ export class Places {
 
   async open(step: LoadStep): Promise<StepReceipt> {
     const { books, database } = this.#target;
-    const { id, family, generation } = step.load;
+    const { id, family, generation, flow } = step.load;
     expectAsked(step);
     await books.shutOut(step);
     const known = await books.get('load', id);
@@ -29,7 +29,7 @@ export class Places {
     const columns = await this.#target.columns(opened, table);
     if (columns !== undefined)
       await opened.make(id, [...columns.map(({ field }) => field), this.#target.rowField(opened)]);
-    if (known === undefined) await books.put('load', id, { state: 'open', family, generation });
+    if (known === undefined) await books.put('load', id, { state: 'open', family, generation, flow });
     return { summary: `the table ${id} takes what the load brings`, facts: { place: id } };
   }
 

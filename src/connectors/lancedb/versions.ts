@@ -9,6 +9,8 @@ import type { Target } from './target.ts';
 
 /** What a table is called that is not there. */
 const NOTHING = 'nothing';
+/** Before the first version of a table. */
+const NO_VERSION = 0;
 /** So many versions that nobody has named yet are looked at, the newest first. */
 const UNNAMED_MAX = 64;
 
@@ -46,32 +48,44 @@ export class Versions {
     if (note !== undefined && (await this.#standsLast(table, note))) {
       return { summary: 'the load itself is what came last, so there is nothing to go back from' };
     }
-    const goBack = name === null ? emptied : await this.#wayBackTo(table, name);
+    const version = name === null ? NO_VERSION : await this.#wayBackTo(table, name);
+    if (version !== undefined) await this.#surelyOwn(step, version);
     // The load may have been published, and others have written since: from here on it is not, and will be once more.
     if (note !== undefined && note.state !== 'open') {
       const { base: _, receipt: __, ...rest } = note;
       await books.put('load', step.load.id, { ...rest, state: 'void' });
     }
-    return await goBack(step, table);
+    if (name === null || version === NO_VERSION) return await emptied(step, table);
+    if (version === undefined) return { summary: `the table is at ${name} already` };
+    return await restored(step, table, { name, version });
   }
 
-  /** Throws RefusedError where there is none, before anything is written down. */
-  async #wayBackTo(table: Lance.Table, name: string): Promise<typeof emptied> {
-    const latest = await table.version();
-    if ((await this.#nameOf(table, latest)) === name)
-      return async () => ({ summary: `the table is at ${name} already` });
+  /** What another flow has brought is not this one's to take out: nobody would bring it again. */
+  async #surelyOwn({ load }: LoadStep, version: number): Promise<void> {
+    const { books, options } = this.#target;
+    const notes = [...(await books.all('load')).values()];
+    const other = notes.find((note) => (note.flow ?? load.flow) !== load.flow && mayStandIn(note) > version)?.flow;
+    if (other === undefined) return;
+    const { table } = options;
+    throw new RefusedError(
+      `${JSON.stringify(table)} holds loads of the flow ${other}, and this load would take them out`,
+      {
+        reason: 'flow-foreign',
+        about: 'request',
+        ids: { table, other },
+        hint: `Give each flow a table of its own. If ${other} is called ${load.flow} now, load it into a new table.`,
+      },
+    );
+  }
+
+  /** Undefined: it is there. Throws RefusedError where there is no way, before anything is written down. */
+  async #wayBackTo(table: Lance.Table, name: string): Promise<number | undefined> {
+    if ((await this.#nameOf(table, await table.version())) === name) return undefined;
     const version = [...(await this.#named(table))].filter(([, known]) => known === name).at(-1)?.[0];
     if (version === undefined) {
       throw new RefusedError(`the table no longer keeps ${name}`, { reason: 'version-gone', about: 'request' });
     }
-    return async (step) => {
-      await table.checkout(version);
-      await within(step.signal, table.restore()).catch((error: unknown) => {
-        throw writeError(error, `going back to version ${version}`);
-      });
-      const facts = { restored: name, tableVersion: await table.version() };
-      return { summary: `back to ${name}, which was version ${version} of the table`, facts };
-    };
+    return version;
   }
 
   /** Whether the load was published and nothing has changed since, other than the files that hold it. */
@@ -115,6 +129,25 @@ export class Versions {
   async #arrow(): Promise<typeof Arrow> {
     return (await this.#target.database.open()).arrow;
   }
+}
+
+/** The version that a load made; of one that is being published, the first that it may have made. */
+function mayStandIn({ state, base, receipt }: LoadNote): number {
+  if (state === 'publishing') return (base ?? NO_VERSION) + 1;
+  return state === 'published' ? Number(receipt?.facts?.tableVersion ?? NO_VERSION) : NO_VERSION;
+}
+
+async function restored(
+  { signal }: LoadStep,
+  table: Lance.Table,
+  { name, version }: { readonly name: string; readonly version: number },
+): Promise<StepReceipt> {
+  await table.checkout(version);
+  await within(signal, table.restore()).catch((error: unknown) => {
+    throw writeError(error, `going back to version ${version}`);
+  });
+  const facts = { restored: name, tableVersion: await table.version() };
+  return { summary: `back to ${name}, which was version ${version} of the table`, facts };
 }
 
 async function emptied(step: LoadStep, table: Lance.Table): Promise<StepReceipt> {
