@@ -76,6 +76,21 @@ describe('a bucket of NATS', () => {
     expect([...(await nats.texts(name)).keys()].sort()).toEqual(['1', '5']);
   });
 
+  it('refuses the record whose key is longer than a line of the server, and takes the longest that is not', async () => {
+    await nats.bucket(name);
+    const longest = 'k'.repeat(4000 - `$KV.${name}.`.length);
+    const sink = open({ bucket: name, key: ['id'] });
+    const verdict = await sink.can.put!(
+      permit({ id: 1 }, { id: longest }, { id: `${longest}k` }, { id: 'ü'.repeat(700) }),
+    );
+    expect([...verdict.outcomes]).toEqual([1, 1, 2, 2]);
+    expect(verdict.refusals).toMatchObject([
+      { index: 2, code: 'key-too-long', retryable: false },
+      { index: 3, code: 'key-too-long' },
+    ]);
+    expect([...(await nats.texts(name)).keys()].sort()).toEqual(['1', longest]);
+  });
+
   it('is made where that is asked for, and otherwise missed before anything is sent', async () => {
     const error = await thrownBy(open({ bucket: name, key: ['id'] }).can.put!(permit({ id: 1 })));
     expect(error).toBeInstanceOf(RefusedError);

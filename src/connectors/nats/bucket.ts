@@ -51,16 +51,33 @@ export async function putAll(
   const answers: Answer[] = Array.from({ length: payload.spans.length / 2 });
   for (const [at, reason] of unfit) answers[at] = { kind: 'refused', ...reason };
   const kv = session.opened;
-  const messages = records.map(({ key, bytes, places }): Message => {
+  const messages = records.flatMap(({ key, bytes, places }): readonly Message[] => {
     const name = keyName(options.prefix, key);
-    return {
-      bytes: bytes.length + HEADERS.length,
-      places,
-      send: () => kv.put(name, bytes, { timeout: options.timeoutMs }),
-    };
+    const subjectBytes = SUBJECT_PREFIX.length + options.bucket.length + name.length;
+    if (subjectBytes > SUBJECT_BYTES_MAX) {
+      for (const at of places) answers[at] = keyTooLong(subjectBytes);
+      return [];
+    }
+    const send = () => kv.put(name, bytes, { timeout: options.timeoutMs });
+    return [{ bytes: bytes.length + HEADERS.length, places, send }];
   });
   return await sendAll(session, messages, answers);
 }
+
+/** What a bucket is called in the subjects of its keys: `$KV.members.42`. */
+const SUBJECT_PREFIX = '$KV..';
+/**
+ * A server reads lines of 4096 bytes (`max_control_line`) unless it is told otherwise, and does not say how long they
+ * may be. Beside the subject stand the inbox of the answer, some fifty bytes, and two sizes. The server ends the
+ * connection over a longer one, and with it whatever else is on its way, so it is never sent.
+ */
+const SUBJECT_BYTES_MAX = 4000;
+
+const keyTooLong = (bytes: number): Answer => ({
+  kind: 'refused',
+  code: 'key-too-long',
+  message: `the key makes a subject of ${bytes} bytes; servers of NATS take ${SUBJECT_BYTES_MAX}`,
+});
 
 /** Headers without a header, as the driver writes them. */
 const HEADERS = 'NATS/1.0\r\n\r\n';
