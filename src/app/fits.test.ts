@@ -105,3 +105,35 @@ describe('the matrix of strategies and sinks', () => {
     });
   });
 });
+
+describe('a keyed strategy', () => {
+  const cache = (key: string): string => `{ connection: cache, key: [${key}] }`;
+  const flow = (sourceKey: string, sink: string, more: string): string => `version: 1
+connections:
+  cache: { type: redis, host: 127.0.0.1 }
+  api: { type: http, url: https://api.example.com }
+flows:
+  copy:
+    source: { connection: files, path: in.ndjson${sourceKey} }
+    sink: ${sink}
+    strategy: keyed
+    ${more}
+`;
+  it.each([
+    [false, ', key: id', cache('id'), ''],
+    [false, ', key: id', cache('team, id'), ''],
+    [false, ', key: id', cache('member'), 'mapping: { rename: { id: member } }'],
+    [false, ', key: id', HTTP, ''],
+    [true, ', key: id', cache('team'), ''],
+    [true, ', key: [team, id]', cache('id'), ''],
+    [true, '', cache('id'), ''],
+    [true, ', key: id', cache('id'), 'mapping: { rename: { id: member, team: id } }'],
+    [true, ', key: id', cache('id'), 'mapping: { set: { id: "{{ record.team }}" } }'],
+  ])('P27: in the order of its batches: %s, from a source%s to %s %s', async (ordered, sourceKey, sink, more) => {
+    await writeFile(join(folder, 'in.ndjson'), '{"id":1,"team":2}\n');
+    const waybill = await opened(flow(sourceKey, sink, more));
+    const { lanes } = await waybill.plan('copy', undefined);
+    expect(lanes).toMatchObject([{ ordered }]);
+    await waybill.close();
+  });
+});

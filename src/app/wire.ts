@@ -122,7 +122,7 @@ function laneJob(
     connector: lane.connection.connector.type,
     sink,
     strategy,
-    facts: { key: flow.source.key, window: flow.window, load: lane.load },
+    facts: { key: flow.source.key, sentKey: sentKeyOf(flow, lane), window: flow.window, load: lane.load },
     limits: narrowed(sink.limits, lane.limits),
     onDoubt: lane.onDoubt,
     onChanged: lane.onChanged,
@@ -132,6 +132,12 @@ function laneJob(
     ...(rate === undefined ? {} : { rate }),
     ...(lane.limits.intendAhead === undefined ? {} : { intendAhead: lane.limits.intendAhead }),
   };
+}
+
+function sentKeyOf({ source: { key } }: FlowConfig, { mapping }: LaneConfig): readonly string[] | null {
+  if (key === null || mapping === undefined) return key;
+  const fields = key.flatMap((column) => mapping.sentAs?.(column) ?? []);
+  return fields.length === key.length ? fields : null;
 }
 
 /** A flow file can ask for less than the sink takes, never for more. */

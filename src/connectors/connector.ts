@@ -356,6 +356,11 @@ export interface AbilityFacts {
   readonly retention?: string;
   /** `put`: the sink is a log. Who reads all of it sees what was replaced, and each repeat, until it is compacted. */
   readonly keepsReplaced?: boolean;
+  /**
+   * `put`: the fields of a record, as they are sent, whose values name its place; nested ones with dots. Absent where
+   * only the other side knows: the key of the source is taken for it then.
+   */
+  readonly putKey?: readonly string[];
   /** What every promise on this sink rests on beside what its abilities say: whole sentences, for people. */
   readonly assumes?: readonly string[];
 }

@@ -29,6 +29,8 @@ export interface Mapping {
   readonly digest: string;
   /** It is a program: nobody but its author knows whether it makes the same of a record twice. */
   readonly free?: true;
+  /** The field in which it hands on the values of a column as they are. Absent: nobody knows. */
+  sentAs?(column: string): string | undefined;
   /** Undefined leaves the record out of this lane: it is counted as skipped. */
   apply(record: DataRecord): DataRecord | undefined;
 }

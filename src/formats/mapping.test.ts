@@ -128,6 +128,16 @@ describe('a declared mapping', () => {
     ).toEqual({});
   });
 
+  test('tells in which field it hands on a column as it is, if it does', () => {
+    const sentAs = (spec: MappingSpec) => compileMapping(spec).sentAs?.('id');
+    expect(sentAs({ drop: ['x'], set: { y: 1 } })).toBe('id');
+    expect(sentAs({ select: ['id'], rename: { id: 'user.id' } })).toBe('user.id');
+    for (const spec of [{ drop: ['id'] }, { select: ['x'] }, { set: { id: 1 } }, { rename: { x: 'id' } }])
+      expect(sentAs(spec)).toBeUndefined();
+    expect(sentAs({ set: { 'id.x': 1 } })).toBeUndefined();
+    expect(functionMapping((record) => record, 'x').sentAs).toBeUndefined();
+  });
+
   test('refuses unknown keys, and parts that write to one place', () => {
     expect(mappingSchema.safeParse({ where: 'x' }).success).toBe(false);
     expect(() => compileMapping({ select: ['a'], drop: ['b'] })).toThrow(/either `select` or `drop`/);

@@ -118,6 +118,14 @@ class DeclaredMapping implements TextMapping {
     return result;
   }
 
+  sentAs(column: string): string | undefined {
+    if (this.#drop.has(column) || this.#select?.includes(column) === false) return undefined;
+    const to = this.#rename.get(column) ?? [column];
+    const others = [...this.#rename].filter(([from]) => from !== column).map(([, path]) => path);
+    const written = [...others, ...this.#set.map(({ path }) => path)];
+    return written.some((path) => within(path, to) || within(to, path)) ? undefined : to.join('.');
+  }
+
   /** No nested target and no template: values need not be read. */
   #isFlat(): boolean {
     const flat = (path: readonly string[]) => path.length === 1;
@@ -173,6 +181,9 @@ function refuseClashes(paths: readonly (readonly string[])[]): void {
     throw new WaybillError('MAPPING_INVALID', `two parts of the mapping write to ${JSON.stringify(inside ?? to)}`);
   }
 }
+
+const within = (inner: readonly string[], outer: readonly string[]): boolean =>
+  outer.every((part, at) => inner[at] === part);
 
 function assign(result: Record<string, unknown>, path: readonly string[], value: unknown): void {
   let at = result;

@@ -50,6 +50,8 @@ export type Fit =
 export interface FlowFacts {
   /** The columns that name a record, if the flow names them. */
   readonly key: readonly string[] | null;
+  /** The fields in which the lane sends these; null where it does not send them all as they are. Absent: unknown. */
+  readonly sentKey?: readonly string[] | null;
   readonly window: WindowKind;
   readonly load: LoadSettings;
 }

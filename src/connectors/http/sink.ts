@@ -35,6 +35,7 @@ export function openHttpSink(connection: ConnectionConfig, settings: SinkConfig,
       ...(idempotencyKey
         ? { key: { horizonMs: idempotencyKey.horizon, storesErrors: idempotencyKey.storesErrors } }
         : {}),
+      ...(typeof settings.upsert === 'object' ? { putKey: [settings.upsert.key] } : {}),
       ...(lookup ? { visibilityLagMs: lookup.visibilityLag, findsOthers: !asksForBatch(lookup) } : {}),
     },
     requestTimeoutMs: settings.requestTimeout,

@@ -38,7 +38,7 @@ export function lancedbSink(given: LanceSinkOptions): Sink {
       load: { open: (step) => places.open(step), add: (permit) => places.add(permit) },
       ...(key === undefined ? addingTo(target) : changing(target, requestTimeoutMs)),
     },
-    facts: { rejectsAtomically: true, retention: RETENTION },
+    facts: { rejectsAtomically: true, retention: RETENTION, ...(key === undefined ? {} : { putKey: key }) },
     schema: new LanceSchema(options, target),
     requestTimeoutMs,
     close: () => database.close(),

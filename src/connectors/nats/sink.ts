@@ -43,7 +43,11 @@ function bucketSink(options: NatsSinkOptions, into: BucketOptions): Rest {
   };
   const history =
     'A bucket keeps as many revisions of a key as its `history` says, and a watcher is told of each repeat.';
-  return { can: { put }, facts: { keepsReplaced: true, assumes: [history, KEPT] }, close: () => pool.close() };
+  return {
+    can: { put },
+    facts: { keepsReplaced: true, putKey: into.key, assumes: [history, KEPT] },
+    close: () => pool.close(),
+  };
 }
 
 function streamSink(options: NatsSinkOptions, into: StreamOptions): Rest {

@@ -54,7 +54,7 @@ export function postgresSink(options: PostgresSinkOptions): Sink {
       // The server had taken all of it before it said so.
       letsGo: true,
       retention: RETENTION,
-      ...(key === undefined ? {} : { findsOthers: true }),
+      ...(key === undefined ? {} : { findsOthers: true, putKey: key }),
     },
     requestTimeoutMs: options.requestTimeoutMs,
     close: () => writer.close(),

@@ -28,7 +28,7 @@ export function redisSink(options: RedisSinkOptions): Sink {
     accepts: [LINES],
     limits: { recordsPerBatch, bytesPerBatch, inFlight: connections },
     can: toStream ? streamAbilities(pool, into) : keyAbilities(pool, into),
-    facts: { ...(toStream ? { rejectsAtomically: true } : {}), assumes: assumptions(options) },
+    facts: { ...(toStream ? { rejectsAtomically: true } : { putKey: into.key }), assumes: assumptions(options) },
     requestTimeoutMs,
     close: async () => pool.close(),
   };

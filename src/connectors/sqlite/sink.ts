@@ -52,6 +52,7 @@ export function sqliteSink(given: SqliteSinkOptions): Sink {
     facts: {
       rejectsAtomically: true,
       loadRung: 'marker',
+      ...(key === undefined ? {} : { putKey: key }),
       retention: 'loads of the proxy stay as tables, as many as `keep` says; nothing else of the past is kept',
     },
     requestTimeoutMs: 30_000,
