@@ -58,6 +58,24 @@ describe('loads of files', () => {
     expect(inOrder(await place.seen())).toEqual([...recordsOf(16, [1], 1), ...recordsOf(17, [3])]);
   });
 
+  it('P10: a prefix that is the beginning of another one leaves the objects of that one alone', async () => {
+    place = fileLoads({ path: 'orders/{{ lane }}-{{ batch }}.ndjson' });
+    const of = (lane: string, generation = 1): Load => {
+      const load = loadOf(16, generation);
+      const family = `wb_${lane.replace('-', '')}_`;
+      return { ...load, lane, family, id: `${family}${generation}` };
+    };
+    await replaced(place, of('eu-west'), recordsOf(16, [1]));
+    writeFileSync(join(place.root, 'orders/eu-by-hand.ndjson'), '');
+    writeFileSync(join(place.root, 'orders/eu-west-wb-1a2b3c4d-7-0123456789abcdef.ndjson'), '');
+    for (const generation of [1, 2]) await replaced(place, of('eu', generation), recordsOf(16, [2]));
+    expect(visibleFiles(place.root, undefined)).toEqual([
+      'orders/eu-wb_eu_2-000000001.ndjson',
+      'orders/eu-west-wb-1a2b3c4d-7-0123456789abcdef.ndjson',
+      'orders/eu-west-wb_euwest_1-000000001.ndjson',
+    ]);
+  });
+
   it('P11: rows cannot be replaced by what they hold, and that is refused before anything changes', async () => {
     place = fileLoads({ path: 'orders/{{ window }}.ndjson' });
     await replaced(place, loadOf(16), recordsOf(16, [1]));

@@ -40,7 +40,8 @@ async function exchanged(showing: Showing, step: LoadStep, parts: readonly Part[
   const mine = new Set(parts.map(nameOf));
   const isOld = ({ name }: Listed): boolean => {
     const middle = name.slice(beginning.length, name.length - ending.length);
-    return name.endsWith(ending) && middle !== '' && !middle.includes('/') && !mine.has(name);
+    const here = name.endsWith(ending) && middle !== '' && !middle.includes('/');
+    return here && !mine.has(name) && !isOfLongerPath(middle);
   };
   const old = (await store.list(beginning, signal)).filter(isOld);
   for (const part of parts) await store.copy(part.name, nameOf(part), signal);
@@ -65,4 +66,16 @@ async function stillAllowed({ store, booksOf }: Showing, step: LoadStep, mine: r
     await store.remove(mine, step.signal);
     throw new WaybillError('SINK_FAILED', `gave way to a later start: ${describeError(error)}`, { cause: error });
   }
+}
+
+/** What stands for `{{ batch }}` in a name: of a load, and of a batch that was added by itself. */
+const BATCH_NAME = /wb_[a-z0-9_]+-\d{9,}|wb-[\w-]{8}-\d+-[0-9a-f]{16}/;
+
+/**
+ * Whether what stands between beginning and ending is more than a name that Waybill gives: the beginning or the ending
+ * of this path is part of that of another, `a/1{{ batch }}` of `a/10{{ batch }}`, and that one's objects are not meant.
+ */
+function isOfLongerPath(middle: string): boolean {
+  const [batch] = BATCH_NAME.exec(middle) ?? [];
+  return batch !== undefined && batch !== middle;
 }
