@@ -108,6 +108,24 @@ for (const { way, settings } of WAYS) {
 
 describe('rows of LanceDB', () => {
   it(
+    'P10: have keys up to both ends of what 64 bits hold',
+    onLance(async (bench) => {
+      const sink = bench.sink({ key: ['id'], columns: COLUMNS });
+      for (const [nth, name] of [
+        [1, 'a'],
+        [2, 'b'],
+      ] as const) {
+        const rows = ['-9223372036854775808', '9223372036854775807'].map(
+          (id) => `{"id":${id},"day":"2026-11-11","name":"${name}${id}"}`,
+        );
+        await collected(sink, loadOf(nth), rows as never);
+        await surely(sink, 'replace')(stepOf(loadOf(nth)), dayOf(1));
+      }
+      expect(await names(bench)).toEqual(['b-9223372036854775808', 'b9223372036854775807']);
+    }),
+  );
+
+  it(
     'of a key that is there outside of the scope refuse the load',
     onLance(async (bench) => {
       const sink = bench.sink(WAYS[0]!.settings);

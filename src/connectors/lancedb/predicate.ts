@@ -16,6 +16,8 @@ export function quoteName(name: string): string {
 
 export const quoteText = (text: string): string => `'${text.replaceAll("'", "''")}'`;
 
+const INT64_MIN = '-9223372036854775808';
+
 /** A plain text as a filter writes it. Throws where a filter has no form for the type. */
 export function literal(type: ColumnType, text: string): string {
   if (type.array === true) throw unfit('is an array, which no filter compares');
@@ -23,8 +25,10 @@ export function literal(type: ColumnType, text: string): string {
     case 'boolean':
     case 'int16':
     case 'int32':
-    case 'int64':
       return text;
+    case 'int64':
+      // The smallest has no form of its own: the sign is taken apart, and what follows is one too large.
+      return text === INT64_MIN ? `cast(${quoteText(text)} as bigint)` : text;
     case 'decimal':
       return type.precision === undefined
         ? quoteText(text)
