@@ -173,7 +173,7 @@ export const STRATEGIES = [
   },
   {
     name: 'versions of one key may overtake each other',
-    edits: [{ file: 'strategies/keyed.ts', find: "ordered: 'repeats', windows", replace: "ordered: 'never', windows" }],
+    edits: [{ file: 'strategies/keyed.ts', find: "? 'repeats' :", replace: "? 'never' :" }],
     focus: {
       rungs: ['put'],
       swarm: { 'request-late': 300 },
