@@ -116,12 +116,13 @@ describe('periods in the PostgreSQL sink', () => {
     ]);
   });
 
-  it('P08: a wider type reaches the period that the load joins, and readers keep their rights', async () => {
+  it('P08: a wider type reaches the period that the load joins, and the view keeps readers and options', async () => {
     const bench = new LoadBench(places, { create: { id: 'int', amount: 'numeric(4,2)', name: 'text' } });
     await add(bench, month(1), [{ id: 1, amount: 1 }], { fresh: true });
     await add(bench, month(2), [{ id: 2, amount: 2 }], { fresh: true });
     const role = `reader_${bench.table}`;
     await bench.client.query(`create role ${role}; grant select on ${bench.table} to ${role}`);
+    await bench.client.query(`alter view ${bench.table} set (security_barrier = true)`);
     const wider = bench.another({ create: { id: 'bigint', amount: 'numeric(8,2)', name: 'text' } });
     await add(wider, month(2), [{ id: 3_000_000_000, amount: 123456.5 }]);
     await add(wider, month(1), [{ id: 3_000_000_001, amount: 1 }]);
@@ -135,6 +136,8 @@ describe('periods in the PostgreSQL sink', () => {
     ]);
     const right = await bench.client.query("select has_table_privilege($1, $2, 'select') as held", [role, bench.table]);
     expect(right.rows).toEqual([{ held: true }]);
+    const said = await bench.client.query('select reloptions from pg_class where oid = to_regclass($1)', [bench.table]);
+    expect(said.rows).toEqual([{ reloptions: ['security_barrier=true'] }]);
     await bench.client.query(`drop owned by ${role}; drop role ${role}`);
   });
 

@@ -164,6 +164,21 @@ describe('the proxy in the PostgreSQL sink', () => {
     await reader.end();
   });
 
+  it('P37: the options of the view are kept by each load, also where it has to be made anew', async () => {
+    const bench = new LoadBench(places, CREATE);
+    await show(bench, [{ id: 1, name: 'a' }], { day: 1 });
+    const options = async (): Promise<unknown> =>
+      (await bench.client.query('select reloptions from pg_class where oid = to_regclass($1)', [bench.table])).rows[0];
+    await bench.client.query(`alter view ${bench.table} set (security_invoker = on, security_barrier = true)`);
+    const said = { reloptions: ['security_invoker=on', 'security_barrier=true'] };
+    expect(await options()).toEqual(said);
+    await show(bench, [{ id: 2, name: 'b' }], { day: 2 });
+    expect(await options()).toEqual(said);
+    const other = bench.another({ create: { id: 'bigint' } });
+    await show(other, [{ id: 3 }], { day: 3 });
+    expect(await options()).toEqual(said);
+  });
+
   it('P37: another view that rests on a column that went away is not broken: the load is refused', async () => {
     const bench = new LoadBench(places, CREATE);
     await show(bench, [{ id: 1, name: 'a' }], { day: 16 });

@@ -36,13 +36,7 @@ export async function addPlaceToPeriod(publishing: Publishing, period: Period, f
   const narrow = await narrowerThan(client, into, publishing.place);
   // A column that a view shows keeps its type for as long as the view is there.
   const down = !begins && narrow.length > 0 && target.shape !== undefined;
-  const grants = down
-    ? await takeDown(
-        client,
-        target.shape,
-        narrow.map(({ name }) => name),
-      )
-    : [];
+  const taken = down ? await takeDown(client, target.shape, narrow) : undefined;
   await widenColumns(client, into, narrow);
   const shown = target.shape?.columns ?? [];
   const columns = await widen(publishing, into, shown);
@@ -52,8 +46,7 @@ export async function addPlaceToPeriod(publishing: Publishing, period: Period, f
   if (begins || down || columns.length > shown.length) {
     const tables = [...rest.map(({ place }) => place), into.quoted];
     const view = down ? placeOf(target.schema, target.name) : target;
-    await showAs(client, view, unionOf(tables, columns), columns);
-    await letRead(client, target, grants);
+    await showAs(client, view, { query: unionOf(tables, columns), columns, taken });
   }
   if (begins) await takeName(client, { into, named, entry });
   if (entry === undefined) await enter(publishing, period, named);

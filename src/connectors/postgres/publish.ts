@@ -15,7 +15,7 @@ export async function showLoad(publishing: Publishing, loads: LoadBooks, keep: n
   if (target.shape !== undefined) await letRead(client, stays, await readersOf(client, target.shape));
   await closeForWriting(client, stays, options.markerSchema);
   const names = quoteNames(shape.columns.map(({ name }) => name));
-  await showAs(client, target, `select ${names} from ${stays.quoted}`, shape.columns);
+  await showAs(client, target, { query: `select ${names} from ${stays.quoted}`, columns: shape.columns });
   const removed: string[] = [];
   const held: string[] = [];
   for (const { load, place } of before.slice(keep)) {

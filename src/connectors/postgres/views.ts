@@ -23,45 +23,66 @@ export function expectViewable(target: Target, own: boolean): void {
   });
 }
 
+/** What somebody has said about a view: who may read it, and its options (`security_invoker`), as SQL writes them. */
+export interface ViewTraits {
+  readonly readers: readonly string[];
+  readonly options: string;
+}
+
 /**
  * Lets the name show something else. In one transaction, so no reader misses it; columns that go away or change their
- * type need a new view, which gets the rights that the old one gave.
+ * type need a new view, which gets what was said about the old one. `taken`: what was said about one that was taken
+ * down before.
  */
 export async function showAs(
   client: Pg.Client,
   target: Target,
-  query: string,
-  columns: readonly ShapeColumn[],
+  { query, columns, taken }: { query: string; columns: readonly ShapeColumn[]; taken?: ViewTraits | undefined },
 ): Promise<void> {
   const { shape, quoted } = target;
-  if (shape === undefined || goesOn(shape, columns)) {
-    await client.query(`create or replace view ${quoted} as ${query}`);
+  if (shape !== undefined && goesOn(shape, columns)) {
+    // A view that is replaced loses the options that are not said again.
+    await client.query(`create or replace view ${quoted} ${await optionsOf(client, shape)} as ${query}`);
     return;
   }
-  const gone = shape.columns.filter((one) => !columns.some((other) => isSame(one, other))).map(({ name }) => name);
-  const grants = await takeDown(client, shape, gone);
-  await client.query(`create view ${quoted} as ${query}`);
-  await letRead(client, target, grants);
+  const gone = shape?.columns.filter((one) => !columns.some((other) => isSame(one, other))) ?? [];
+  const traits = shape === undefined ? taken : await takeDown(client, shape, gone);
+  await client.query(`create view ${quoted} ${traits?.options ?? ''} as ${query}`);
+  await letRead(client, target, traits?.readers ?? []);
 }
 
-/** Removes the view, to be made again in the same transaction. Answers who may read it. */
-export async function takeDown(client: Pg.Client, view: Shape, changed: readonly string[]): Promise<readonly string[]> {
-  const grants = await readersOf(client, view);
+/** Removes the view, to be made again in the same transaction. Answers what was said about it. */
+export async function takeDown(
+  client: Pg.Client,
+  view: Shape,
+  changed: readonly Pick<ShapeColumn, 'name'>[],
+): Promise<ViewTraits> {
+  const traits = { readers: await readersOf(client, view), options: await optionsOf(client, view) };
   try {
     await client.query(`drop view ${view.quoted}`);
   } catch (error) {
     if (sqlState(error) !== '2BP01') throw error;
+    const names = changed.map(({ name }) => name);
     throw new RefusedError(
-      `columns of ${view.quoted} went away or changed, and other views rest on it: ${changed.join(', ')}`,
+      `columns of ${view.quoted} went away or changed, and other views rest on it: ${names.join(', ')}`,
       {
         reason: 'view-needed',
         about: 'request',
-        ids: { columns: changed },
+        ids: { columns: names },
         hint: 'Remove the views that rest on it, or keep its columns.',
       },
     );
   }
-  return grants;
+  return traits;
+}
+
+async function optionsOf(client: Pg.Client, { oid }: Pick<Shape, 'oid'>): Promise<string> {
+  const { rows } = await client.query<{ options: string | null }>(
+    `select 'with (' || string_agg(quote_ident(option_name) || ' = ' || quote_literal(option_value), ', ') || ')'
+      as options from pg_catalog.pg_class c, pg_options_to_table(c.reloptions) where c.oid = $1`,
+    [oid],
+  );
+  return rows[0]?.options ?? '';
 }
 
 const goesOn = (shape: Shape, columns: readonly ShapeColumn[]): boolean =>
