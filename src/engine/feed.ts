@@ -300,8 +300,13 @@ export class LaneFeed {
 
 const shardOf = ({ seq }: BatchRow): number => Math.floor((seq - 1) / SHARD_BATCHES);
 
-/** Children stand at the end of their lane, but their records belong where they were sealed: before what came later. */
+/**
+ * Children stand at the end of their lane, but their records belong where they were sealed: before what came later, and
+ * halves of a half before the other half.
+ */
 function comesBefore(a: BatchRow, b: BatchRow): boolean {
   const [rootOfA, rootOfB] = [a.root ?? a.id, b.root ?? b.id];
-  return rootOfA === rootOfB ? a.id < b.id : rootOfA < rootOfB;
+  if (rootOfA !== rootOfB) return rootOfA < rootOfB;
+  const [firstOfA, firstOfB] = [a.picks?.[0] ?? 0, b.picks?.[0] ?? 0];
+  return firstOfA === firstOfB ? a.id < b.id : firstOfA < firstOfB;
 }

@@ -274,8 +274,8 @@ export const ENGINE = [
     edits: [
       {
         file: 'engine/feed.ts',
-        find: 'return rootOfA === rootOfB ? a.id < b.id : rootOfA < rootOfB;',
-        replace: 'return rootOfA === rootOfB ? a.id < b.id : a.id < b.id;',
+        find: 'if (rootOfA !== rootOfB) return rootOfA < rootOfB;',
+        replace: 'if (rootOfA !== rootOfB) return a.id < b.id;',
       },
     ],
     focus: {

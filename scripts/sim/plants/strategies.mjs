@@ -1,6 +1,9 @@
 // Bugs of the strategies that the simulator must find.
 const LEDGERED = 'strategies/ledgered-append.ts';
 
+/** Where rows share a key of the sink, what is sent once more after a refusal may replace what came behind it. */
+const WITHOUT_SENDING_AGAIN = { 'refusal-for-now': 0, 'operator-retries': 0, 'operator-resends': 0 };
+
 export const STRATEGIES = [
   {
     name: 'a doubt that nothing can decide is sent again',
@@ -178,6 +181,38 @@ export const STRATEGIES = [
       rungs: ['put'],
       swarm: { 'request-late': 300 },
       change: { repeats: true, onDuplicate: 'report', rows: 13, recordsPerBatch: 1, inFlight: 4 },
+    },
+    limit: 300,
+  },
+  {
+    name: 'records that share a key of the sink may overtake each other',
+    edits: [
+      {
+        file: 'strategies/keyed.ts',
+        find: 'return putKey === undefined || sentKey.every((field) => putKey.includes(field));',
+        replace: 'return true;',
+      },
+    ],
+    focus: {
+      rungs: ['put'],
+      swarm: { 'request-late': 300, ...WITHOUT_SENDING_AGAIN },
+      change: { shared: true, rows: 13, recordsPerBatch: 1, inFlight: 4 },
+    },
+    limit: 300,
+  },
+  {
+    name: 'halves of a half are sent after the other half',
+    edits: [
+      {
+        file: 'engine/feed.ts',
+        find: 'return firstOfA === firstOfB ? a.id < b.id : firstOfA < firstOfB;',
+        replace: 'return a.id < b.id;',
+      },
+    ],
+    focus: {
+      rungs: ['put'],
+      swarm: { refusal: 200, ...WITHOUT_SENDING_AGAIN },
+      change: { shared: true, rejectsAtomically: true, rows: 13, recordsPerBatch: 5 },
     },
     limit: 300,
   },

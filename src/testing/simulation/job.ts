@@ -3,6 +3,7 @@ import { Payloads } from '../../engine/payloads.ts';
 import { Remaker } from '../../engine/remake.ts';
 import { ALL, type Window } from '../../model/window.ts';
 import { strategies } from '../../strategies/all.ts';
+import { NO_FACTS } from '../../strategies/strategy.ts';
 import { factsOf } from './load-scenario.ts';
 import type { Machine, Opened } from './machine.ts';
 import type { SimProcess } from './process.ts';
@@ -65,6 +66,7 @@ function laneOf(nth: number, process: SimProcess, machine: Machine): LaneJob {
     sink,
     strategy: strategies[load?.strategy ?? (scenario.rung === 'put' ? 'keyed' : 'ledgered-append')]!,
     ...(load === undefined ? {} : { facts: factsOf(load, scenario.keyed) }),
+    ...(scenario.shared === true ? { facts: { ...NO_FACTS, key: ['id'], sentKey: ['id'] } } : {}),
     limits: sink.limits,
     intendAhead: scenario.intendAhead,
     onDoubt: scenario.onDoubt,

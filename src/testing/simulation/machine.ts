@@ -43,8 +43,9 @@ export class Machine {
     this.source = new SourceModel(world, scenario);
     this.book.readingOf = (process) => this.source.readings.findLast((one) => one.process === process);
     this.book.isJournaled = (batch, attempt) => this.disk.hasAnswer(batch, attempt);
-    const { rung, load, visibilityLagMs, keyHorizonMs, rejectsAtomically } = scenario;
-    const facts = { rung, visibilityLagMs, keyHorizonMs, rejectsAtomically, fences: rung === 'fence-then-look', load };
+    const { rung, load, shared, visibilityLagMs, keyHorizonMs, rejectsAtomically } = scenario;
+    const fences = rung === 'fence-then-look';
+    const facts = { rung, visibilityLagMs, keyHorizonMs, rejectsAtomically, fences, load, shared };
     this.servers = Array.from({ length: scenario.lanes }, () => new SinkServer(world, facts));
   }
 

@@ -23,6 +23,8 @@ export interface Scenario {
   readonly rows: number;
   /** Null: content stands for a key, and equal rows are several records. */
   readonly keyed: boolean;
+  /** The sink keeps records under another key than the source: several rows share one, and the last is to stay. */
+  readonly shared?: true;
   /** Some rows have the key of another. */
   readonly repeats: boolean;
   readonly onDuplicate: 'report' | 'drop';
@@ -55,6 +57,8 @@ export interface Scenario {
 
 /** How many schedules in a thousand keep no bytes of batches. */
 const UNKEPT_SHARE = 60;
+/** How many of those that write by key do so by one that rows share. */
+const SHARED_SHARE = 300;
 
 export function drawScenario(seed: number): Scenario {
   if (Tape.ofSeed(seed ^ 0x0bade110).chance(UNKEPT_SHARE)) {
@@ -64,11 +68,23 @@ export function drawScenario(seed: number): Scenario {
     return { ...drawn, deliver: 'while-reading', unkept: true, swarm };
   }
   const records = drawRecords(seed);
-  const drawn = { ...records, ...(drawLoads(seed, records) ?? drawPulls(seed, records)) };
+  const more = drawLoads(seed, records) ?? drawPulls(seed, records);
+  const drawn: Scenario = more === undefined ? drawShared(seed, records) : { ...records, ...more };
   const ranges = drawRanges(seed);
   if (ranges === undefined) return drawn;
   const swarm = ranges.differs === 0 ? drawn.swarm : { ...drawn.swarm, 'range-differs': ranges.differs };
   return { ...drawn, ranges: true, swarm };
+}
+
+/**
+ * What is sent once more after it was refused comes behind what was taken meanwhile, and nobody can know that it is the
+ * older one: so nobody refuses for now, unless each record travels alone, and nobody sends what was refused for good.
+ */
+function drawShared(seed: number, records: Scenario): Scenario {
+  if (records.rung !== 'put' || !Tape.ofSeed(seed ^ 0x05ba12ed).chance(SHARED_SHARE)) return records;
+  const { 'operator-retries': _, 'operator-resends': __, 'refusal-for-now': later, ...rest } = records.swarm;
+  const swarm = later === undefined || records.recordsPerBatch > 1 ? rest : { ...rest, 'refusal-for-now': later };
+  return { ...records, shared: true, swarm };
 }
 
 function drawRecords(seed: number, only?: Rung): Scenario {

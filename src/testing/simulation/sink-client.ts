@@ -9,7 +9,7 @@ import type { Line, Network } from './network.ts';
 import type { SimProcess } from './process.ts';
 import type { Scenario } from './scenario.ts';
 import { surelyUp } from './sink-faults.ts';
-import type { SinkRequest } from './sink-request.ts';
+import { SHARED_KEY, type SinkRequest } from './sink-request.ts';
 import type { SinkServer } from './sink-server.ts';
 
 /** Told of every send at the moment at which its bytes leave. */
@@ -76,6 +76,7 @@ export function simSink(process: SimProcess, parts: SinkParts): Sink {
       ...(rung === 'look' || rung === 'fence-then-look' ? { visibilityLagMs: scenario.visibilityLagMs } : {}),
       ...(rung === 'position' && { tail: () => client.ask('tail', 0, () => parts.server.tail) }),
       ...((scenario.rejectsAtomically || rung === 'marker') && { rejectsAtomically: true }),
+      ...(scenario.shared === true && { putKey: [SHARED_KEY] }),
       ...(load !== undefined && { loadRung: load.addedBy }),
       ...(load?.strategy === 'stateful-merger' && load.past === 'versions' && { seenByHalves: true }),
     },

@@ -1,6 +1,9 @@
 import type { Batch } from '../../model/batch.ts';
 import type { Load } from '../../model/load.ts';
 
+/** The column by which a sink keeps records that name another one in their source. */
+export const SHARED_KEY = 'place';
+
 /** One request as it reached the sink: bytes are read once, when they left, as they would be on a wire. */
 export interface SinkRequest {
   readonly ability: 'append' | 'appendAt' | 'appendOnce' | 'commitOnce' | 'put' | 'job.send' | 'load.add';

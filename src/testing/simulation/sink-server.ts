@@ -5,7 +5,7 @@ import type { Rung } from '../../model/guarantee.ts';
 import { OUTCOME, type Refusal, type Verdict } from '../../model/verdict.ts';
 import type { LoadScenario } from './load-scenario.ts';
 import { type AddRequest, LoadServer } from './load-server.ts';
-import type { SinkEffect, SinkRequest } from './sink-request.ts';
+import { SHARED_KEY, type SinkEffect, type SinkRequest } from './sink-request.ts';
 import type { World } from './world.ts';
 
 export interface SinkFacts {
@@ -16,6 +16,8 @@ export interface SinkFacts {
   /** The fence is looked at on every request. */
   readonly fences: boolean;
   readonly load?: LoadScenario | undefined;
+  /** Kept under a key that records of other keys share. */
+  readonly shared?: true | undefined;
 }
 
 interface Job {
@@ -54,6 +56,12 @@ export class SinkServer {
 
   get isDown(): boolean {
     return this.#world.nowMs < this.downUntilMs;
+  }
+
+  /** The key under which this sink keeps a record. */
+  heldUnder({ key, text }: { readonly key: string; readonly text: string }): string {
+    if (this.#facts.shared !== true) return key;
+    return String((JSON.parse(text) as Record<string, unknown>)[SHARED_KEY]);
   }
 
   /** Applies a request as a whole and answers; throws RefusedError. `already`: the marker was there. */
@@ -233,7 +241,7 @@ export class SinkServer {
       text: request.texts[index]!,
     };
     this.effects.push(effect);
-    this.held.set(effect.key, effect);
+    this.held.set(this.heldUnder(effect), effect);
     return effect;
   }
 }

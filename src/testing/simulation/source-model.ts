@@ -7,6 +7,7 @@ import type { SimProcess } from './process.ts';
 import { historyOf, OPERATION_COLUMN, PLACE } from './pull-scenario.ts';
 import { RangeStore, rereading } from './range-store.ts';
 import type { Scenario } from './scenario.ts';
+import { SHARED_KEY } from './sink-request.ts';
 import type { Tape } from './tape.ts';
 import type { World } from './world.ts';
 
@@ -101,7 +102,8 @@ export class SourceModel {
     if (this.#scenario.load !== undefined) return this.#loadText(window, row, this.#scenario.load);
     if (this.#scenario.pull !== undefined) return this.#logText(row, flavour);
     const identity = this.#scenario.keyed ? { id: `${window}-${row.id}` } : { group: row.id % 3 };
-    return JSON.stringify({ ...identity, v: row.version, body: CANARY, ...flavour });
+    const shared = this.#scenario.shared === true ? { [SHARED_KEY]: `${window}-${row.id % 3}` } : {};
+    return JSON.stringify({ ...identity, ...shared, v: row.version, body: CANARY, ...flavour });
   }
 
   /** Somebody has put right what the sink refused. */
