@@ -15,6 +15,8 @@ export interface Plant {
 }
 
 const TWICE = /is (?:delivered|in doubt), and is there [2-9] times/;
+/** A ledger that is slow, and an answer that is quicker than the intent it belongs to: the ledger refuses it. */
+const OVERTAKEN = /has had no attempt \d/;
 const TOO_MANY = /0 rows are missing, [1-9]\d* are too many|its table holds \d+ of \d+ rows/;
 
 export const PLANTS: readonly Plant[] = [
@@ -32,7 +34,7 @@ export const PLANTS: readonly Plant[] = [
     file: 'engine/attempt.js',
     find: /const \{ attempt \} = await lane\.ledger\.intend\(/,
     replace: 'const attempt = batch.attempts + 1; void lane.ledger.intend(',
-    says: TWICE,
+    says: new RegExp(`${TWICE.source}|${OVERTAKEN.source}`),
   },
   {
     name: 'the marker of a batch is not looked at',
