@@ -21,7 +21,7 @@ export type FromWorker =
 export interface WorkerStart {
   readonly path: string;
   readonly mark: string | undefined;
-  readonly entry: SharedArrayBuffer;
+  readonly firstCome: SharedArrayBuffer;
 }
 
 /**
@@ -29,7 +29,7 @@ export interface WorkerStart {
  * that is ended while a driver of native code starts up in it takes the whole process down; once it has begun, it is
  * waited for.
  */
-export class Entry {
+export class FirstCome {
   readonly shared: SharedArrayBuffer;
   readonly #word: Int32Array;
 

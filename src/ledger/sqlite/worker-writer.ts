@@ -8,7 +8,7 @@ import { closedError, type Outcome, settleWaiting, type Waiting } from '../books
 import { ledgerError } from './failure.ts';
 import type { LocalWriter } from './local-writer.ts';
 import {
-  Entry,
+  FirstCome,
   type FromWorker,
   fromWire,
   packCommands,
@@ -31,7 +31,7 @@ export interface ThreadOptions {
  */
 export class WorkerWriter implements Submit {
   readonly #worker: Worker;
-  readonly #entry = new Entry();
+  readonly #firstCome = new FirstCome();
   readonly #place: string;
   readonly #threadUp: (() => void) | undefined;
   #queue: Waiting[] = [];
@@ -49,7 +49,7 @@ export class WorkerWriter implements Submit {
     this.#threadUp = threadUp;
     this.#meanwhile = meanwhile;
     this.#worker = new Worker(workerFile(), {
-      workerData: { path, mark, entry: this.#entry.shared } satisfies WorkerStart,
+      workerData: { path, mark, firstCome: this.#firstCome.shared } satisfies WorkerStart,
       // What it makes is short-lived; a small nursery keeps the process small whatever the size of a run.
       resourceLimits: { maxYoungGenerationSizeMb: 4 },
     });
@@ -84,7 +84,7 @@ export class WorkerWriter implements Submit {
     this.#meanwhile = undefined;
     this.#worker.ref();
     await meanwhile?.close();
-    if (meanwhile !== undefined && this.#entry.first()) {
+    if (meanwhile !== undefined && this.#firstCome.first()) {
       // The thread has come too late to be of any use, or not at all.
       await this.#worker.terminate();
     } else if (this.#failure === undefined) {

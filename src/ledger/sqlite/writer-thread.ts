@@ -3,7 +3,7 @@ import { assert } from '../../model/assert.ts';
 import { markOf } from './high-mark.ts';
 import { openFile } from './ledger-file.ts';
 import {
-  Entry,
+  FirstCome,
   type FromWorker,
   packOutcomes,
   type ToWorker,
@@ -57,7 +57,7 @@ class Service {
   }
 }
 
-const { path, mark, entry } = workerData as WorkerStart;
+const { path, mark, firstCome } = workerData as WorkerStart;
 
 function serve(): void {
   const file = openFile(path);
@@ -68,7 +68,7 @@ function serve(): void {
 
 try {
   // Whoever started it may have come to an end before the first line of this.
-  if (new Entry(entry).first()) serve();
+  if (new FirstCome(firstCome).first()) serve();
 } catch (error) {
   post({ kind: 'failed', error: toWire(error) });
 }
