@@ -3,7 +3,11 @@ import type * as Pg from 'pg';
 import type { Batch } from '../../model/batch.ts';
 import { RefusedError } from '../../model/errors.ts';
 import type { Permit } from '../connector.ts';
+import type { Session } from './session.ts';
 import { DDL_LOCK, quoteTable } from './table.ts';
+
+/** Whose turn it is to write for a shard. */
+type Claim = Pick<Permit, 'shard' | 'fence'>;
 
 /**
  * What the sink remembers in the database itself: which batches were committed, and the newest claim of each shard that
@@ -24,7 +28,7 @@ export class Books {
   }
 
   /** Makes the tables where they are missing, and raises the fence of the shard. Outside of any transaction. */
-  async prepare(client: Pg.Client, { shard, fence }: Pick<Permit, 'shard' | 'fence'>): Promise<void> {
+  async prepare(client: Pg.Client, { shard, fence }: Claim): Promise<void> {
     await this.#make(client);
     if ((this.#raised.get(shard) ?? 0) >= fence) return;
     if (fence > 1) await client.query(END_ELDERS, [`${nameOf(shard)} `, fence]);
@@ -38,39 +42,53 @@ export class Books {
   }
 
   /**
-   * Throws RefusedError when the shard was claimed again since. The row stays locked against raising to the end of the
-   * transaction, so no older claim commits behind a newer one; transactions of one claim do not wait for one another.
+   * Begins a transaction under the fence of the shard, in one round trip. Throws RefusedError when the shard was claimed
+   * again since. The row of the fence stays locked against raising to the end of the transaction, so no older claim
+   * commits behind a newer one; transactions of one claim do not wait for one another.
    */
-  async checkFence(client: Pg.Client, { shard, fence }: Pick<Permit, 'shard' | 'fence'>): Promise<void> {
-    const { rows } = await client.query<{ fence: string }>(
-      `select fence, set_config('application_name', $2, true) from ${this.#fences} where shard = $1 for share`,
-      [shard, `${nameOf(shard)} ${fence}`],
-    );
-    const raised = Number(rows[0]?.fence ?? 0);
-    if (raised > fence) {
-      this.#raised.set(shard, raised);
-      throw new RefusedError(`the shard was claimed again: fence ${fence} is older than ${raised}`, {
-        reason: 'fenced',
-        about: 'request',
-        hint: 'Nothing needs to be done: whoever has claimed it goes on.',
-      });
-    }
+  async begin(session: Session, claim: Claim): Promise<void> {
+    const [fence] = await session.begin([this.#fenceText(session.client, claim)]);
+    this.#expectNewest(claim, fence);
   }
 
   /**
-   * Puts the marker of the batch; false when it is there already. Whoever puts the same one at the same time waits
-   * here for the other's commit or rollback. Throws RefusedError for the marker of other bytes.
+   * The same with the marker of the batch in it; false when that is there already. Whoever puts the same one at the
+   * same time waits here for the other's commit or rollback. Throws RefusedError for the marker of other bytes as well.
    */
-  async mark(client: Pg.Client, { batch, fence }: Pick<Permit, 'batch' | 'fence'>): Promise<boolean> {
-    const { idempotencyKey, flow, window, lane, digest, records } = batch;
-    const { rowCount } = await client.query(
-      `insert into ${this.#markers} (batch, flow, "window", lane, digest, records, fence)
-        values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing`,
-      [idempotencyKey, flow, window, lane, digest, records, fence],
-    );
-    if (rowCount === 1) return true;
-    await this.#expectSame(client, batch);
+  async beginMarked(session: Session, ask: Claim & Pick<Permit, 'batch'>): Promise<boolean> {
+    const { client } = session;
+    const [fence, marked] = await session.begin([this.#fenceText(client, ask), this.#markText(client, ask)]);
+    this.#expectNewest(ask, fence);
+    if (marked?.rowCount === 1) return true;
+    await this.#expectSame(client, ask.batch);
     return false;
+  }
+
+  #fenceText({ escapeLiteral }: Pg.Client, { shard, fence }: Claim): string {
+    const name = escapeLiteral(`${nameOf(shard)} ${fence}`);
+    return `select fence, set_config('application_name', ${name}, true) from ${this.#fences}
+      where shard = ${escapeLiteral(shard)} for share`;
+  }
+
+  /** Nothing waits for the marker of a claim that is not the newest one. */
+  #markText({ escapeLiteral }: Pg.Client, { batch, shard, fence }: Claim & Pick<Permit, 'batch'>): string {
+    const { idempotencyKey, flow, window, lane, digest, records } = batch;
+    const texts = [idempotencyKey, flow, window, lane, digest].map(escapeLiteral);
+    return `insert into ${this.#markers} (batch, flow, "window", lane, digest, records, fence)
+      select ${texts.join(', ')}, ${records}, ${fence}
+        where not exists (select from ${this.#fences} where shard = ${escapeLiteral(shard)} and fence > ${fence})
+      on conflict do nothing`;
+  }
+
+  #expectNewest({ shard, fence }: Claim, found: Pg.QueryResult | undefined): void {
+    const raised = Number(found?.rows[0]?.fence ?? 0);
+    if (raised <= fence) return;
+    this.#raised.set(shard, raised);
+    throw new RefusedError(`the shard was claimed again: fence ${fence} is older than ${raised}`, {
+      reason: 'fenced',
+      about: 'request',
+      hint: 'Nothing needs to be done: whoever has claimed it goes on.',
+    });
   }
 
   async #expectSame(client: Pg.Client, { idempotencyKey, digest }: Batch): Promise<void> {

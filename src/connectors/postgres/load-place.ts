@@ -65,8 +65,7 @@ export class LoadPlaces {
       const claim = { shard: shardOf(step.load), fence: step.fence };
       await books.prepare(client, claim);
       await loads.prepare(client);
-      await session.begin();
-      await books.checkFence(client, claim);
+      await books.begin(session, claim);
       const entry = await loads.open(client, step.load);
       const opened = (await this.#alreadyOpen(client, entry, step.load)) ? entry.opened : null;
       const told = opened ?? (await this.#make(client, step.load));
@@ -87,8 +86,7 @@ export class LoadPlaces {
       const { client } = session;
       await books.prepare(client, permit);
       await loads.prepare(client);
-      await session.begin();
-      await books.checkFence(client, permit);
+      await books.begin(session, permit);
       expectOpen(await loads.share(client, load.id), load.id);
       if (!(await loads.mark(client, load.id, batch))) return undefined;
       const table = await this.#table(client, load.id);

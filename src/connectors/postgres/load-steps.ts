@@ -54,10 +54,9 @@ export class LoadSteps {
       const claim = { shard: shardOf(step.load), fence: step.fence };
       await books.prepare(client, claim);
       await loads.prepare(client);
-      await session.begin();
       reached = true;
+      await books.begin(session, claim);
       await this.#giveTime(client);
-      await books.checkFence(client, claim);
       const entry = (await loads.take(client, step.load.id)) ?? UNKNOWN_LOAD;
       if (entry.receipt !== null) return await committed(session, entry.receipt);
       expectOpen(entry, step.load.id);

@@ -70,9 +70,12 @@ export class Session {
     return this.#opened && this.#givenUp === undefined && breakOf(this.client) === undefined;
   }
 
-  async begin(): Promise<void> {
+  /** With the statements that come first in it, in one round trip; what they came to. None of them takes values. */
+  async begin(statements: readonly string[] = []): Promise<readonly Pg.QueryResult[]> {
     this.#committing = false;
-    await this.client.query('begin isolation level read committed read write');
+    const texts = ['begin isolation level read committed read write', ...statements];
+    // One result for one statement, and an array for several.
+    return [await this.client.query(texts.join('; '))].flat().slice(1);
   }
 
   async copy(text: string, frames: Iterable<Buffer | UnframedBytes>): Promise<number> {

@@ -87,15 +87,15 @@ class PostgresWriter {
   }
 
   async commitOnce(permit: Permit): Promise<Verdict | 'already'> {
-    const verdict = await this.#transaction<Verdict>(permit, async (session, at) => {
-      if (!(await this.#books.mark(session.client, permit))) return undefined;
+    const work = async (session: Session, at: Course): Promise<Verdict> => {
       await this.#copy(session, await permit.payload(), at);
       const { records, idempotencyKey } = permit.batch;
       return applied(records, {
         summary: `${records} rows and their marker in one transaction`,
         reference: idempotencyKey,
       });
-    });
+    };
+    const verdict = await this.#transaction(permit, work, { marks: true });
     return verdict ?? 'already';
   }
 
@@ -106,9 +106,7 @@ class PostgresWriter {
   async marked({ signal, ...lost }: LostSend): Promise<boolean> {
     const absent = await this.#inSession(signal, async (session) => {
       await this.#books.prepare(session.client, lost);
-      await session.begin();
-      await this.#books.checkFence(session.client, lost);
-      const isNew = await this.#books.mark(session.client, lost);
+      const isNew = await this.#books.beginMarked(session, lost);
       await session.rollback();
       return isNew;
     });
@@ -124,18 +122,15 @@ class PostgresWriter {
   }
 
   async put(permit: Permit, key: readonly string[]): Promise<Verdict> {
-    const verdict = await this.#transaction(
-      permit,
-      async (session, at) => {
-        const stage = await this.#stageOf(session, key);
-        await stage.load(await permit.payload(), at);
-        const rows = await stage.upsert();
-        return applied(permit.batch.records, {
-          summary: `${permit.batch.records} records under ${rows} keys in one transaction`,
-        });
-      },
-      true,
-    );
+    const work = async (session: Session, at: Course): Promise<Verdict> => {
+      const stage = await this.#stageOf(session, key);
+      await stage.load(await permit.payload(), at);
+      const rows = await stage.upsert();
+      return applied(permit.batch.records, {
+        summary: `${permit.batch.records} records under ${rows} keys in one transaction`,
+      });
+    };
+    const verdict = await this.#transaction(permit, work, { stages: true });
     return verdict!;
   }
 
@@ -160,17 +155,22 @@ class PostgresWriter {
     await this.#transactions.close();
   }
 
-  async #transaction<T>(permit: Permit, work: Work<T>, stages = false): Promise<T | undefined> {
+  /** Undefined: the marker was there already. */
+  async #transaction<T>(
+    permit: Permit,
+    work: (session: Session, at: Course) => Promise<T>,
+    { marks = false, stages = false } = {},
+  ): Promise<T | undefined> {
     if (permit.signal.aborted) throw new NotAppliedError('the send was given up before it began');
     return await this.#inSession(permit.signal, async (session, at) => {
       // Everything that is made once has to outlive a transaction that is rolled back.
       await this.#books.prepare(session.client, permit);
       const table = await this.#tableOf(session);
       if (stages) await makeStage(session, table);
-      await session.begin();
-      await this.#books.checkFence(session.client, permit);
+      if (!marks) await this.#books.begin(session, permit);
+      else if (!(await this.#books.beginMarked(session, permit))) return undefined;
       const result = await work(session, at);
-      if (result !== undefined) await session.commit();
+      await session.commit();
       return result;
     });
   }
