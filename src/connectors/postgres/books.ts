@@ -42,9 +42,9 @@ export class Books {
   }
 
   /**
-   * Begins a transaction under the fence of the shard, in one round trip. Throws RefusedError when the shard was claimed
-   * again since. The row of the fence stays locked against raising to the end of the transaction, so no older claim
-   * commits behind a newer one; transactions of one claim do not wait for one another.
+   * Begins a transaction under the fence of the shard, in one round trip. Throws RefusedError when it was claimed again
+   * since. The row of the fence stays locked against raising to the end of the transaction, so no older claim commits
+   * behind a newer one; transactions of one claim do not wait for one another.
    */
   async begin(session: Session, claim: Claim): Promise<void> {
     const [fence] = await session.begin([this.#fenceText(session.client, claim)]);

@@ -7,7 +7,7 @@ import { isReadAlike } from './copy-csv.ts';
 import { inMessages } from './copy-in.ts';
 import type { Course } from './outcome.ts';
 import type { Session } from './session.ts';
-import { shapeOf, type Table } from './table.ts';
+import { shapeText, type Table } from './table.ts';
 
 export interface CopyAsk extends Pick<BatchRowsOptions, 'together'> {
   readonly session: Session;
@@ -15,8 +15,8 @@ export interface CopyAsk extends Pick<BatchRowsOptions, 'together'> {
   readonly payload: Payload;
   /** Is told what is being written. */
   readonly at: Course;
-  /** Called before each COPY, with the columns that it brings. */
-  before?(columns: readonly string[]): Promise<void>;
+  /** Statements to be carried out before each COPY, in the same round trip. `columns`: those that it brings. */
+  before?(columns: readonly string[]): readonly string[];
 }
 
 /** All records of a batch into a table. Throws RefusedError for a record that cannot be written, with its place. */
@@ -29,24 +29,25 @@ export async function copyBatch(ask: CopyAsk): Promise<void> {
 /** Rows of binary COPY go on as they came: nothing of them is looked at. */
 async function copyAsItIs({ session, table, payload, at, before }: CopyAsk): Promise<void> {
   const columns = (payload.types ?? []).map(({ name }) => name);
-  await before?.(columns);
   at.writing = { table: table.shortName, columns };
   const list = columns.map(quoteName).join(', ');
-  const text = `copy ${table.name} (${list}) from stdin (format binary)`;
-  expectAll(await session.copy(text, copyMessages(payload)), payload.spans.length / 2);
   // From the COPY on the table is locked against changes; before it, one may have been made since it was looked at.
-  if ((await shapeOf(session.client, table.name)) === table.shape) return;
+  const after = shapeText(session.client, table.name);
+  const copy = `copy ${table.name} (${list}) from stdin (format binary)`;
+  const { rows, found } = await session.copy([...(before?.(columns) ?? []), copy, after], copyMessages(payload));
+  expectAll(rows, payload.spans.length / 2);
+  if (found === table.shape) return;
   throw new NotAppliedError(`the columns of ${table.name} were changed while rows were written; nothing was kept`);
 }
 
 /** Rows of CSV go on as they came, where the server makes of each field what would be made of it here. */
 async function copyUnread({ session, table, payload, at, before }: CopyAsk): Promise<void> {
   const columns = payload.columns ?? [];
-  await before?.(columns);
   at.unread = true;
   const list = columns.map(quoteName).join(', ');
-  const text = `copy ${table.name} (${list}) from stdin (format csv)`;
-  expectAll(await session.copy(text, inMessages(payload.bytes)), payload.spans.length / 2);
+  const copy = `copy ${table.name} (${list}) from stdin (format csv)`;
+  const { rows } = await session.copy([...(before?.(columns) ?? []), copy], inMessages(payload.bytes));
+  expectAll(rows, payload.spans.length / 2);
 }
 
 async function copyAsText({ session, table, payload, at, together, before }: CopyAsk): Promise<void> {
@@ -54,10 +55,10 @@ async function copyAsText({ session, table, payload, at, together, before }: Cop
   let taken = 0;
   for (let group = rows.next(); group !== undefined; group = rows.next()) {
     const columns = group.columns.map(({ name }) => name);
-    await before?.(columns);
     at.writing = { table: table.shortName, columns, records: group.records };
     const list = columns.map(quoteName).join(', ');
-    taken += await session.copy(`copy ${table.name} (${list}) from stdin`, rows.frames(group));
+    const copy = `copy ${table.name} (${list}) from stdin`;
+    taken += (await session.copy([...(before?.(columns) ?? []), copy], rows.frames(group))).rows;
   }
   expectAll(taken, payload.spans.length / 2);
 }

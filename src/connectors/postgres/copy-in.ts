@@ -36,21 +36,29 @@ export function* inMessages(bytes: Uint8Array): Generator<UnframedBytes> {
   }
 }
 
+export interface Copied {
+  /** How many rows the server took. */
+  readonly rows: number;
+  /** The last value that one of the other statements has found; null when none has. */
+  readonly found: string | null;
+}
+
 /**
- * One `COPY … FROM STDIN`. Its data comes as frames of the protocol whose first `FRAME_HEAD` bytes are left free, so
- * that nothing is copied once more; the next frame is made when the socket has room for it, so the server loads rows
- * while others are still being written.
+ * One `COPY … FROM STDIN`, with the statements that go with it in the same round trip. Its data comes as frames of the
+ * protocol whose first `FRAME_HEAD` bytes are left free, so that nothing is copied once more; the next frame is made
+ * when the socket has room for it, so the server loads rows while others are still being written.
  *
  * When making a frame throws, the server is told to forget the COPY, and `done` rejects with what was thrown.
  */
 export class CopyIn implements Pg.Submittable {
-  /** How many rows the server took. Rejects with the server's error, or that of the connection. */
-  readonly done: Promise<number>;
+  /** Rejects with the server's error, or that of the connection. */
+  readonly done: Promise<Copied>;
   readonly #text: string;
   readonly #frames: Iterator<Buffer | UnframedBytes>;
-  #resolve!: (rows: number) => void;
+  #resolve!: (copied: Copied) => void;
   #reject!: (error: unknown) => void;
   #rows = 0;
+  #found: string | null = null;
   /** What was thrown while a frame was made: the server's answer to the end of the COPY says less. */
   #thrown: { readonly error: unknown } | undefined;
   #over = false;
@@ -73,12 +81,20 @@ export class CopyIn implements Pg.Submittable {
   }
 
   handleCommandComplete(message: { readonly text: string }): void {
-    this.#rows = Number(/\d+$/.exec(message.text)?.[0] ?? 0);
+    const [, rows] = /^COPY (\d+)$/.exec(message.text) ?? [];
+    if (rows !== undefined) this.#rows = Number(rows);
+  }
+
+  /** What it looks like is known to whoever asks. */
+  handleRowDescription(): void {}
+
+  handleDataRow({ fields }: { readonly fields: readonly (string | null)[] }): void {
+    this.#found = fields.at(-1) ?? null;
   }
 
   handleReadyForQuery(): void {
     this.#over = true;
-    this.#resolve(this.#rows);
+    this.#resolve({ rows: this.#rows, found: this.#found });
   }
 
   handleError(error: unknown): void {

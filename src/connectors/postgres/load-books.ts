@@ -75,15 +75,6 @@ export class LoadBooks {
     return rows[0];
   }
 
-  /** Keeps the load from being published or given up to the end of the transaction. */
-  async share(client: Pg.Client, load: string): Promise<LoadEntry> {
-    const { rows } = await client.query<LoadEntry>(
-      `select state, receipt, opened from ${this.#loads} where load = $1 for share`,
-      [load],
-    );
-    return rows[0] ?? UNKNOWN_LOAD;
-  }
-
   /** Earlier generations that were never published. Their places are of no use any more. */
   async giveUpEarlier(client: Pg.Client, { family, generation }: Load): Promise<readonly string[]> {
     const { rows } = await client.query<{ load: string }>(
@@ -96,27 +87,32 @@ export class LoadBooks {
     return loads;
   }
 
-  /** Puts the marker of a batch; false when it is there already. Throws RefusedError for the marker of other bytes. */
-  async mark(client: Pg.Client, load: string, { idempotencyKey, digest, records }: Batch): Promise<boolean> {
-    const { rowCount } = await client.query(
-      `insert into ${this.#batches} (load, batch, digest, records) values ($1, $2, $3, $4) on conflict do nothing`,
-      [load, idempotencyKey, digest, records],
-    );
-    if (rowCount === 1) return true;
-    const { rows } = await client.query<{ digest: string }>(
-      `select digest from ${this.#batches} where load = $1 and batch = $2`,
-      [load, idempotencyKey],
-    );
-    if (rows[0]?.digest === digest) return false;
-    throw new RefusedError('the marker of this batch has another digest', { reason: 'marker', about: 'request' });
+  /**
+   * Keeps the load from being published or given up to the end of the transaction, and puts the marker of a batch that
+   * is to be added to it, in one round trip. Throws RefusedError for the marker of other bytes.
+   */
+  async enter(client: Pg.Client, load: string, batch: Batch): Promise<Entered> {
+    const { idempotencyKey, digest, records } = batch;
+    const [of, key, print] = [load, idempotencyKey, digest].map(client.escapeLiteral);
+    const results = (await client.query(
+      `select state, receipt, opened from ${this.#loads} where load = ${of} for share;
+      insert into ${this.#batches} (load, batch, digest, records)
+        select ${of}, ${key}, ${print}, ${records}
+          where exists (select from ${this.#loads} where load = ${of} and state = 'open')
+        on conflict do nothing;
+      select digest from ${this.#batches} where load = ${of} and batch = ${key}`,
+    )) as unknown as Pg.QueryResult[];
+    const [entry = UNKNOWN_LOAD] = (results[0] as Pg.QueryResult<LoadEntry>).rows;
+    if (entry.state === 'open' && results[2]!.rows[0]?.digest !== digest) {
+      throw new RefusedError('the marker of this batch has another digest', { reason: 'marker', about: 'request' });
+    }
+    return { entry, isNew: results[1]!.rowCount === 1 };
   }
 
-  async keepSets(client: Pg.Client, load: string, batch: Batch, sets: FieldSets): Promise<void> {
-    await client.query(`update ${this.#batches} set fields = $3 where load = $1 and batch = $2`, [
-      load,
-      batch.idempotencyKey,
-      JSON.stringify(Object.fromEntries(sets)),
-    ]);
+  /** The statement that keeps which columns some records have brought. `set`: what their rows are marked with. */
+  setText({ escapeLiteral }: Pg.Client, load: string, batch: Batch, set: string, columns: readonly string[]): string {
+    return `update ${this.#batches} set fields = fields || ${escapeLiteral(JSON.stringify({ [set]: columns }))}::jsonb
+      where load = ${escapeLiteral(load)} and batch = ${escapeLiteral(batch.idempotencyKey)}`;
   }
 
   async brought(client: Pg.Client, load: string): Promise<Brought> {
@@ -160,6 +156,12 @@ export class LoadBooks {
 }
 
 export const UNKNOWN_LOAD: LoadEntry = { state: 'removed', receipt: null, opened: null };
+
+export interface Entered {
+  readonly entry: LoadEntry;
+  /** Whether the marker was not there yet. */
+  readonly isNew: boolean;
+}
 
 export interface Finished {
   readonly target: string;

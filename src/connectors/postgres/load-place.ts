@@ -87,20 +87,20 @@ export class LoadPlaces {
       await books.prepare(client, permit);
       await loads.prepare(client);
       await books.begin(session, permit);
-      expectOpen(await loads.share(client, load.id), load.id);
-      if (!(await loads.mark(client, load.id, batch))) return undefined;
+      const { entry, isNew } = await loads.enter(client, load.id, batch);
+      expectOpen(entry, load.id);
+      if (!isNew) return undefined;
       const table = await this.#table(client, load.id);
-      const sets = new Map<string, readonly string[]>();
-      const payload = await permit.payload();
-      const before = async (columns: readonly string[]): Promise<void> => {
-        const id = setOf(columns);
-        sets.set(id, columns);
+      const before = (columns: readonly string[]): readonly string[] => {
+        const set = setOf(columns);
         const lacks = [...table.columns.keys()].filter((name) => !columns.includes(name));
-        const set = `select set_config('${FIELDS_SETTING}', $1, true), set_config('${LACKS_SETTING}', $2, true)`;
-        await client.query(set, [id, JSON.stringify(lacks)]);
+        const settings = { [FIELDS_SETTING]: set, [LACKS_SETTING]: JSON.stringify(lacks) };
+        const given = Object.entries(settings).map(
+          ([name, value]) => `set_config('${name}', ${client.escapeLiteral(value)}, true)`,
+        );
+        return [`select ${given.join(', ')}`, loads.setText(client, load.id, batch, set, columns)];
       };
-      await copyBatch({ session, table, payload, at, together: 'fields', before });
-      await loads.keepSets(client, load.id, batch, sets);
+      await copyBatch({ session, table, payload: await permit.payload(), at, together: 'fields', before });
       await session.commit();
       return applied(batch.records, {
         summary: `${batch.records} rows and their marker in the place of the load`,

@@ -4,7 +4,7 @@ import type * as Pg from 'pg';
 import { NotAppliedError, WaybillError } from '../../model/errors.ts';
 import type { Ports } from '../../model/ports.ts';
 import { abandon, breakOf, newClient, type PostgresConnection } from './connection.ts';
-import { CopyIn, type UnframedBytes } from './copy-in.ts';
+import { type Copied, CopyIn, type UnframedBytes } from './copy-in.ts';
 import { atCommit, beforeCommit, type Writing } from './outcome.ts';
 import type { Table } from './table.ts';
 
@@ -78,8 +78,9 @@ export class Session {
     return [await this.client.query(texts.join('; '))].flat().slice(1);
   }
 
-  async copy(text: string, frames: Iterable<Buffer | UnframedBytes>): Promise<number> {
-    return await this.client.query(new CopyIn(text, frames)).done;
+  /** `statements`: one COPY, and what is to be done before and after it in the same round trip. */
+  async copy(statements: readonly string[], frames: Iterable<Buffer | UnframedBytes>): Promise<Copied> {
+    return await this.client.query(new CopyIn(statements.join('; '), frames)).done;
   }
 
   /** Rejects as a sink does, or with an error that says that the outcome is unknown. */

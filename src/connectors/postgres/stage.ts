@@ -49,7 +49,7 @@ export class Stage {
       const columns = group.columns.map(({ name }) => name);
       at.writing = { table: STAGE.split('.')[1]!, columns, records: group.records };
       const list = [...columns, PLACE, GROUP].map(quoteName).join(', ');
-      await this.#session.copy(`copy ${STAGE} (${list}) from stdin`, rows.frames(group));
+      await this.#session.copy([`copy ${STAGE} (${list}) from stdin`], rows.frames(group));
       if (group.records.length > 0) this.#groups.push(group);
     }
     delete at.writing;

@@ -24,7 +24,7 @@ export interface Table {
   /** Without its schema: how the server names it in messages. */
   readonly shortName: string;
   readonly columns: ReadonlyMap<string, TableColumn>;
-  /** Changes with a name or a type of a column; `shapeOf` asks for that of now. */
+  /** Changes with a name or a type of a column; `shapeText` asks for that of now. */
   readonly shape: string;
 }
 
@@ -93,14 +93,14 @@ const columnsOf = async (client: Pg.Client, name: string): Promise<readonly Colu
   (await client.query<ColumnRow>(COLUMNS, [name])).rows;
 
 /** Names and types of the columns as one text. */
-export async function shapeOf(client: Pg.Client, table: string): Promise<string> {
-  const { rows } = await client.query<{ shape: string | null }>(
-    `select string_agg(concat_ws(' ', quote_ident(attname), atttypid, attgenerated), ',' order by attnum) as shape
-      from pg_catalog.pg_attribute where attrelid = to_regclass($1) and attnum > 0 and not attisdropped`,
-    [table],
-  );
-  return rows[0]?.shape ?? '';
-}
+const shapeOf = async (client: Pg.Client, table: string): Promise<string> =>
+  (await client.query<{ shape: string | null }>(shapeText(client, table))).rows[0]?.shape ?? '';
+
+/** The statement that asks for the shape a table has now. `table`: as SQL writes it. */
+export const shapeText = ({ escapeLiteral }: Pg.Client, table: string): string =>
+  `select string_agg(concat_ws(' ', quote_ident(attname), atttypid, attgenerated), ',' order by attnum) as shape
+    from pg_catalog.pg_attribute
+    where attrelid = to_regclass(${escapeLiteral(table)}) and attnum > 0 and not attisdropped`;
 
 /** What a type may look like in `create`: words, digits in parentheses, brackets. Nothing that could end it. */
 export const SQL_TYPE =
