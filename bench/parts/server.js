@@ -36,12 +36,12 @@ export async function startServer(name, { binaries } = {}) {
   return {
     folder,
     env: { ...process.env, PGPASSWORD: access.password, PG: access.password },
-    /** For `psql` and its like. */
-    address: (database = 'postgres') => `host=127.0.0.1 port=${port} user=${access.user} dbname=${database}`,
+    /** For `psql` and its like. `at`: the port of a line to it. */
+    address: (database = 'postgres', at = port) => `host=127.0.0.1 port=${at} user=${access.user} dbname=${database}`,
     url: (database) => `postgresql://${access.user}:${access.password}@127.0.0.1:${port}/${database}`,
     /** For a flow file. */
-    connection: (database = 'postgres') => {
-      const where = `host: 127.0.0.1, port: ${port}, database: ${database}`;
+    connection: (database = 'postgres', at = port) => {
+      const where = `host: 127.0.0.1, port: ${at}, database: ${database}`;
       return `{ type: postgres, ${where}, user: ${access.user}, password: env:PG }`;
     },
     /** For the settings of a connector. */
