@@ -1,5 +1,5 @@
-// A line to a server on this machine that takes as long each way as one to a server far away, and is as wide as any. In a
-// process of its own: `node slow-line.js PORT MILLISECONDS`.
+// A line to a server on this machine that takes as long each way as one to a server far away, and is as wide as any. In
+// a process of its own: `node slow-line.js PORT MILLISECONDS`.
 import { spawn } from 'node:child_process';
 import { connect, createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
