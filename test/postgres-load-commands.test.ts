@@ -156,3 +156,10 @@ describe.each(WAYS)('$ids: waybill run, $strategy, on PostgreSQL', (way) => {
     expect(await digest(`select * from ${table}`)).toBe(await digest(way.held(DAYS)));
   }, 180_000);
 });
+
+it('a load that cannot be opened says what to do about it', async () => {
+  configure({ ids: '', strategy: 'proxy', held: all }, 'nowhere');
+  const ended = await run(16).ended;
+  expect(ended.status).toBe(5);
+  expect(ended.stderr.replaceAll(/\s+/g, ' ')).toMatch(/Create it, or say its columns and types in `create`.*Then run/);
+});

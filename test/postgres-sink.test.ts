@@ -311,17 +311,19 @@ describe('the PostgreSQL sink', () => {
       IntervalStyle: 'sql_standard',
       client_encoding: 'LATIN1',
       default_transaction_isolation: 'serializable',
+      default_transaction_read_only: 'on',
+      xmloption: 'document',
     });
     await client.query(`create role odd superuser login password '${server.password}'`);
     for (const [name, value] of odd) await client.query(`alter role odd set ${name} = ${client.escapeLiteral(value)}`);
     const { table, markerSchema, rows } = await places.make(
-      'id int, list text[], day date, "interval" interval, name text',
+      'id int, list text[], day date, "interval" interval, name text, part xml',
     );
     const sink = places.open({ table, markerSchema }, { user: 'odd' });
-    const record = { id: 1, list: ['x', null], day: '2026-02-03', interval: 'P1DT-2H', name: 'é \\n €' };
+    const record = { id: 1, list: ['x', null], day: '2026-02-03', interval: 'P1DT-2H', name: 'é \\n €', part: 'a<b/>' };
     await sink.can.commitOnce!(testPermit({ records: [record], idempotencyKey: 'odd' }));
-    expect(await rows(`id, list, day::text, "interval"::text, name`)).toEqual([
-      [1, record.list, record.day, '1 day -02:00:00', record.name],
+    expect(await rows(`id, list, day::text, "interval"::text, name, part::text`)).toEqual([
+      [1, record.list, record.day, '1 day -02:00:00', record.name, record.part],
     ]);
   });
 });

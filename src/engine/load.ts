@@ -214,8 +214,13 @@ export class LaneLoad {
 }
 
 /** What a person can do about it stands beside the message of an error, and whoever reads the reason needs both. */
-const adviceOf = (error: unknown): string =>
-  error instanceof WaybillError && error.hint !== ERROR_CODES[error.code].hint ? `. ${mask(error.hint)}` : '';
+function adviceOf(error: unknown): string {
+  const own = ownHintOf(error);
+  return own === undefined ? '' : `. ${own}`;
+}
+
+const ownHintOf = (error: unknown): string | undefined =>
+  error instanceof WaybillError && error.hint !== ERROR_CODES[error.code].hint ? mask(error.hint) : undefined;
 
 /** The same step was asked for before, and nobody has heard what became of that. */
 const isUnanswered = ({ loads, step: { load } }: LoadJob): boolean =>
@@ -256,8 +261,10 @@ const masked = (receipt: StepReceipt): StepReceipt => ({ ...receipt, summary: ma
 
 function failedToOpen(error: unknown, lane: string): WaybillError {
   if (error instanceof WaybillError && SAID_BEFORE.has(error.code)) return error;
+  const hint = ownHintOf(error);
   return new WaybillError('LOAD_FAILED', `lane ${lane}: the load could not be opened: ${describeError(error)}`, {
     cause: error,
     ids: { lane },
+    ...(hint === undefined ? {} : { hint: `${hint} Then run the same command again.` }),
   });
 }
