@@ -31,6 +31,22 @@ describe('what the PostgreSQL sink does not write', () => {
     ]);
   });
 
+  it('P32: refuses a record whose value is refused as if it were SQL, and no other; a trigger is not a value', async () => {
+    const { sink, rows, table } = await places.make('n int, query tsquery, place regclass');
+    const good = { n: 1, query: 'a & b', place: 'pg_class' };
+    const refusalOf = (bad: object) => thrownBy(sink.can.commitOnce!(testPermit({ records: [good, bad] })));
+    const bad = { '42601': { ...good, query: 'a &' }, '42P01': { ...good, place: 'nowhere' } };
+    for (const [reason, record] of Object.entries(bad)) {
+      const message = expect.stringMatching(/^record 2 of the batch, column "(?:query|place)"/);
+      expect(await refusalOf(record)).toMatchObject({ reason, about: 'content', message });
+    }
+    await client().query(`create function ${table}_f() returns trigger language plpgsql as
+        'begin insert into nowhere values (1); return new; end';
+      create trigger one before insert on ${table} for each row execute function ${table}_f()`);
+    expect(await refusalOf({ ...good, query: "'7, query: x'" })).toMatchObject({ reason: '42P01', about: 'request' });
+    expect(await rows()).toEqual([]);
+  });
+
   it('P32: refuses a batch as a whole when its last row does not fit, and names record and column', async () => {
     const { sink, rows, markerSchema, table } = await places.make(`n int unique, name varchar(5) not null, price numeric
       check (price > 0), day date, "odd, ""line 7"" name" int`);

@@ -302,6 +302,60 @@ describe('the PostgreSQL sink', () => {
     }
   });
 
+  it('takes objects for hstore and composite types, and what CSV spells in JSON, as the values they are', async () => {
+    const { client } = places;
+    await client.query(`create extension hstore; create type pair as (a int, "B c" text);
+      create type nest as (p pair, list text[], day date); create domain pairs as pair`);
+    const { sink, rows } = await places.make(
+      'n int, h hstore, hs hstore[], p pair, ps pair[], d pairs, x nest, list int[], bounds int[]',
+    );
+    const values = {
+      h: { 'a b': '1', 'c"\\': null, '': 'x=>y, "z"' },
+      hs: [{ a: '1' }, null],
+      p: { 'B c': 'é, "(\\)', a: 7 },
+      ps: [{ a: null, 'B c': '' }, null, { 'B c': 'null' }],
+      d: { a: 1, 'B c': null },
+      x: { p: { a: 1, 'B c': 'q"' }, list: ['a,b', null, '"'], day: '2026-11-23' },
+      list: [1, null],
+    };
+    const spelled = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, JSON.stringify(value)]));
+    const known = {
+      h: '"a"=>"1"',
+      hs: '{}',
+      p: '(1,x)',
+      ps: '{}',
+      d: '(,)',
+      x: null,
+      list: '{4}',
+      bounds: '[0:1]={5,6}',
+    };
+    const records = [
+      { n: 1, ...values },
+      { n: 2, ...spelled },
+      { n: 3, ...known },
+      { n: 4, p: {} },
+    ];
+    await sink.can.commitOnce!(testPermit({ records }));
+    const json = 'h::json, to_json(hs), to_json(p), to_json(ps), to_json(d), to_json(x), to_json(list)';
+    const whole = [
+      values.h,
+      values.hs,
+      { a: 7, 'B c': values.p['B c'] },
+      [{ a: null, 'B c': '' }, null, { a: null, 'B c': 'null' }],
+      values.d,
+      values.x,
+      values.list,
+    ];
+    expect((await rows(`n, ${json}, bounds::text`)).map(([, ...row]) => row)).toEqual([
+      [...whole, null],
+      [...whole, null],
+      [{ a: '1' }, [], { a: 1, 'B c': 'x' }, [], { a: null, 'B c': null }, null, [4], '[0:1]={5,6}'],
+      [null, null, { a: null, 'B c': null }, null, null, null, null, null],
+    ]);
+    const unknown = await thrownBy(sink.can.commitOnce!(testPermit({ batch: 2, records: [{ n: 5, p: { z: 1 } }] })));
+    expect(unknown).toMatchObject({ reason: 'value-unfit', message: expect.stringContaining('no field "z"') });
+  });
+
   it('reads values as it does anywhere, however the role is set up', async () => {
     const { client, server } = places;
     const odd = Object.entries({

@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import { rawMembers } from '../../formats/json-members.ts';
 import { FRAME_HEAD } from './copy-in.ts';
 import { inputText } from './input-text.ts';
-import type { TableColumn } from './table.ts';
+import type { InputKind, TableColumn } from './table.ts';
 
 const FRAME_BYTES = 64 * 1024;
 const [LINE_FEED, TAB, SPACE, QUOTE, COMMA, BACKSLASH, LETTER_T] = [0x0a, 0x09, 0x20, 0x22, 0x2c, 0x5c, 0x74];
@@ -87,7 +87,7 @@ export class CopyRows {
   #value(bytes: Uint8Array, from: number, end: number, column: TableColumn): number {
     const first = bytes[from]!;
     if (first === QUOTE) {
-      const plain = column.kind !== 'json' && column.kind !== 'bytes' ? this.#string(bytes, from, end) : -1;
+      const plain = takesTextAsItIs(column) ? this.#string(bytes, from, end) : -1;
       return plain === -1 ? this.#rawValue(bytes, from, stringEnd(bytes, from, end), column) : plain;
     }
     if (first === OPEN || first === OPEN_LIST) {
@@ -186,6 +186,10 @@ export class CopyRows {
     return this.#out;
   }
 }
+
+/** To others a text is a value of its own, or is spelled in another way, or spells a nested value. */
+const takesTextAsItIs = ({ kind, array }: TableColumn): boolean => !array && TEXT_KINDS.has(kind);
+const TEXT_KINDS: ReadonlySet<InputKind> = new Set(['text', 'boolean', 'integer', 'other']);
 
 /** The members of one record, for those that are not as simple as they usually are. Throws JSON_INVALID. */
 export function membersOf(bytes: Uint8Array, start: number, end: number): Map<string, string> {

@@ -1,7 +1,8 @@
 import { Buffer } from 'node:buffer';
+import { rawItems, rawMembers } from '../../formats/json-members.ts';
 import { exactNumber, parseObject } from '../../formats/rows.ts';
 import { RefusedError, WaybillError } from '../../model/errors.ts';
-import type { InputKind, TableColumn } from './table.ts';
+import type { TableColumn } from './table.ts';
 
 /**
  * A JSON value, as it is spelled, as the text that PostgreSQL reads for a column of this type; undefined is null.
@@ -9,27 +10,32 @@ import type { InputKind, TableColumn } from './table.ts';
  *
  * - json: the value itself. A JSON null is the null of the column.
  * - bytea: text of base64, or `\x` and hex digits.
- * - arrays: a JSON array, nested ones for more dimensions; or a text that the server reads by itself.
+ * - arrays: a JSON array, nested ones for more dimensions, also as a text; or a text that the server reads by itself.
+ * - hstore and composite types: an object, in the same two ways; or a text that the server reads by itself.
  * - text: numbers, booleans and nested values as JSON spells them.
  * - anything else: the text or the digits that stand in the record, which the server reads.
  */
 export function inputText(column: TableColumn, raw: string): string | undefined {
   if (raw === 'null') return undefined;
-  if (column.array && raw.startsWith('[')) return arrayText(column, raw);
-  return scalarText(column.array ? 'other' : column.kind, raw, column.name);
+  const value = nestedIn(column, raw) ?? raw;
+  if (!column.array) return scalarText(column, value);
+  return value.startsWith('[') ? arrayText(column, value) : scalarText({ ...column, kind: 'other' }, value);
 }
 
 const WORD = /^(?:true|false|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)$/;
 
-function scalarText(kind: InputKind, raw: string, column: string): string {
+function scalarText(column: TableColumn, raw: string): string {
+  const { kind, name } = column;
   if (kind === 'json') return raw;
   if (raw.startsWith('"')) {
-    const text = parsedText(raw, column);
-    return kind === 'bytes' ? bytesText(text, column) : text;
+    const text = parsedText(raw, name);
+    return kind === 'bytes' ? bytesText(text, name) : text;
   }
-  if (kind === 'bytes') throw unfit(column, 'takes bytes as a text of base64 or of `\\x` and hex digits');
+  if (kind === 'bytes') throw unfit(name, 'takes bytes as a text of base64 or of `\\x` and hex digits');
+  if (raw.startsWith('{') && kind === 'hstore') return hstoreText(name, raw);
+  if (raw.startsWith('{') && kind === 'composite') return rowText(column, raw);
   const nested = /^[[{]/.test(raw);
-  if (nested && kind !== 'text') throw unfit(column, 'takes no nested value');
+  if (nested && kind !== 'text') throw unfit(name, 'takes no nested value');
   if (!nested && !WORD.test(raw)) throw new WaybillError('JSON_INVALID', 'a record is not well-formed JSON');
   return kind === 'integer' ? wholeText(raw) : raw;
 }
@@ -57,40 +63,49 @@ function wholeText(raw: string): string {
   return typeof value === 'bigint' || Number.isInteger(value) ? String(value) : raw;
 }
 
+/** What a text spells in JSON, where the column takes an array or an object: CSV has no other way to hold one. */
+function nestedIn({ name, kind, array }: TableColumn, raw: string): string | undefined {
+  const begin = array ? '[' : kind === 'hstore' || kind === 'composite' ? '{' : undefined;
+  if (begin === undefined || !raw.startsWith('"')) return undefined;
+  const text = parsedText(raw, name).trim();
+  return text.startsWith(begin) && isJson(text) ? text : undefined;
+}
+
+/** What begins like JSON may also be an array of PostgreSQL that tells its bounds. */
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function arrayText(column: TableColumn, raw: string): string {
   const parts = rawItems(raw).map((item) => {
     if (item === 'null') return 'NULL';
     // Of an array of json, an item that is an array is a value; of others, it is a further dimension.
     if (item.startsWith('[') && column.kind !== 'json') return arrayText(column, item);
-    return quotedItem(scalarText(column.kind, item, column.name));
+    return quotedItem(scalarText(column, item));
   });
   return `{${parts.join(',')}}`;
 }
 
-/** The items of a JSON array as they are spelled. */
-function rawItems(raw: string): string[] {
-  const items: string[] = [];
-  let depth = 0;
-  let start = 1;
-  for (let at = 0; at < raw.length; at++) {
-    const letter = raw[at]!;
-    if (letter === '"') at = closingQuote(raw, at);
-    else if (letter === '[' || letter === '{') depth++;
-    else if (letter === ']' || letter === '}') depth--;
-    const ends = depth === 0 || (depth === 1 && letter === ',');
-    if (!ends) continue;
-    items.push(raw.slice(start, at).trim());
-    start = at + 1;
-    if (depth === 0) break;
-  }
-  return items.length === 1 && items[0] === '' ? [] : items;
+function hstoreText(column: string, raw: string): string {
+  const pairs = [...rawMembers(raw)].map(([name, value]) => {
+    const text = value.startsWith('"') ? parsedText(value, column) : value;
+    return `${quotedItem(name)}=>${value === 'null' ? 'NULL' : quotedItem(text)}`;
+  });
+  return pairs.join(',');
 }
 
-/** Where the string that begins at `at` ends. No pattern: one that repeats a group uses up the stack. */
-function closingQuote(raw: string, at: number): number {
-  let end = at + 1;
-  while (end < raw.length && raw[end] !== '"') end += raw[end] === '\\' ? 2 : 1;
-  return end;
+/** A row of a composite type; a field that the object lacks is null. */
+function rowText({ name, fields = [] }: TableColumn, raw: string): string {
+  const members = rawMembers(raw);
+  const unknown = [...members.keys()].find((member) => fields.every((field) => field.name !== member));
+  if (unknown !== undefined) throw unfit(name, `has no field ${JSON.stringify(unknown)}`);
+  const texts = fields.map((field) => inputText(field, members.get(field.name) ?? 'null'));
+  return `(${texts.map((text) => (text === undefined ? '' : quotedItem(text))).join(',')})`;
 }
 
 const quotedItem = (text: string): string => `"${text.replaceAll(/["\\]/g, '\\$&')}"`;

@@ -54,6 +54,10 @@ const WORDS: Readonly<Record<string, string>> = {
   '23505': 'a row with the same unique value is there already',
   '23514': 'a check refuses the row',
   '23P01': 'a row that excludes this one is there already',
+  '42601': 'the value is not spelled as its type wants it',
+  '42704': 'the value names what is not there',
+  '42883': 'the value names what is not there',
+  '42P01': 'the value names what is not there',
   '44000': 'the view would not show the row',
   '54000': 'the row is too large',
 };
@@ -70,7 +74,9 @@ export function beforeCommit(error: unknown, writing?: Writing): WaybillError {
     const what = 'the connection to PostgreSQL could not be made, or broke off before the commit';
     return new NotAppliedError(`${what}: ${describeError(error)}`, { sinkAway: true });
   }
-  if (CONTENT.test(state)) return contentRefused(error as ServerError, state, writing);
+  if (CONTENT.test(state) || isOfValue(error as ServerError, state, writing)) {
+    return contentRefused(error as ServerError, state, writing);
+  }
   const ids = { sqlState: state };
   if (AWAY.test(state) || FOR_NOW.test(state)) {
     return new NotAppliedError(`nothing was written (${state}): ${(error as Error).message}`, {
@@ -113,6 +119,13 @@ const HINTS: Readonly<Record<string, string>> = {
 };
 const hintOf = (state: string): string =>
   HINTS[state] ?? 'Correct the connection or the table; what was not sent stays sealed.';
+
+/**
+ * Some types have their values refused as if they were SQL: tsquery, ltree and hstore, or regclass for a name. Where the
+ * server names a column behind the line, it was reading a value; what a trigger does comes behind the line alone.
+ */
+const isOfValue = ({ where }: ServerError, state: string, writing: Writing | undefined): boolean =>
+  state.startsWith('42') && /^\D*\d+, /.test(behindTable(where, writing) ?? '');
 
 function contentRefused(error: ServerError, state: string, writing: Writing | undefined): RefusedError {
   const line = lineOf(error, writing);

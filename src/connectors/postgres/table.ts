@@ -3,13 +3,15 @@ import { RefusedError } from '../../model/errors.ts';
 import { quoteName } from './connection.ts';
 
 /** What decides how a JSON value is written for a column. */
-export type InputKind = 'text' | 'boolean' | 'integer' | 'bytes' | 'json' | 'other';
+export type InputKind = 'text' | 'boolean' | 'integer' | 'bytes' | 'json' | 'hstore' | 'composite' | 'other';
 
 export interface TableColumn {
   readonly name: string;
   readonly kind: InputKind;
   /** The column holds arrays of `kind`. */
   readonly array: boolean;
+  /** Of a composite type, in the order in which it names them. */
+  readonly fields?: readonly TableColumn[];
   /** The server fills it in by itself where a record has no such field. */
   readonly defaulted: boolean;
   /** Computed by the server: it cannot be written. */
@@ -31,6 +33,7 @@ export interface Table {
 // A domain is written as the type that it is made from. `typcategory` is the server's own grouping of types.
 const COLUMNS = `select a.attname as name, a.attgenerated <> '' as generated, b.typcategory as category,
     b.oid::int as type, coalesce(e.oid, 0)::int as element, coalesce(e.typcategory, '') as "elementCategory",
+    coalesce(e.typname, b.typname) as "typeName", coalesce(e.typrelid, b.typrelid)::int as relation,
     a.atthasdef or a.attidentity <> '' or t.typdefault is not null as defaulted
   from pg_catalog.pg_attribute a
   join pg_catalog.pg_type t on t.oid = a.atttypid
@@ -43,7 +46,7 @@ const COLUMNS = `select a.attname as name, a.attgenerated <> '' as generated, b.
     select oid from made where typtype <> 'd') base
   join pg_catalog.pg_type b on b.oid = base.oid
   left join pg_catalog.pg_type e on b.typcategory = 'A' and e.oid = b.typelem
-  where a.attrelid = to_regclass($1) and a.attnum > 0 and not a.attisdropped
+  where a.attrelid = coalesce(to_regclass($1)::oid, $2::oid) and a.attnum > 0 and not a.attisdropped
   order by a.attnum`;
 
 interface ColumnRow {
@@ -53,6 +56,10 @@ interface ColumnRow {
   readonly type: number;
   readonly element: number;
   readonly elementCategory: string;
+  /** Of an array, that of its elements. */
+  readonly typeName: string;
+  /** Where the fields of a composite type are kept, else 0; of an array, that of its elements. */
+  readonly relation: number;
   readonly defaulted: boolean;
 }
 
@@ -85,12 +92,22 @@ export async function readTable(client: Pg.Client, options: TableOptions): Promi
       hint: 'Create it, or say its columns and types in `create`; without a schema it is sought in the search_path.',
     });
   }
-  const columns = new Map(rows.map((row) => [row.name, columnOf(row)]));
+  const columns = new Map((await madeOf(client, rows)).map((column) => [column.name, column]));
   return { name, shortName: options.table.at(-1)!, columns, shape };
 }
 
-const columnsOf = async (client: Pg.Client, name: string): Promise<readonly ColumnRow[]> =>
-  (await client.query<ColumnRow>(COLUMNS, [name])).rows;
+const columnsOf = async (client: Pg.Client, table: string | null, relation = 0): Promise<readonly ColumnRow[]> =>
+  (await client.query<ColumnRow>(COLUMNS, [table, relation])).rows;
+
+async function madeOf(client: Pg.Client, rows: readonly ColumnRow[]): Promise<TableColumn[]> {
+  const columns: TableColumn[] = [];
+  for (const row of rows) {
+    const column = columnOf(row);
+    const fields = column.kind === 'composite' ? await columnsOf(client, null, row.relation) : [];
+    columns.push(fields.length === 0 ? column : { ...column, fields: await madeOf(client, fields) });
+  }
+  return columns;
+}
 
 /** Names and types of the columns as one text. */
 const shapeOf = async (client: Pg.Client, table: string): Promise<string> =>
@@ -121,9 +138,10 @@ export function columnList(types: Readonly<Record<string, string>>, key: readonl
 /** Any number does, as long as nobody else locks it for something else. */
 export const DDL_LOCK = 'select pg_advisory_xact_lock(8172041123581321)';
 
-function columnOf({ name, generated, defaulted, ...type }: ColumnRow): TableColumn {
+function columnOf({ name, generated, defaulted, typeName, ...type }: ColumnRow): TableColumn {
   const array = type.category === 'A' && type.element !== 0;
-  const kind = array ? kindOf(type.element, type.elementCategory) : kindOf(type.type, type.category);
+  const [oid, category] = array ? [type.element, type.elementCategory] : [type.type, type.category];
+  const kind = kindOf(oid, category, typeName);
   return { name, kind, array, defaulted, generated, oid: type.type };
 }
 
@@ -139,4 +157,10 @@ const KINDS: ReadonlyMap<number, InputKind> = new Map([
   [3802, 'json'],
 ]);
 
-const kindOf = (oid: number, category: string): InputKind => KINDS.get(oid) ?? (category === 'S' ? 'text' : 'other');
+function kindOf(oid: number, category: string, name: string): InputKind {
+  const known = KINDS.get(oid);
+  if (known !== undefined) return known;
+  if (category === 'S') return 'text';
+  if (category === 'C') return 'composite';
+  return name === 'hstore' ? 'hstore' : 'other';
+}
