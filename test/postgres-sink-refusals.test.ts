@@ -31,7 +31,7 @@ describe('what the PostgreSQL sink does not write', () => {
     ]);
   });
 
-  it('P32: refuses a record whose value is refused as if it were SQL, and no other; a trigger is not a value', async () => {
+  it('P32: refuses the record whose value the server refuses as if it were SQL; a trigger is no value', async () => {
     const { sink, rows, table } = await places.make('n int, query tsquery, place regclass');
     const good = { n: 1, query: 'a & b', place: 'pg_class' };
     const refusalOf = (bad: object) => thrownBy(sink.can.commitOnce!(testPermit({ records: [good, bad] })));

@@ -121,8 +121,8 @@ const hintOf = (state: string): string =>
   HINTS[state] ?? 'Correct the connection or the table; what was not sent stays sealed.';
 
 /**
- * Some types have their values refused as if they were SQL: tsquery, ltree and hstore, or regclass for a name. Where the
- * server names a column behind the line, it was reading a value; what a trigger does comes behind the line alone.
+ * Some types have their values refused as if they were SQL: tsquery, ltree and hstore, or regclass for a name. Where
+ * the server names a column behind the line, it was reading a value; what a trigger does comes behind the line alone.
  */
 const isOfValue = ({ where }: ServerError, state: string, writing: Writing | undefined): boolean =>
   state.startsWith('42') && /^\D*\d+, /.test(behindTable(where, writing) ?? '');
