@@ -12,7 +12,8 @@ let places: Places;
 const client = (): Client => places.client;
 beforeAll(async () => {
   places = await Places.start();
-  await client().query("create type mood as enum ('good', 'bad'); create domain small as int check (value < 100)");
+  await client().query(`create type mood as enum ('good', 'bad'); create domain small as int check (value < 100);
+    create extension hstore; create type pair as (a int, b text)`);
 });
 afterAll(() => places?.stop());
 afterEach(() => places.closeSinks());
@@ -43,6 +44,10 @@ const TYPES: Readonly<Record<string, readonly string[]>> = {
   xml: ['<a/>', '<a'],
   jsonb: ['{"a": 1}', '[1]', 'null', 'text', '"text"', '1'],
   json: ['{"a":  1}', 'text'],
+  hstore: ['a=>1', '{"a=>1":"x"}', '{"a": null}', '{}', 'a'],
+  'hstore[]': ['{a=>1}', '[{"a=>1":"x"}]', '[{'],
+  pair: ['(1,x)', '{"b":"x,y"}', '(1', '{"c":1}', '{'],
+  'pair[]': ['{"(1,x)",NULL}', '[{"a":1},null]'],
   bytea: ['YWJj', '\\x616263', 'abc', 'a\\\\b', 'no base64!'],
   'bytea[]': ['{"\\\\x61"}', '{YWJj}'],
 };
@@ -114,6 +119,16 @@ describe('CSV that is handed on to PostgreSQL', () => {
     expect(seen.written).toBeGreaterThan(100);
     expect(seen.refused).toBeGreaterThan(20);
   }, 120_000);
+
+  it('does not let the server read an object in JSON as another hstore', async () => {
+    const { sink, rows } = await places.make('h hstore');
+    const csv = { records: ['"{""a=>1"":""x""}"', 'a=>1'], framing: CSV_ROWS, format: 'csv', columns: ['h'] } as const;
+    await sink.can.append!(testPermit(csv));
+    expect(await rows("h->'a', h->'a=>1'")).toEqual([
+      ['1', null],
+      [null, 'x'],
+    ]);
+  });
 
   /** What the server was asked while rows came in: a COPY is known by the text of its statement. */
   async function watched(columns: string): Promise<Place & { copies(): Promise<string[]> }> {

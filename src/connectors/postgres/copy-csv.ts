@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type { Payload } from '../../model/batch.ts';
-import type { Table, TableColumn } from './table.ts';
+import type { InputKind, Table, TableColumn } from './table.ts';
 
 const [RETURN, QUOTE, BACKSLASH, POINT] = [0x0d, 0x22, 0x5c, 0x2e];
 
@@ -16,11 +16,15 @@ export function isReadAlike({ format, columns, bytes, spans }: Payload, table: T
   return !(columns.length === 1 && holdsEndMark(buffer, spans)) && !holdsBareReturn(buffer);
 }
 
-/** A text is a value of its own to a column of json, and base64 to one of bytes; the server reads neither so. */
+/**
+ * A text is a value of its own to a column of json, and base64 to one of bytes; the server reads neither so. Of an
+ * object in JSON that has `=>` in a name it may make another hstore; arrays and composites in JSON it refuses.
+ */
 function takesText(column: TableColumn | undefined): boolean {
   if (column === undefined || column.generated) return false;
-  return column.array || (column.kind !== 'json' && column.kind !== 'bytes');
+  return column.array || !LOOKED_INTO.has(column.kind);
 }
+const LOOKED_INTO: ReadonlySet<InputKind> = new Set(['json', 'bytes', 'hstore']);
 
 /** A row that is `\.` and nothing else ends the data for servers before 18; only quotes would make it a text. */
 function holdsEndMark(bytes: Buffer, spans: Uint32Array): boolean {

@@ -91,6 +91,7 @@ export class LoadPlaces {
       expectOpen(entry, load.id);
       if (!isNew) return undefined;
       const table = await this.#table(client, load.id);
+      const kept = new Set<string>();
       const before = (columns: readonly string[]): readonly string[] => {
         const set = setOf(columns);
         const lacks = [...table.columns.keys()].filter((name) => !columns.includes(name));
@@ -98,7 +99,9 @@ export class LoadPlaces {
         const given = Object.entries(settings).map(
           ([name, value]) => `set_config('${name}', ${client.escapeLiteral(value)}, true)`,
         );
-        return [`select ${given.join(', ')}`, loads.setText(client, load.id, batch, set, columns)];
+        const keep = kept.has(set) ? [] : [loads.setText(client, load.id, batch, set, columns)];
+        kept.add(set);
+        return [`select ${given.join(', ')}`, ...keep];
       };
       await copyBatch({ session, table, payload: await permit.payload(), at, together: 'fields', before });
       await session.commit();
