@@ -77,11 +77,12 @@ export class KeySearch {
 
   *#walk(wanted: readonly Uint8Array[], found: Sealed[][]): Asking<void> {
     const all = wanted.map((_, nth) => nth);
+    const table = tableOf(wanted, all);
     for (let next = yield* indexedUpTo(this.#r.store, this.#lane); ; ) {
       const members = yield* membersAfter(this.#r.store, this.#lane, next);
       if (members === undefined) return;
       next = members.id;
-      const hits = hitsAmong(wanted, all, members.keys);
+      const hits = all.length > FEW ? hitsIn(members.keys, wanted, table) : hitsAmong(wanted, all, members.keys);
       if (hits.length === 0) continue;
       const batches = yield* batchesIn(this.#r, members);
       for (const { nth, place } of hits) found[nth]?.push(sealedAt(batches, place));
