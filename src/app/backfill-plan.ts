@@ -82,7 +82,7 @@ export interface BackfillFacts {
 
 export function planBackfill(facts: BackfillFacts): BackfillPlan {
   const { lanes, known, refresh, done, goesOn } = facts;
-  const asked = facts.windows.map((window) => entryOf(window, known)).filter((entry) => isAsked(entry, facts));
+  const asked = askedOf(facts);
   const chosen = new Map(asked.map((entry) => [entry.window.name, entry.window]));
   const groups = asked.flatMap(({ window }) => togetherWith(window, facts));
   const widened = new Map(groups.flat().flatMap((it) => (chosen.has(it.name) ? [] : [[it.name, it] as const])));
@@ -92,7 +92,7 @@ export function planBackfill(facts: BackfillFacts): BackfillPlan {
   const windows = inTime([...listed.values()]).map((window): BackfillWindow => {
     const entry = entryOf(window, known);
     const added = widened.has(window.name);
-    const act = names.has(window.name) ? actOf(entry, refresh || added) : 'leave';
+    const act = names.has(window.name) ? actOf(entry, refresh || added || entry.state === 'complete') : 'leave';
     return { ...entry, act, widened: added, done: done.has(window.name) };
   });
   const ordered = lanes.filter(({ fit }) => fit.windows === 'in-order');
@@ -113,6 +113,26 @@ export function planBackfill(facts: BackfillFacts): BackfillPlan {
     afterwards: afterwardsOf(steps, facts),
   };
 }
+
+/**
+ * Those asked for, and those of the stretch that they take out again: left as they are, they would be complete in the
+ * plan, and gone from the sink at its end. Where windows share a place, `together` says so instead.
+ */
+function askedOf(facts: BackfillFacts): readonly WindowEntry[] {
+  const { lanes, known, only, refresh } = facts;
+  const entries = facts.windows.map((window) => entryOf(window, known));
+  const asked = entries.filter((entry) => isAsked(entry, facts));
+  if (!refresh && !only.has('undone')) return asked;
+  const alone = lanes.filter(({ strategy }) => strategy.load?.together === undefined);
+  const undone = new Set(asked.flatMap(({ window }) => undoneBy(window, alone, known)).map(({ name }) => name));
+  const back = ({ window, state }: WindowEntry): boolean => state === 'complete' && undone.has(window.name);
+  return entries.filter((entry) => isAsked(entry, facts) || back(entry));
+}
+
+const undoneBy = (window: Window, lanes: readonly BackfillLane[], known: WindowFacts): readonly Window[] =>
+  lanes.flatMap((lane) =>
+    (lane.strategy.load?.undoes?.(before(lane, window, known.loads)) ?? []).map((it) => it.window),
+  );
 
 function isAsked({ window, state }: WindowEntry, { only, refresh, done }: BackfillFacts): boolean {
   // What an earlier step of a backfill has taken out is its own to bring back, whatever was asked for.
@@ -224,12 +244,7 @@ function leftOut(windows: readonly BackfillWindow[]): readonly string[] {
 
 function afterwardsOf(steps: readonly Window[], { lanes, known }: BackfillFacts): readonly Window[] {
   const undone = new Map(known.undone);
-  for (const lane of lanes) {
-    for (const window of steps) {
-      for (const load of lane.strategy.load?.undoes?.(before(lane, window, known.loads)) ?? [])
-        undone.set(load.window.name, load.window);
-    }
-  }
+  for (const window of steps) for (const one of undoneBy(window, lanes, known)) undone.set(one.name, one);
   for (const { name } of steps) undone.delete(name);
   return inTime([...undone.values()]);
 }

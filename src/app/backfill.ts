@@ -91,7 +91,8 @@ async function isDone(
   world: BackfillWorld,
 ): Promise<boolean> {
   if (entry.state !== 'complete' || entry.run === undefined) return false;
-  if (planned.state !== 'complete') return true;
+  // Nor has anything taken it out, which is why it would have been loaded again.
+  if (planned.state !== 'complete' || (!plan.refresh && !planned.widened)) return true;
   const begun = (await tagsOf(entry, world)).at(-1);
   const own = readTag(plan.tag)!;
   return begun !== undefined && begun.stretch === own.stretch && begun.begunAt >= own.begunAt;

@@ -144,6 +144,27 @@ describe('a backfill of the stateful merger', () => {
     expect(rows('stated')).toEqual(expected);
   });
 
+  it('brings back the later windows of its stretch that a window which was missing takes out', async () => {
+    expect((await backfill('stated', '--from', '2026-03-02', '--to', '2026-03-04')).code).toBe(0);
+    expect((await backfill('stated', '--from', '2026-03-05', '--to', '2026-03-06')).code).toBe(0);
+    const planned = await backfill('stated', ...ALL, '--dry-run');
+    expect(planned.steps).toEqual(DAYS);
+    expect(planned.windows.map(({ act }) => act)).toEqual(['run', 'load-again', 'load-again', 'run', 'load-again']);
+    expect(planned.afterwards).toEqual([]);
+    // Whoever asks for missing windows alone hears what they take out.
+    const alone = await backfill('stated', ...ALL, '--only', 'missing', '--dry-run');
+    expect(alone.steps).toEqual([DAYS[0], DAYS[3]]);
+    expect(alone.afterwards.map(({ name }) => name)).toEqual([DAYS[1], DAYS[2], DAYS[4]]);
+    const done = await backfill('stated', ...ALL);
+    expect(done.code, done.err).toBe(0);
+    expect(ran(done)).toEqual(DAYS);
+    expect(states(done)).toEqual(complete);
+    expect(done.next).toEqual([]);
+    expect(rows('stated')).toHaveLength(6);
+    expect(rows('stated')).toContainEqual({ id: 9, day: '2026-03-05', amount: 4 });
+    expect((await backfill('stated', ...ALL)).steps).toEqual([]);
+  });
+
   it('brings back what it has taken out itself, in the order of time', async () => {
     await backfill('stated', ...ALL);
     const before = rows('stated');
