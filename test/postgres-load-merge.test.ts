@@ -123,6 +123,41 @@ describe('merging in the PostgreSQL sink', () => {
     expect(await bench.rows('id, op')).toHaveLength(2);
   });
 
+  it('P15: a check of whole rows is asked of the table, not of what a change or a deletion brings', async () => {
+    const bench = await LoadBench.make(
+      places,
+      `id int primary key, a int, b int, op text, constraint one check ((a is null) <> (b is null)),
+       constraint low check (b < 100), constraint either check (a is not null or b is not null)`,
+    );
+    await bench.client.query(`insert into ${bench.table} values (1, 1, null), (2, null, 2), (3, 3, null)`);
+    const rows = [
+      { id: 1, op: 'D' },
+      { id: 2, op: 'U' },
+      { id: 3, a: 30 },
+      { id: 4, b: 4 },
+    ];
+    await bench.run(rows, by(bench, REMOVING));
+    expect(await bench.rows()).toEqual([
+      [2, null, 2, 'U'],
+      [3, 30, null, null],
+      [4, null, 4, null],
+    ]);
+    // What a record brings itself is refused with its record, and what comes of it in the table when it is published.
+    await bench.can.load.open(bench.step({ day: 20 }));
+    const high = bench.permit([{ id: 4, b: 100 }], 1, { day: 20 });
+    expect(await thrownBy(bench.can.load.add(high))).toMatchObject({ about: 'content', ids: { constraint: 'low' } });
+    const both = await bench.collect([{ id: 4, a: 1 }], { day: 21 });
+    expect(await thrownBy(bench.can.merge(both, REMOVING))).toMatchObject({
+      reason: '23514',
+      ids: { constraint: 'one' },
+    });
+    expect(await bench.rows('id, a, b')).toEqual([
+      [2, null, 2],
+      [3, 30, null],
+      [4, null, 4],
+    ]);
+  });
+
   it('P15: marks what is flagged as deleted, where it is there', async () => {
     const bench = await LoadBench.make(places, 'id int, name text, gone boolean');
     const first = [

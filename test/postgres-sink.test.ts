@@ -356,6 +356,45 @@ describe('the PostgreSQL sink', () => {
     expect(unknown).toMatchObject({ reason: 'value-unfit', message: expect.stringContaining('no field "z"') });
   });
 
+  it('writes arrays of domains as those of what they are made from, and of boxes with semicolons', async () => {
+    await places.client.query(`create domain positive as int check (value > 0); create domain tree as jsonb;
+      create type spot as (x int, t text); create domain place as spot; create domain spots as place[];
+      create domain raw as bytea`);
+    const { sink, rows } = await places.make(
+      'n int, ints positive[], trees tree[], ps place[], deep spots, raws raw[], boxes box[]',
+    );
+    const values = {
+      ints: [1.0, null, 3],
+      trees: [{ a: [1] }, [1, [2]], 7],
+      ps: [{ x: 1, t: 'a,"b"' }, null],
+      deep: [{ x: 2, t: null }],
+      raws: ['\\x00ff', 'AP8='],
+      boxes: ['(1,1),(0,0)', null, '(2,2),(1,1)'],
+    };
+    const spelled = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, JSON.stringify(value)]));
+    await sink.can.commitOnce!(
+      testPermit({
+        records: [
+          { n: 1, ...values },
+          { n: 2, ...spelled },
+        ],
+      }),
+    );
+    const expected = [
+      [1, null, 3],
+      values.trees,
+      values.ps,
+      values.deep,
+      ['\\x00ff', '\\x00ff'],
+      '{(1,1),(0,0);NULL;(2,2),(1,1)}',
+    ];
+    const select = 'to_json(ints), to_json(trees), to_json(ps), to_json(deep), to_json(raws), boxes::text';
+    expect(await rows(`n, ${select}`)).toEqual([
+      [1, ...expected],
+      [2, ...expected],
+    ]);
+  });
+
   it('reads values as it does anywhere, however the role is set up', async () => {
     const { client, server } = places;
     const odd = Object.entries({
@@ -367,17 +406,20 @@ describe('the PostgreSQL sink', () => {
       default_transaction_isolation: 'serializable',
       default_transaction_read_only: 'on',
       xmloption: 'document',
+      lc_monetary: 'POSIX',
+      transaction_timeout: '1s',
     });
     await client.query(`create role odd superuser login password '${server.password}'`);
     for (const [name, value] of odd) await client.query(`alter role odd set ${name} = ${client.escapeLiteral(value)}`);
     const { table, markerSchema, rows } = await places.make(
-      'id int, list text[], day date, "interval" interval, name text, part xml',
+      `id int, list text[], day date, "interval" interval, name text, part xml,
+       money text default current_setting('lc_monetary'), "limit" text default current_setting('transaction_timeout')`,
     );
     const sink = places.open({ table, markerSchema }, { user: 'odd' });
     const record = { id: 1, list: ['x', null], day: '2026-02-03', interval: 'P1DT-2H', name: 'é \\n €', part: 'a<b/>' };
     await sink.can.commitOnce!(testPermit({ records: [record], idempotencyKey: 'odd' }));
-    expect(await rows(`id, list, day::text, "interval"::text, name, part::text`)).toEqual([
-      [1, record.list, record.day, '1 day -02:00:00', record.name, record.part],
+    expect(await rows(`id, list, day::text, "interval"::text, name, part::text, money, "limit"`)).toEqual([
+      [1, record.list, record.day, '1 day -02:00:00', record.name, record.part, 'C', '0'],
     ]);
   });
 });

@@ -322,4 +322,16 @@ describe('connecting to PostgreSQL', () => {
     expect(postgres.connection.safeParse({ url: 'env:WAREHOUSE_URL' }).success).toBe(true);
     expect(postgres.connection.safeParse({ database: 'd' }).success).toBe(false);
   });
+
+  it('reads for as long as it takes and writes values in one way, whatever limits and ways the role has', async () => {
+    const limits = ['statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout'];
+    await client.query(`drop role if exists limited; create role limited login password '${server.password}'`);
+    for (const name of limits) await client.query(`alter role limited set ${name} = '200ms'`);
+    await client.query("alter role limited set lc_monetary = 'POSIX'");
+    const query = `select current_setting('lc_monetary') as money, n from generate_series(1, 3) n, pg_sleep(0.1 * n)`;
+    for (const mode of MODES) {
+      const lines = textsOf(await readAll(open({ query, mode }, { user: 'limited' }), rangeOf()));
+      expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual([1, 2, 3].map((n) => ({ money: 'C', n })));
+    }
+  });
 });

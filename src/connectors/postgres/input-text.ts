@@ -88,7 +88,7 @@ function arrayText(column: TableColumn, raw: string): string {
     if (item.startsWith('[') && column.kind !== 'json') return arrayText(column, item);
     return quotedItem(scalarText(column, item));
   });
-  return `{${parts.join(',')}}`;
+  return `{${parts.join(column.delimiter ?? ',')}}`;
 }
 
 function hstoreText(column: string, raw: string): string {

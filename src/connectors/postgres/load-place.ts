@@ -210,7 +210,10 @@ export async function makePlace(
   if (like === undefined && options.create === undefined) throw nothingToFollow(target);
   await client.query(`create ${kind} ${place.quoted} (${like ?? columnList(options.create ?? {})})`);
   if (like !== undefined) await shareIdentities(client, place, target);
-  if (shape?.kind === 'table') await requireWhatIsBrought(client, place, shape);
+  if (shape?.kind === 'table') {
+    await checkWhatIsBrought(client, place);
+    await requireWhatIsBrought(client, place, shape);
+  }
   await client.query(
     `alter table ${place.quoted} add column ${quoteName(FIELDS)} bigint
       default nullif(current_setting('${FIELDS_SETTING}', true), '')::bigint`,
@@ -230,12 +233,28 @@ async function shareIdentities(client: Pg.Client, place: Place, { quoted, shape 
   }
 }
 
+const LACKS = `coalesce(nullif(current_setting('${LACKS_SETTING}', true), ''), '[]')::jsonb`;
+
 /**
- * A deletion may bring no more than its key, and a change no more than what changed. So a required column may be
- * missing from a record here; one that is brought without a value is refused as in the table itself.
+ * A deletion may bring no more than its key, and a change no more than what changed. So a check that asks for columns
+ * of which a record lacks one says nothing here; the table asks it of the whole row.
  */
+async function checkWhatIsBrought(client: Pg.Client, { quoted }: Place): Promise<void> {
+  const { rows } = await client.query<{ parts: string | null }>(
+    `select string_agg(format('drop constraint %1$I, add constraint %1$I check ((%2$s) or %3$s ?| %4$L::text[])',
+        conname, pg_get_expr(conbin, conrelid), $2::text, names), ', ') as parts
+      from pg_catalog.pg_constraint cross join lateral (
+        select array_agg(attname::text) as names from pg_catalog.pg_attribute
+        where attrelid = conrelid and attnum > 0 and (attnum = any(conkey) or 0 = any(conkey))) of
+      where conrelid = to_regclass($1) and contype = 'c' and names is not null
+        and pg_get_constraintdef(oid) not like '%NOT ENFORCED'`,
+    [quoted, LACKS],
+  );
+  if (rows[0]?.parts != null) await client.query(`alter table ${quoted} ${rows[0].parts}`);
+}
+
+/** So a required column may be missing as well; one that is brought without a value is refused as in the table. */
 async function requireWhatIsBrought(client: Pg.Client, place: Place, shape: Shape): Promise<void> {
-  const lacks = `coalesce(nullif(current_setting('${LACKS_SETTING}', true), ''), '[]')::jsonb`;
   for (const { name, identity, generated } of shape.columns.filter(({ required }) => required)) {
     if (identity !== '' || generated) continue;
     const column = quoteName(name);
@@ -244,7 +263,7 @@ async function requireWhatIsBrought(client: Pg.Client, place: Place, shape: Shap
     await client.query(
       `alter table ${place.quoted} alter column ${column} drop not null,
         add constraint ${quoteName(nameBeside(`waybill_${name}`, 'required'))}
-          check (${column} is not null or ${lacks} ? ${rows[0]!.text})`,
+          check (${column} is not null or ${LACKS} ? ${rows[0]!.text})`,
     );
   }
 }

@@ -20,6 +20,16 @@ describe('what an error of PostgreSQL means before the commit was sent', () => {
     expect(`${error.message}${JSON.stringify(error)}${String(error.cause)}`).not.toContain('secret');
   });
 
+  it.each([
+    ['PL/pgSQL function s.boom(integer,text) line 3 at RAISE\nSQL statement "secret"', 's.boom(integer,text)'],
+    ['PL/pgSQL-Funktion "Ein Trigger"() Zeile 3 bei RAISE\nCOPY line 7, items, Zeile 3: »secret«', '"Ein Trigger"()'],
+  ])('names the function that raises an error, and its line: %s', (where, name) => {
+    const { message } = beforeCommit(said('P0001', { where }), writing);
+    expect(message).toContain(`${name} raises an error in its line 3 (P0001)`);
+    expect(message).not.toContain('secret');
+    expect(beforeCommit(said('P0001')).message).toBe('the server refuses it (P0001)');
+  });
+
   it('takes the column from the field of the server where it gives one, and makes none up', () => {
     const where = 'COPY line 7, items, line 1: "secret"';
     expect(beforeCommit(said('23502', { where, column: 'n' }), writing)).toMatchObject({

@@ -136,7 +136,7 @@ function contentRefused(error: ServerError, state: string, writing: Writing | un
     column === undefined ? '' : `column ${JSON.stringify(column)}`,
     error.constraint === undefined ? '' : `constraint ${JSON.stringify(error.constraint)}`,
   ].filter((part) => part !== '');
-  const said = WORDS[state] ?? 'the server refuses it';
+  const said = WORDS[state] ?? raisedBy(error, state) ?? 'the server refuses it';
   return new RefusedError(`${where.length === 0 ? '' : `${where.join(', ')}: `}${said} (${state})`, {
     reason: state,
     ids: {
@@ -146,6 +146,14 @@ function contentRefused(error: ServerError, state: string, writing: Writing | un
       ...(error.constraint === undefined ? {} : { constraint: error.constraint }),
     },
   });
+}
+
+/** What a function says may hold content; its name and the line in it do not, and lead to the reason. */
+function raisedBy({ where }: ServerError, state: string): string | undefined {
+  const inner = where?.split('\n')[0] ?? '';
+  if (!state.startsWith('P0') || !inner.includes('PL/pgSQL')) return undefined;
+  const found = /((?:"[^"]*"|[^\s"(])+\([^()]*\))\D*(\d+)/.exec(inner);
+  return found === null ? undefined : `the function ${found[1]} raises an error in its line ${found[2]}`;
 }
 
 /** `COPY items, line 3, column price: …` in any language: the first number behind the name of the table. */

@@ -64,10 +64,16 @@ export async function begin(
   }
 }
 
-// How values are written must not depend on how the server, the database or the role is set up.
+// How values are written must not depend on how the server, the database or the role is set up. And a COPY takes as
+// long as those who take its rows: limits that are meant for questions and their answers would end it each time at the
+// same place. So they are lifted, as `pg_dump` does it. Not every server knows the last one.
 const SETTINGS = `select set_config('TimeZone', $1, true), set_config('IntervalStyle', 'iso_8601', true),
   set_config('DateStyle', 'ISO', true), set_config('bytea_output', 'hex', true),
-  set_config('extra_float_digits', '1', true), set_config('standard_conforming_strings', 'on', true)`;
+  set_config('extra_float_digits', '1', true), set_config('standard_conforming_strings', 'on', true),
+  set_config('lc_monetary', 'C', true), set_config('statement_timeout', '0', true),
+  set_config('idle_in_transaction_session_timeout', '0', true),
+  case when current_setting('transaction_timeout', true) <> '0'
+    then set_config('transaction_timeout', '0', true) end`;
 
 export function boundQuery({ query, table }: PostgresSourceOptions, range: ReadRange, by: BindBy): BoundQuery {
   const text = query ?? `select * from ${(table ?? []).map(quoteName).join('.')}`;

@@ -19,21 +19,23 @@ export interface SessionOptions {
 /**
  * No temporary table may stand in for one of the flow. How values are read must not depend on how the server, the
  * database or the role is set up; and nothing may stay open on the server for longer than this side waits for it, also
- * when this side is gone without a word. A server that acknowledges commits before they are durable would make the
- * ledger say more than is true.
+ * when this side is gone without a word. That is said of each statement: a transaction takes as long as all of its own.
+ * A server that acknowledges commits before they are durable would make the ledger say more than is true.
  */
 const SETTINGS = `select
   set_config('search_path', concat_ws(', ', nullif(current_setting('search_path'), ''), 'pg_temp'), false),
   set_config('TimeZone', 'UTC', false), set_config('DateStyle', 'ISO, YMD', false),
   set_config('IntervalStyle', 'iso_8601', false), set_config('bytea_output', 'hex', false),
   set_config('standard_conforming_strings', 'on', false), set_config('extra_float_digits', '1', false),
-  set_config('array_nulls', 'on', false), set_config('xmloption', 'content', false),
-  set_config('default_transaction_read_only', 'off', false),
+  set_config('lc_monetary', 'C', false), set_config('array_nulls', 'on', false),
+  set_config('xmloption', 'content', false), set_config('default_transaction_read_only', 'off', false),
   set_config('statement_timeout', $1, false), set_config('idle_in_transaction_session_timeout', $1, false),
   set_config('tcp_keepalives_idle', '30', false), set_config('tcp_keepalives_interval', '10', false),
   set_config('tcp_keepalives_count', '3', false), set_config('lock_timeout', $2, false),
   set_config('synchronous_commit', case current_setting('synchronous_commit')
-    when 'off' then 'on' else current_setting('synchronous_commit') end, false)`;
+    when 'off' then 'on' else current_setting('synchronous_commit') end, false),
+  case when current_setting('transaction_timeout', true) <> '0'
+    then set_config('transaction_timeout', '0', false) end`;
 
 /**
  * One connection. A transaction goes `begin` -> `commit` or `rollback`; from the moment at which the commit is handed

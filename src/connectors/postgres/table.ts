@@ -10,6 +10,8 @@ export interface TableColumn {
   readonly kind: InputKind;
   /** The column holds arrays of `kind`. */
   readonly array: boolean;
+  /** Between the elements of an array; a comma when absent. */
+  readonly delimiter?: string;
   /** Of a composite type, in the order in which it names them. */
   readonly fields?: readonly TableColumn[];
   /** The server fills it in by itself where a record has no such field. */
@@ -30,22 +32,26 @@ export interface Table {
   readonly shape: string;
 }
 
-// A domain is written as the type that it is made from. `typcategory` is the server's own grouping of types.
-const COLUMNS = `select a.attname as name, a.attgenerated <> '' as generated, b.typcategory as category,
-    b.oid::int as type, coalesce(e.oid, 0)::int as element, coalesce(e.typcategory, '') as "elementCategory",
-    coalesce(e.typname, b.typname) as "typeName", coalesce(e.typrelid, b.typrelid)::int as relation,
-    a.atthasdef or a.attidentity <> '' or t.typdefault is not null as defaulted
-  from pg_catalog.pg_attribute a
-  join pg_catalog.pg_type t on t.oid = a.atttypid
-  cross join lateral (
+/** The type that a domain is made from, and those of domains over domains; of any other type, the type itself. */
+const baseOf = (oid: string): string => `(
     with recursive made as (
-      select t.oid, t.typtype, t.typbasetype
+      select oid, typtype, typbasetype from pg_catalog.pg_type where oid = ${oid}
       union all
       select d.oid, d.typtype, d.typbasetype from pg_catalog.pg_type d
       join made on made.typtype = 'd' and d.oid = made.typbasetype)
-    select oid from made where typtype <> 'd') base
-  join pg_catalog.pg_type b on b.oid = base.oid
-  left join pg_catalog.pg_type e on b.typcategory = 'A' and e.oid = b.typelem
+    select oid from made where typtype <> 'd')`;
+
+// A domain is written as the type that it is made from, in an array as well. `typcategory` is the server's own grouping
+// of types.
+const COLUMNS = `select a.attname as name, a.attgenerated <> '' as generated, b.typcategory as category,
+    b.oid::int as type, coalesce(e.oid, 0)::int as element, coalesce(e.typcategory, '') as "elementCategory",
+    coalesce(e.typdelim, ',') as delimiter, coalesce(e.typname, b.typname) as "typeName",
+    coalesce(e.typrelid, b.typrelid)::int as relation,
+    a.atthasdef or a.attidentity <> '' or t.typdefault is not null as defaulted
+  from pg_catalog.pg_attribute a
+  join pg_catalog.pg_type t on t.oid = a.atttypid
+  join pg_catalog.pg_type b on b.oid = ${baseOf('a.atttypid')}
+  left join pg_catalog.pg_type e on b.typcategory = 'A' and e.oid = ${baseOf('b.typelem')}
   where a.attrelid = coalesce(to_regclass($1)::oid, $2::oid) and a.attnum > 0 and not a.attisdropped
   order by a.attnum`;
 
@@ -56,6 +62,7 @@ interface ColumnRow {
   readonly type: number;
   readonly element: number;
   readonly elementCategory: string;
+  readonly delimiter: string;
   /** Of an array, that of its elements. */
   readonly typeName: string;
   /** Where the fields of a composite type are kept, else 0; of an array, that of its elements. */
@@ -138,11 +145,12 @@ export function columnList(types: Readonly<Record<string, string>>, key: readonl
 /** Any number does, as long as nobody else locks it for something else. */
 export const DDL_LOCK = 'select pg_advisory_xact_lock(8172041123581321)';
 
-function columnOf({ name, generated, defaulted, typeName, ...type }: ColumnRow): TableColumn {
+function columnOf({ name, generated, defaulted, typeName, delimiter, ...type }: ColumnRow): TableColumn {
   const array = type.category === 'A' && type.element !== 0;
   const [oid, category] = array ? [type.element, type.elementCategory] : [type.type, type.category];
   const kind = kindOf(oid, category, typeName);
-  return { name, kind, array, defaulted, generated, oid: type.type };
+  const column = { name, kind, array, defaulted, generated, oid: type.type };
+  return delimiter === ',' ? column : { ...column, delimiter };
 }
 
 // Numbers of types are part of the protocol; those of extensions are not among them.
