@@ -395,6 +395,34 @@ describe('the PostgreSQL sink', () => {
     ]);
   });
 
+  it('puts rows with an identity that is generated always, and refuses another number where one is', async () => {
+    const { sink, rows } = await places.make('id int primary key, nth int generated always as identity, v text', {
+      key: ['id'],
+    });
+    const records = [
+      { id: 1, nth: 70, v: 'a' },
+      { id: 2, nth: 71, v: 'b' },
+    ];
+    await sink.can.put!(testPermit({ records }));
+    await sink.can.put!(testPermit({ batch: 2, records: records.map((record) => ({ ...record, v: 'c' })) }));
+    const other = await thrownBy(
+      sink.can.put!(
+        testPermit({
+          batch: 3,
+          records: [
+            { id: 1, nth: 70, v: 'd' },
+            { id: 2, nth: 5, v: 'd' },
+          ],
+        }),
+      ),
+    );
+    expect(other).toMatchObject({ about: 'content', reason: 'identity-fixed', ids: { record: 2 } });
+    expect(await rows()).toEqual([
+      [1, 70, 'c'],
+      [2, 71, 'c'],
+    ]);
+  });
+
   it('reads values as it does anywhere, however the role is set up', async () => {
     const { client, server } = places;
     const odd = Object.entries({

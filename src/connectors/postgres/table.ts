@@ -18,6 +18,8 @@ export interface TableColumn {
   readonly defaulted: boolean;
   /** Computed by the server: it cannot be written. */
   readonly generated: boolean;
+  /** An identity that is given once and that no update may change. */
+  readonly fixed?: boolean;
   /** The server's number of its type; of a domain, of the type that it is made from. */
   readonly oid: number;
 }
@@ -43,7 +45,8 @@ const baseOf = (oid: string): string => `(
 
 // A domain is written as the type that it is made from, in an array as well. `typcategory` is the server's own grouping
 // of types.
-const COLUMNS = `select a.attname as name, a.attgenerated <> '' as generated, b.typcategory as category,
+const COLUMNS = `select a.attname as name, a.attgenerated <> '' as generated, a.attidentity = 'a' as fixed,
+    b.typcategory as category,
     b.oid::int as type, coalesce(e.oid, 0)::int as element, coalesce(e.typcategory, '') as "elementCategory",
     coalesce(e.typdelim, ',') as delimiter, coalesce(e.typname, b.typname) as "typeName",
     coalesce(e.typrelid, b.typrelid)::int as relation,
@@ -58,6 +61,7 @@ const COLUMNS = `select a.attname as name, a.attgenerated <> '' as generated, b.
 interface ColumnRow {
   readonly name: string;
   readonly generated: boolean;
+  readonly fixed: boolean;
   readonly category: string;
   readonly type: number;
   readonly element: number;
@@ -145,11 +149,11 @@ export function columnList(types: Readonly<Record<string, string>>, key: readonl
 /** Any number does, as long as nobody else locks it for something else. */
 export const DDL_LOCK = 'select pg_advisory_xact_lock(8172041123581321)';
 
-function columnOf({ name, generated, defaulted, typeName, delimiter, ...type }: ColumnRow): TableColumn {
+function columnOf({ name, generated, fixed, defaulted, typeName, delimiter, ...type }: ColumnRow): TableColumn {
   const array = type.category === 'A' && type.element !== 0;
   const [oid, category] = array ? [type.element, type.elementCategory] : [type.type, type.category];
   const kind = kindOf(oid, category, typeName);
-  const column = { name, kind, array, defaulted, generated, oid: type.type };
+  const column = { name, kind, array, defaulted, generated, fixed, oid: type.type };
   return delimiter === ',' ? column : { ...column, delimiter };
 }
 
