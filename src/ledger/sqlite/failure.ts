@@ -82,6 +82,9 @@ function codeOf(error: unknown): string | undefined {
   return (error as Error).name === 'SqliteError' || /^E[A-Z]+$/.test(code) ? code : undefined;
 }
 
+/** Another connection holds what this one needs. */
+export const isBusy = (error: unknown): boolean => codeOf(error)?.startsWith('SQLITE_BUSY') === true;
+
 /** The device does not hand over a part of the file. */
 export function unreadable(place: string, what: string): WaybillError {
   const hint = DEVICE.hint === undefined ? {} : { hint: DEVICE.hint };

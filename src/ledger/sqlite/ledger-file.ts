@@ -7,7 +7,7 @@ import type { DiskNow } from '../disk.ts';
 import type { LedgerIdentity } from '../ledger.ts';
 import type { Cell } from '../row-digest.ts';
 import { betterSqlite, type Connection, type Driver } from './connection.ts';
-import { ledgerError, unreadable } from './failure.ts';
+import { isBusy, ledgerError, unreadable } from './failure.ts';
 import { MIGRATIONS, SCHEMA_VERSION } from './migrations/all.ts';
 import { now, SqliteStore } from './sqlite-store.ts';
 
@@ -22,6 +22,8 @@ const PAGE_BYTES = 4096;
 /** 16 MiB of log before it is folded into the file: at 4 MiB, folding takes a fifth of the time of a busy run. */
 const CHECKPOINT_PAGES = 4096;
 const BUSY_TIMEOUT_MS = 5000;
+/** Each that fails means that another process did something meanwhile. */
+const MOST_SWITCHES = 100;
 /** How large a file may be for its pages to be checked whenever it is opened; about 60 ms then. */
 const CHECKED_AT_OPEN_BYTES = 64 * 1024 * 1024;
 
@@ -170,19 +172,36 @@ function connect(path: string, options: { readonly: boolean; driver: Driver }): 
 
 /** `initialise` may have been cut short just before the switch, which needs EXTRA whenever it is made. */
 function requireWal(db: Connection): void {
-  if (db.pragma('journal_mode', { simple: true }) === 'wal') return;
+  if (journalMode(db) === 'wal') return;
   db.pragma('synchronous = EXTRA');
-  const mode = db.pragma('journal_mode = WAL', { simple: true });
+  switchToWal(db);
   db.pragma('synchronous = FULL');
+  const mode = journalMode(db);
   if (mode === 'wal') return;
   throw new WaybillError(
     'LEDGER_WRITE',
-    `the ledger ${db.name} cannot keep a write-ahead log where it lies (${String(mode)})`,
+    `the ledger ${db.name} cannot keep a write-ahead log where it lies (${mode})`,
     {
       hint: 'Put it on a local disk; network folders cannot hold it.',
       ids: { path: db.name },
     },
   );
+}
+
+const journalMode = (db: Connection): string => String(db.pragma('journal_mode', { simple: true }));
+
+/** SQLite waits here for who reads the file, and not for who may write to it: a lock of our own does. */
+function switchToWal(db: Connection): void {
+  for (let tries = 1; ; tries++) {
+    try {
+      db.pragma('journal_mode = WAL');
+      return;
+    } catch (error) {
+      if (!isBusy(error) || tries === MOST_SWITCHES) throw error;
+    }
+    db.exec('BEGIN EXCLUSIVE');
+    db.exec('COMMIT');
+  }
 }
 
 /** No page at all. A file without tables may be a ledger whose first page is damaged: nothing is made in its place. */

@@ -9,7 +9,8 @@ import { Book, delivered, refusedWith, shardClaim } from '../../testing/suites/l
 import { type LedgerSubject, ledgerSuite } from '../../testing/suites/ledger-suite.ts';
 import { register } from '../../testing/suites/suite.ts';
 import type { Ledger } from '../ledger.ts';
-import { openFile as openLedgerFile } from './ledger-file.ts';
+import { betterSqlite, type Connection, type Driver } from './connection.ts';
+import { createFile, openFile as openLedgerFile } from './ledger-file.ts';
 import { openSqliteLedger, type SqliteLedgerOptions } from './open.ts';
 import { Writer } from './writer.ts';
 
@@ -343,6 +344,44 @@ describe('a ledger that cannot be had', () => {
 });
 
 describe('two processes', () => {
+  it('that make one ledger at the same moment wait for one another', async () => {
+    const path = join(folder, 'made', 'ledger.db');
+    const said: string[] = [];
+    /** Another process is at the file whenever the log is to be switched, and goes when it is waited for. */
+    const connect: Driver['connect'] = (...asked) => {
+      const db = betterSqlite.connect(...asked);
+      let other: Connection | undefined;
+      const switching = (text: string): void => {
+        if (text !== 'journal_mode = WAL' || said.length === 3) return;
+        said.push(text);
+        other = betterSqlite.connect(...asked);
+        other.exec('BEGIN IMMEDIATE');
+      };
+      const waiting = (): void => {
+        other?.close();
+        other = undefined;
+      };
+      return {
+        ...{ name: db.name, open: db.open, inTransaction: false, close: () => db.close() },
+        prepare: (sql) => db.prepare(sql),
+        pragma: (text, options) => {
+          switching(text);
+          return db.pragma(text, options);
+        },
+        exec: (sql) => {
+          waiting();
+          return db.exec(sql);
+        },
+      };
+    };
+    createFile(path, 'w1', { disk: betterSqlite.disk, connect });
+    expect(said).toHaveLength(3);
+    const ledger = await openSqliteLedger({ path, ports: ports(), thread: 'main', create: true });
+    expect(await ledger.read.verify()).toEqual([]);
+    expect(new Database(path).pragma('journal_mode', { simple: true })).toBe('wal');
+    await ledger.close();
+  });
+
   it('write one ledger in turn, and each sees what the other wrote', async () => {
     const path = join(folder, 'two', 'ledger.db');
     const clock = ports();
