@@ -4,7 +4,6 @@ import type {
   GenerationKind,
   GenerationRow,
   Ledger,
-  RecordRef,
   RunClaim,
   SealedBatch,
   SupersededCounts,
@@ -29,7 +28,6 @@ import { readTrail, showTrail, TRAIL_START, type Trail, trailAt, trailOf } from 
 /** Sealing shares one sync of the disk and one transaction among this many bytes of full batches. */
 const SEAL_BYTES = 1024 * 1024;
 const SEAL_DECISIONS = 5_000;
-const VANISHED_LISTED_MAX = 100_000;
 
 export interface ExtractionEvents {
   /** Rows read so far by this extraction. */
@@ -330,10 +328,10 @@ export class Extraction {
   }
 
   async #close(memories: ReadonlyMap<string, LaneMemory>, kind: GenerationKind): Promise<void> {
-    const vanished: RecordRef[] = [];
+    const vanished: { lane: string; records: number }[] = [];
     const superseded: Picked[] = [];
     for (const [lane, memory] of memories) {
-      for (const ref of await memory.vanished()) if (vanished.length < VANISHED_LISTED_MAX) vanished.push(ref);
+      vanished.push({ lane, records: await memory.vanished() });
       if (kind !== 'first') superseded.push(...(await memory.superseded()));
       if (memory.uncompared > 0) this.#events.uncompared(lane, memory.uncompared);
     }

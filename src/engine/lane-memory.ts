@@ -169,10 +169,10 @@ export class LaneMemory {
     return this.#uncompared;
   }
 
-  /** Records of earlier generations whose key this extraction did not bring. */
-  async vanished(): Promise<RecordRef[]> {
-    const gone: RecordRef[] = [];
-    if (!this.#compares) return gone;
+  /** How many records of earlier generations there are whose key this extraction did not bring. */
+  async vanished(): Promise<number> {
+    let records = 0;
+    if (!this.#compares) return records;
     const at = { run: this.#at.run, lane: this.#at.lane };
     // What a later reading took the place of has been told of already.
     for await (const record of this.#recordsOf(['superseded'])) await this.#see(record);
@@ -180,9 +180,9 @@ export class LaneMemory {
       (page) => this.#reader.batches({ ...at, ...page }),
       (row) => row.id,
     )) {
-      if (batch.generation < this.#at.generation && batch.parent === undefined) gone.push(...this.#absentOf(batch));
+      if (batch.generation < this.#at.generation && batch.parent === undefined) records += this.#absentOf(batch);
     }
-    return gone;
+    return records;
   }
 
   /**
@@ -206,7 +206,7 @@ export class LaneMemory {
   async *#recordsOf(
     states: readonly RecordState[],
   ): AsyncGenerator<{ batch: BatchId; index: number; generation: number; state: RecordState }> {
-    const at = { run: this.#at.run, lane: this.#at.lane, states };
+    const at = { run: this.#at.run, lane: this.#at.lane, states, batched: true as const };
     for (let after: string | undefined; ; ) {
       const page = await this.#reader.records(after === undefined ? at : { ...at, after });
       for (const { batch, index, generation, state } of page.records) {
@@ -222,12 +222,10 @@ export class LaneMemory {
     setBit(this.#present, root, picks?.[index] ?? index);
   }
 
-  #absentOf(batch: BatchRow): RecordRef[] {
+  #absentOf(batch: BatchRow): number {
     const bits = this.#present.get(batch.id);
-    const absent: RecordRef[] = [];
-    for (let index = 0; index < batch.records; index++) {
-      if (!isSet(bits, index)) absent.push({ batch: batch.id, index });
-    }
+    let absent = 0;
+    for (let index = 0; index < batch.records; index++) if (!isSet(bits, index)) absent++;
     return absent;
   }
 

@@ -1,8 +1,14 @@
 import { sha256Hex } from '../formats/digest.ts';
 import type { RunClaim } from '../ledger/ledger.ts';
 import { assert } from '../model/assert.ts';
-import { ERROR_CODES } from '../model/error-codes.ts';
-import { describeError, NotAppliedError, RefusedError, WaybillError } from '../model/errors.ts';
+import {
+  describeError,
+  describeWithAdvice,
+  NotAppliedError,
+  ownHint,
+  RefusedError,
+  WaybillError,
+} from '../model/errors.ts';
 import { showRun } from '../model/ids.ts';
 import type { Load, LoadRow, LoadStep, StepReceipt } from '../model/load.ts';
 import { mask } from '../model/masking.ts';
@@ -97,10 +103,9 @@ export class LaneLoad {
     );
     if (failure === undefined) return undefined;
     if (failure.error instanceof WaybillError && failure.error.code === 'INVARIANT_BROKEN') throw failure.error;
+    if (failure.proved) return `nothing was published: ${mask(describeWithAdvice(failure.error))}`;
     const why = mask(describeError(failure.error));
-    return failure.proved
-      ? `nothing was published: ${why}${adviceOf(failure.error)}`
-      : `whether the load was published is not known, and is asked again by the next start: ${why}`;
+    return `whether the load was published is not known, and is asked again by the next start: ${why}`;
   }
 
   /** Before another generation begins it must be known whether the last one is seen by readers. */
@@ -213,15 +218,6 @@ export class LaneLoad {
   }
 }
 
-/** What a person can do about it stands beside the message of an error, and whoever reads the reason needs both. */
-function adviceOf(error: unknown): string {
-  const own = ownHintOf(error);
-  return own === undefined ? '' : `. ${own}`;
-}
-
-const ownHintOf = (error: unknown): string | undefined =>
-  error instanceof WaybillError && error.hint !== ERROR_CODES[error.code].hint ? mask(error.hint) : undefined;
-
 /** The same step was asked for before, and nobody has heard what became of that. */
 const isUnanswered = ({ loads, step: { load } }: LoadJob): boolean =>
   loads.some(
@@ -261,7 +257,8 @@ const masked = (receipt: StepReceipt): StepReceipt => ({ ...receipt, summary: ma
 
 function failedToOpen(error: unknown, lane: string): WaybillError {
   if (error instanceof WaybillError && SAID_BEFORE.has(error.code)) return error;
-  const hint = ownHintOf(error);
+  const own = ownHint(error);
+  const hint = own === undefined ? undefined : mask(own);
   return new WaybillError('LOAD_FAILED', `lane ${lane}: the load could not be opened: ${describeError(error)}`, {
     cause: error,
     ids: { lane },

@@ -239,7 +239,7 @@ class LaneDraft {
   async planned(): Promise<Omit<PlannedLane, 'warnings'>> {
     const fit = surelyFits(this.#lane);
     const { same, changed, read } = this.#counts;
-    const vanished = this.#compares ? (await this.#memory.vanished()).length : 0;
+    const vanished = this.#compares ? await this.#memory.vanished() : 0;
     return {
       lane: this.#lane.name,
       strategy: this.#lane.strategy.name,

@@ -20,10 +20,7 @@ export interface KeyPage {
   readonly last: number;
 }
 
-/** 32 bits of a packed key, which may itself be a plain number or a UUID and is not spread evenly. */
-export const keyHash = (key: Uint8Array): number => hashAt(wordsOf(key), 0) >>> 0;
-
-/** The same of each of these packed keys. */
+/** 32 bits of each of these packed keys, which may be plain numbers or UUIDs and are not spread evenly. */
 export function keyHashes(keys: Uint8Array): Uint32Array {
   const words = wordsOf(keys);
   const hashes = new Uint32Array(keys.length / KEY_BYTES);
@@ -134,13 +131,19 @@ function scatter(from: Int32Array, to: Int32Array, places: Int32Array, shift: nu
 
 /** One sorted run out of several. Native sorting of what is nearly sorted beats a merge written in JavaScript. */
 export function mergeEntries(runs: readonly Entries[]): Entries {
+  const all = joinEntries(runs);
+  return runs.length > 1 ? all.sort() : all;
+}
+
+/** A copy of all of them, one behind the other. */
+export function joinEntries(runs: readonly Entries[]): Entries {
   const all = new BigUint64Array(runs.reduce((sum, run) => sum + run.length, 0));
   let at = 0;
   for (const run of runs) {
     all.set(run, at);
     at += run.length;
   }
-  return runs.length > 1 ? all.sort() : all;
+  return all;
 }
 
 /**
@@ -180,21 +183,49 @@ export function toEntries(page: KeyPage): Entries {
 
 export function readPage(bytes: Uint8Array): KeyPage {
   // Copied: what a driver hands over need not begin at a multiple of eight.
-  const copy = new Uint8Array(bytes);
-  const words = new Uint32Array(copy.buffer, 0, copy.byteLength / 4);
-  const count = words.length / 2;
-  return { words, count, first: words[1] ?? 0, last: words[words.length - 1] ?? 0 };
+  return pageOf(new BigUint64Array(new Uint8Array(bytes).buffer));
+}
+
+/** Sorted entries, as many as they are, as they are searched in. */
+export function pageOf(entries: Entries): KeyPage {
+  const words = new Uint32Array(entries.buffer, entries.byteOffset, entries.length * 2);
+  return { words, count: entries.length, first: words[1] ?? 0, last: words[words.length - 1] ?? 0 };
 }
 
 /** The batches that a page names for a hash, in rising order. */
 export function pageHolds(page: KeyPage, hash: number): number[] {
-  let [low, high] = [0, page.count];
+  const batches: number[] = [];
+  for (let at = firstNotBelow(page, hash, 0); hashIn(page, at) === hash; at++) batches.push(page.words[at * 2]!);
+  return batches;
+}
+
+/** Adds the batches that a page names for any of these hashes, which rise. */
+export function addHeld(page: KeyPage, hashes: Uint32Array, batches: Set<number>): void {
+  let [from, before] = [0, -1];
+  for (const hash of hashes) {
+    from = firstNotBelow(page, hash, from);
+    for (let at = from; hashIn(page, at) === hash; at++) {
+      const batch = page.words[at * 2]!;
+      if (batch !== before) batches.add(batch);
+      before = batch;
+    }
+  }
+}
+
+const hashIn = ({ words }: KeyPage, at: number): number | undefined => words[at * 2 + 1];
+
+/** The first place from `from` on whose hash is not below this one. What is near is found in a few steps. */
+function firstNotBelow({ words, count }: KeyPage, hash: number, from: number): number {
+  let [low, high] = [from, from];
+  for (let step = 1; high < count && words[high * 2 + 1]! < hash; step *= 2) {
+    low = high + 1;
+    high += step;
+  }
+  if (high > count) high = count;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if ((page.words[middle * 2 + 1] as number) < hash) low = middle + 1;
+    if (words[middle * 2 + 1]! < hash) low = middle + 1;
     else high = middle;
   }
-  const batches: number[] = [];
-  for (; low < page.count && page.words[low * 2 + 1] === hash; low++) batches.push(page.words[low * 2] as number);
-  return batches;
+  return low;
 }

@@ -214,8 +214,8 @@ export interface StartGeneration extends RunClaim {
 
 export interface CloseGeneration extends RunClaim {
   readonly generation: number;
-  /** Records of earlier generations whose key this one did not bring. */
-  readonly vanished: readonly RecordRef[];
+  /** How many records of earlier generations a lane has whose key this one did not bring; none in others. */
+  readonly vanished: readonly { readonly lane: string; readonly records: number }[];
   /** Refused or skipped records of earlier generations whose place was taken by what this one read, or by nothing. */
   readonly superseded?: readonly { readonly batch: BatchId; readonly picks: readonly number[] }[];
 }
@@ -462,12 +462,13 @@ export interface LedgerReader extends PullReader {
   attempts(batch: BatchId): Promise<readonly AttemptRow[]>;
   children(batch: BatchId): Promise<readonly BatchRow[]>;
   doubts(filter: { run?: RunId; flow?: string } & Page): Promise<readonly DoubtRow[]>;
-  /** Records by state; delivered ones too, page by page. `after` is the `cursor` of the last page. */
+  /** By state, delivered ones too; `batched`: in batches only. `after` is the `cursor` of the last page. */
   records(filter: {
     run?: RunId;
     lane?: string;
     batch?: BatchId;
     states?: readonly RecordState[];
+    batched?: true;
     after?: string;
     limit?: number;
   }): Promise<{ readonly records: readonly RecordRow[]; readonly cursor?: string }>;

@@ -1,5 +1,6 @@
 import type { LedgerReader } from '../ledger.ts';
 import { attempts, batch, batches, children, doubts } from './queries/batches.ts';
+import { KeyMemory } from './queries/key-memory.ts';
 import { findKeys, laneKeys, trace } from './queries/keys.ts';
 import type { Reading } from './queries/reading.ts';
 import { records } from './queries/records.ts';
@@ -28,6 +29,7 @@ type Asked<K extends keyof LedgerReader> = LedgerReader[K];
 /** All that can be asked of the books, wherever they are kept. */
 export class BooksReader implements LedgerReader {
   readonly #answer: Answer;
+  readonly #keys = new KeyMemory();
 
   constructor(answer: Answer) {
     this.#answer = answer;
@@ -45,7 +47,7 @@ export class BooksReader implements LedgerReader {
   readonly doubts: Asked<'doubts'> = (filter) => this.#answer('doubts', (r) => doubts(r, filter));
   readonly records: Asked<'records'> = (filter) => this.#answer('records', (r) => records(r, filter));
   readonly trace: Asked<'trace'> = (filter) => this.#answer('trace', (r) => trace(r, filter));
-  readonly findKeys: Asked<'findKeys'> = (ask) => this.#answer('findKeys', (r) => findKeys(r, ask));
+  readonly findKeys: Asked<'findKeys'> = (ask) => this.#answer('findKeys', (r) => findKeys(r, this.#keys, ask));
   readonly laneKeys: Asked<'laneKeys'> = (ask) => this.#answer('laneKeys', (r) => laneKeys(r, ask));
   readonly loads: Asked<'loads'> = (filter) => this.#answer('loads', (r) => loads(r, filter));
   readonly events: Asked<'events'> = (filter) => this.#answer('events', (r) => events(r, filter));

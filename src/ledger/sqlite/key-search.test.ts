@@ -2,10 +2,16 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
-import { afterAll, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { Book, child, keyOf, keysOf, sealedBatch, verdict } from '../../testing/suites/ledger-fixture.ts';
+import { KeyMemory } from '../books/queries/key-memory.ts';
+import { KeySearch } from '../books/queries/key-search.ts';
+import { Reading } from '../books/queries/reading.ts';
+import { lanesOf } from '../books/tables/lanes.ts';
 import type { Ledger } from '../ledger.ts';
+import { openFile } from './ledger-file.ts';
 import { openSqliteLedger } from './open.ts';
+import { now, type SqliteStore } from './sqlite-store.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'waybill-keys-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -26,13 +32,20 @@ function manyKeys(first: number, count: number): Uint8Array {
   return new Uint8Array(words.buffer);
 }
 
-async function sealMany(ledger: Ledger, book: Book, from: number, batches: number, records: number): Promise<void> {
+async function sealMany(
+  ledger: Ledger,
+  book: Book,
+  from: number,
+  batches: number,
+  records: number,
+  lane = 'api',
+): Promise<void> {
   const asked = Array.from({ length: batches }, (_, nth) => ({
-    ...sealedBatch('api', 0, 1),
+    ...sealedBatch(lane, 0, 1),
     records,
     keys: manyKeys(from + nth * records, records),
   }));
-  const counts = [{ lane: 'api', read: batches * records, same: 0, changed: 0, duplicates: 0 }];
+  const counts = [{ lane, read: batches * records, same: 0, changed: 0, duplicates: 0 }];
   const seal = { ...book.claim, generation: book.generation, batches: asked, unbatched: [], counts };
   await ledger.seal({ ...seal, rows: from + batches * records });
 }
@@ -167,4 +180,152 @@ it('finds a thousand keys of one large batch by going through it once, each wher
   // With the notes of the batch made for each of them it took 20 s.
   expect(Math.max(scanMs, indexMs)).toBeLessThan(3_000);
   await ledger.close();
+});
+
+/** The search for keys in what is on the disk, as questions one after the other make it. */
+class Searching {
+  readonly store: SqliteStore;
+
+  constructor(name: string) {
+    this.store = openFile(join(folder, name), { readonly: true }).store;
+  }
+
+  find(keys: Uint8Array, memory: KeyMemory, lane: number): readonly string[] {
+    const search = new KeySearch(new Reading(this.store, ''), lane, memory);
+    return now(search.find(keys)).map((places) => places.map(({ batch, index }) => `${batch.id}/${index}`).join());
+  }
+
+  /** From here on it sees what was there, until `end`. */
+  begin(): void {
+    this.store.execute('BEGIN');
+    this.store.scalarNow('SELECT count(*) FROM lane');
+  }
+
+  end(): void {
+    this.store.execute('COMMIT');
+  }
+
+  /** Does this before the first question of a search for a row of this table, if it has one. */
+  interrupted(table: string, search: () => void, interrupt: () => void): void {
+    const one = this.store.one.bind(this.store);
+    this.store.one = (question, ...params) => {
+      if (question.table.name === table) {
+        this.store.one = one;
+        interrupt();
+      }
+      return one(question, ...params);
+    };
+    search();
+    this.store.one = one;
+  }
+
+  /** How many rows of a table are asked for, one by one, from now on. */
+  rowsOf(table: string): () => number {
+    const one = this.store.one.bind(this.store);
+    let rows = 0;
+    this.store.one = (question, ...params) => {
+      if (question.table.name === table) rows++;
+      return one(question, ...params);
+    };
+    return () => rows;
+  }
+}
+
+describe('keys that are kept from one question to the next', () => {
+  const together = (...keys: Uint8Array[]): Uint8Array => new Uint8Array(Buffer.concat(keys));
+
+  it('are found as others are, while more are sealed, indexed and merged, in lanes that share the room', async () => {
+    const ledger = await open('kept.db');
+    const book = await Book.open(ledger, { lanes: ['api', 'archive'] });
+    await book.start();
+    const searching = new Searching('kept.db');
+    const lanes = now(lanesOf(searching.store, book.run)).map(({ id }) => id);
+    const memories = [new KeyMemory(1_000), new KeyMemory(70_000), new KeyMemory(150_000), new KeyMemory()];
+    const answers = (keys: Uint8Array) =>
+      lanes.map((lane) => {
+        const expected = searching.find(keys, new KeyMemory(0), lane);
+        for (const memory of memories) expect(searching.find(keys, memory, lane)).toEqual(expected);
+        return expected;
+      });
+    for (let nth = 0; nth < 24; nth++) {
+      // Each third seal brings keys once more that are there already.
+      const from = nth % 3 === 2 ? (nth - 2) * 10_000 : nth * 10_000;
+      await sealMany(ledger, book, from, 20, nth % 4 === 1 ? 500 : 50, nth % 2 === 0 ? 'api' : 'archive');
+      if (nth % 5 === 4) await ledger.indexKeys({});
+      const absent = manyKeys(90_000_000 + nth, 3);
+      const [api = [], archive = []] = answers(
+        together(manyKeys(from + 3, 40), absent, manyKeys(0, 2), manyKeys((nth >> 1) * 10_000, 900)),
+      );
+      expect([...api, ...archive].filter((places) => places !== '').length).toBeGreaterThan(20);
+      expect([...api.slice(40, 43), ...archive.slice(40, 43)].join('')).toBe('');
+    }
+    await book.close();
+    for (let done = false; !done; ) {
+      ({ done } = await ledger.indexKeys({}));
+      answers(manyKeys(0, 700));
+    }
+    searching.store.db.close();
+    await ledger.close();
+  });
+
+  it('are read once for all questions about them, and not at all for the few that are alone', async () => {
+    const ledger = await open('once.db');
+    const book = await Book.open(ledger);
+    await book.start();
+    await sealMany(ledger, book, 0, 30, 1_000);
+    await book.close();
+    while (!(await ledger.indexKeys({})).done);
+    const searching = new Searching('once.db');
+    const [lane] = now(lanesOf(searching.store, book.run)).map(({ id }) => id);
+    const memory = new KeyMemory();
+    const pages = searching.rowsOf('key_page');
+    searching.find(manyKeys(0, 1), memory, lane!);
+    expect(pages()).toBeLessThan(20);
+    searching.find(manyKeys(0, 1_000), memory, lane!);
+    const read = pages();
+    expect(read).toBeGreaterThanOrEqual(60);
+    const members = searching.rowsOf('members');
+    for (let from = 1_000; from < 30_000; from += 1_000)
+      expect(searching.find(manyKeys(from, 1_000), memory, lane!)[999]).toBe(`${from / 1_000 + 1}/999`);
+    // That nothing was sealed since has to be seen each time.
+    expect([pages() - read, members()]).toEqual([0, 29]);
+    searching.store.db.close();
+    await ledger.close();
+  });
+
+  it.each(['key_lane', 'key_page', 'members'])(
+    'are those of its moment for a question that ends after a later one has, which comes between at a row of %s',
+    async (table) => {
+      const ledger = await open(`moments-${table}.db`);
+      const book = await Book.open(ledger);
+      await book.start();
+      const [early, late] = [new Searching(`moments-${table}.db`), new Searching(`moments-${table}.db`)];
+      const [lane] = now(lanesOf(early.store, book.run)).map(({ id }) => id);
+      const keys = together(manyKeys(0, 1_300), manyKeys(200, 50));
+      let interrupted = 0;
+      await sealMany(ledger, book, 0, 3, 100);
+      for (let nth = 1; nth < 6; nth++) {
+        const memory = new KeyMemory();
+        const before = late.find(keys, new KeyMemory(0), lane!);
+        early.begin();
+        await sealMany(ledger, book, nth * 200, 2, 100);
+        await ledger.indexKeys({});
+        await sealMany(ledger, book, nth * 200 + 200, 1, 100);
+        const after = late.find(keys, new KeyMemory(0), lane!);
+        expect(after).not.toEqual(before);
+        if (nth > 3) late.find(keys, memory, lane!);
+        const interrupt = () => {
+          expect(late.find(keys, memory, lane!).join(';'), `round ${nth}`).toBe(after.join(';'));
+          interrupted++;
+        };
+        const search = () => expect(early.find(keys, memory, lane!).join(';'), `round ${nth}`).toBe(before.join(';'));
+        early.interrupted(table, search, interrupt);
+        early.end();
+        for (const one of [late, early]) expect(one.find(keys, memory, lane!)).toEqual(after);
+      }
+      expect(interrupted).toBeGreaterThan(0);
+      for (const { store } of [early, late]) store.db.close();
+      await ledger.close();
+    },
+  );
 });

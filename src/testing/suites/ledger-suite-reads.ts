@@ -89,6 +89,35 @@ export function readCases(under: UnderTest): void {
       ]);
     });
 
+    it('list what got into no batch page by page, of one lane or of all, or leave it out', async () => {
+      const book = await Book.open(ledger(), { lanes: ['api', 'archive'] });
+      await book.start();
+      const [batch] = await book.seal([2]);
+      const of = (lane: string, rows: readonly number[]) =>
+        rows.map((row) => ({ lane, row, state: 'refused', code: 'JSON_INVALID', message: 'not JSON' }) as const);
+      const counts = ['api', 'archive'].map((lane) => ({ lane, read: 300, same: 0, changed: 0, duplicates: 0 }));
+      const rows = Array.from({ length: 300 }, (_, nth) => nth + 3);
+      const unbatched = [...of('archive', rows), ...of('api', rows)];
+      await ledger().seal({ ...book.claim, generation: 1, batches: [], unbatched, counts, rows: 302 });
+      expect(await book.balance()).toBe('0/300/0/0/2 of 302');
+      const listed = async (filter: { lane?: string; batched?: true }): Promise<string[]> => {
+        const found: RecordRow[] = [];
+        for (let after: string | undefined; ; ) {
+          const page = { run: book.run, limit: 70, ...filter, ...(after === undefined ? {} : { after }) };
+          const { records, cursor } = await ledger().read.records(page);
+          found.push(...records);
+          if (cursor === undefined) return found.map((one) => `${one.lane}/${one.batch ?? one.row}`);
+          after = cursor;
+        }
+      };
+      const inBatches = [`api/${batch}`, `api/${batch}`];
+      const [api, archive] = ['api', 'archive'].map((lane) => rows.map((row) => `${lane}/${row}`));
+      expect(await listed({ lane: 'api' })).toEqual([...inBatches, ...api!]);
+      expect(await listed({ lane: 'archive' })).toEqual(archive);
+      expect((await listed({})).sort()).toEqual([...inBatches, ...api!, ...archive!].sort());
+      expect(await listed({ batched: true })).toEqual(inBatches);
+    });
+
     it('refuse to speak of runs and batches that are not there', async () => {
       expect(await refusedWith(ledger().read.run(asRunId(9)))).toBe('RUN_UNKNOWN');
       expect(await refusedWith(ledger().read.balance(asRunId(9)))).toBe('RUN_UNKNOWN');

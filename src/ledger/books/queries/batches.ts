@@ -1,12 +1,15 @@
+import { KEY_BYTES } from '../../../model/chunk.ts';
 import type { BatchId, RunId } from '../../../model/ids.ts';
 import { BATCH_STATES, type BatchState } from '../../../model/states.ts';
 import type { AttemptRow, BatchRow, DoubtRow, Page } from '../../ledger.ts';
 import { BATCH_STATE, toCode } from '../codes.ts';
+import { corrupt } from '../corrupt.ts';
 import { doubtRow } from '../doubt.ts';
 import { type Asking, inTurn, type Param, query, UP_TO } from '../store.ts';
 import { attemptsOf, toAttemptRow } from '../tables/attempts.ts';
 import { BATCH, type BatchRecord, decodeBatch, readBatch } from '../tables/batches.ts';
 import { lanesOf } from '../tables/lanes.ts';
+import type { MembersRecord } from '../tables/members.ts';
 import { readRun } from '../tables/runs.ts';
 import { limitOf, type Reading } from './reading.ts';
 
@@ -16,6 +19,7 @@ const IN_STATE = query(BATCH, `WHERE state = ? AND state <> 4 AND id > ? ORDER B
 const OF_LANE_IN_STATE = query(BATCH, `WHERE state = ? AND state <> 4 AND lane = ? AND id > ? ORDER BY seq ${UP_TO}`);
 const DELIVERED = query(BATCH, `WHERE state = 4 AND id > ? ORDER BY id ${UP_TO}`);
 const OF_LANE_DELIVERED = query(BATCH, `WHERE state = 4 AND lane = ? AND id > ? ORDER BY id ${UP_TO}`);
+const BETWEEN = query(BATCH, 'WHERE id BETWEEN ? AND ? ORDER BY id');
 const CHILDREN = query(BATCH, 'WHERE parent = ? ORDER BY id');
 
 export function* batches(
@@ -112,4 +116,16 @@ const LANES_OF_FLOW = `SELECT lane.id FROM lane JOIN run ON run.id = lane.run
 export function* lanesOfFlow(r: Reading, filter: { run?: RunId; flow?: string }): Asking<number[]> {
   const rows = yield* r.store.plain(LANES_OF_FLOW, filter.run ?? null, filter.flow ?? null);
   return rows.map(([id]) => id as number);
+}
+
+/** The batches whose keys stand in a row of members, in order. */
+export function* batchesIn(r: Reading, members: MembersRecord): Asking<BatchRecord[]> {
+  const rows = yield* r.store.many(BETWEEN, members.firstBatch, members.firstBatch + members.batches - 1);
+  const batches = rows.map((cells) => decodeBatch(r.store, cells));
+  const records = batches.reduce((sum, batch) => sum + batch.records, 0);
+  if (records * KEY_BYTES === members.keys.length) return batches;
+  throw corrupt(r.store.place, `row ${members.id} of members holds keys of other batches than it says`, {
+    table: 'members',
+    row: members.id,
+  });
 }

@@ -61,31 +61,36 @@ export function* keyPage(store: Store, part: number, nth: number): Asking<KeyPag
   return readPage(cells[1] as Uint8Array);
 }
 
-/**
- * The index of one lane, for the keys of one question. What was read on the way is kept as far as it is small: the
- * ends of pages, by which the next search begins, and the last page, which a neighbouring hash may be on too.
- */
+/** What there is to be read of a part. */
+export interface PartRest {
+  readonly part: KeyPart;
+  /** Its pages from this one on. */
+  readonly from: number;
+  /** The last hash before them, which may go on in them. */
+  readonly above: number;
+  /** Where pages end, by their ids, as far as that was met: searches begin by it. */
+  readonly lasts: Map<number, number>;
+}
+
+/** The index of one lane, as far as it has to be read, for the keys of one question. */
 export class KeyIndex {
   readonly #store: Store;
-  readonly #parts: readonly KeyPart[];
-  readonly #lasts = new Map<number, number>();
+  readonly #rests: readonly PartRest[];
+  /** The last one, which a neighbouring hash may be on too. */
   #page: { readonly id: number; readonly page: KeyPage } | undefined;
 
-  private constructor(store: Store, parts: readonly KeyPart[]) {
+  constructor(store: Store, rests: readonly PartRest[]) {
     this.#store = store;
-    this.#parts = parts;
-  }
-
-  static *of(store: Store, lane: number): Asking<KeyIndex> {
-    return new KeyIndex(store, yield* partsOf(store, lane));
+    this.#rests = rests;
   }
 
   /** Batches that may hold a key with this hash, oldest first. */
   *candidates(hash: number): Asking<number[]> {
     const found = new Set<number>();
-    for (const part of this.#parts) {
-      for (let nth = yield* this.#firstPageFor(part, hash); nth < part.endPage; nth++) {
-        const page = yield* this.#read(part.id, nth);
+    for (const rest of this.#rests) {
+      if (hash < rest.above) continue;
+      for (let nth = yield* this.#firstPageFor(rest, hash); nth < rest.part.endPage; nth++) {
+        const page = yield* this.#read(rest, nth);
         for (const batch of pageHolds(page, hash)) found.add(batch);
         if (page.last > hash) break;
       }
@@ -94,21 +99,21 @@ export class KeyIndex {
   }
 
   /** The first page whose last hash is not below the one that is looked for. */
-  *#firstPageFor(part: KeyPart, hash: number): Asking<number> {
-    let [low, high] = [part.firstPage, part.endPage];
+  *#firstPageFor(rest: PartRest, hash: number): Asking<number> {
+    let [low, high] = [rest.from, rest.part.endPage];
     while (low < high) {
       const middle = (low + high) >>> 1;
-      const last = this.#lasts.get(pageId(part.id, middle)) ?? (yield* this.#read(part.id, middle)).last;
+      const last = rest.lasts.get(pageId(rest.part.id, middle)) ?? (yield* this.#read(rest, middle)).last;
       if (last < hash) low = middle + 1;
       else high = middle;
     }
     return low;
   }
 
-  *#read(part: number, nth: number): Asking<KeyPage> {
-    const id = pageId(part, nth);
-    if (this.#page?.id !== id) this.#page = { id, page: yield* keyPage(this.#store, part, nth) };
-    this.#lasts.set(id, this.#page.page.last);
+  *#read({ part, lasts }: PartRest, nth: number): Asking<KeyPage> {
+    const id = pageId(part.id, nth);
+    if (this.#page?.id !== id) this.#page = { id, page: yield* keyPage(this.#store, part.id, nth) };
+    lasts.set(id, this.#page.page.last);
     return this.#page.page;
   }
 }

@@ -9,8 +9,9 @@ import { type BatchRecord, findBatch, placesInRoot, readBatch } from '../tables/
 import { exceptionsOf, type RecordNote, usualNote } from '../tables/exceptions.ts';
 import { lanesOf, requireLane } from '../tables/lanes.ts';
 import { decodeUnbatched, type MembersRecord, membersAfter, UNBATCHED } from '../tables/members.ts';
-import { lanesOfFlow } from './batches.ts';
-import { batchesIn, KeySearch, type Sealed } from './key-search.ts';
+import { batchesIn, lanesOfFlow } from './batches.ts';
+import type { KeyMemory } from './key-memory.ts';
+import { KeySearch, type Sealed } from './key-search.ts';
 import { limitOf, type Reading } from './reading.ts';
 import { describe, unbatchedRow } from './records.ts';
 
@@ -22,10 +23,11 @@ interface Way {
 
 export function* findKeys(
   r: Reading,
+  memory: KeyMemory,
   ask: { run: RunId; lane: string; keys: Uint8Array },
 ): Asking<{ nth: number; ref: RecordRef; state: RecordState }[]> {
   const lane = yield* requireLane(r.store, ask.run, ask.lane);
-  const search = new KeySearch(r, lane.id);
+  const search = new KeySearch(r, lane.id, memory);
   const places = yield* search.find(ask.keys);
   const found: { nth: number; ref: RecordRef; state: RecordState }[] = [];
   const follower = new Follower(r);

@@ -3,7 +3,7 @@ import { WaybillError } from '../../../model/errors.ts';
 import type { BatchId, RunId } from '../../../model/ids.ts';
 import { type BatchState, RECORD_STATES, type RecordState } from '../../../model/states.ts';
 import type { RecordRow } from '../../ledger.ts';
-import { type Asking, query } from '../store.ts';
+import { type Asking, inTurn, query } from '../store.ts';
 import { type AttemptRecord, attemptsOf } from '../tables/attempts.ts';
 import { type BatchRecord, readBatch } from '../tables/batches.ts';
 import { notesOf, type RecordNote } from '../tables/exceptions.ts';
@@ -23,6 +23,7 @@ export interface RecordsFilter {
   lane?: string;
   batch?: BatchId;
   states?: readonly RecordState[];
+  batched?: true;
   after?: string;
   limit?: number;
 }
@@ -47,7 +48,7 @@ export function* records(r: Reading, filter: RecordsFilter): Asking<RecordsPage>
     yield* addBatches(r, filter, { lanes, wanted, from, limit }, found);
     if (full()) return page(found, cursorOf(found));
   }
-  if (filter.batch !== undefined) return page(found);
+  if (filter.batch !== undefined || filter.batched === true) return page(found);
   const last = yield* addUnbatched(r, lanes, wanted, from.part === 'unbatched' ? from.id : 0, limit, found);
   return full() ? page(found, last === 0 ? cursorOf(found) : `u${last}`) : page(found);
 }
@@ -198,6 +199,17 @@ function* lastAt(r: Reading, batch: BatchRecord, attempt: AttemptRecord | undefi
 }
 
 const UNBATCHED_FROM = query(UNBATCHED, `WHERE id > ? ORDER BY id LIMIT ${PAGE}`);
+const UNBATCHED_OF = query(UNBATCHED, `WHERE lane = ? AND id > ? ORDER BY id LIMIT ${PAGE}`);
+
+/** The next ones, by their ids. Lanes of one run are few, and those of other runs may have millions. */
+function* unbatchedFrom(r: Reading, lanes: readonly number[] | undefined, after: number): Asking<UnbatchedRecord[]> {
+  const cells =
+    lanes === undefined
+      ? [yield* r.store.many(UNBATCHED_FROM, after)]
+      : yield* inTurn(lanes, (lane) => r.store.many(UNBATCHED_OF, lane, after));
+  const rows = cells.flat().map((row) => decodeUnbatched(r.store, row));
+  return rows.sort((a, b) => a.id - b.id).slice(0, PAGE);
+}
 
 function* addUnbatched(
   r: Reading,
@@ -207,13 +219,11 @@ function* addUnbatched(
   limit: number,
   found: RecordRow[],
 ): Asking<number> {
-  const mine = lanes === undefined ? undefined : new Set(lanes);
   for (let last = after; ; ) {
-    const rows = (yield* r.store.many(UNBATCHED_FROM, last)).map((cells) => decodeUnbatched(r.store, cells));
+    const rows = yield* unbatchedFrom(r, lanes, last);
     for (const one of rows) {
       if (found.length >= limit) return last;
       last = one.id;
-      if (mine?.has(one.lane) === false) continue;
       const row = yield* unbatchedRow(r, one);
       if (wanted.has(row.state)) found.push(row);
     }

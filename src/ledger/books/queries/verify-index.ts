@@ -2,8 +2,8 @@ import { KEY_BYTES } from '../../../model/chunk.ts';
 import { type Entries, entriesOf, mergeEntries, toEntries } from '../../key-index.ts';
 import type { Asking, Store } from '../store.ts';
 import { membersAfter } from '../tables/members.ts';
+import { batchesIn } from './batches.ts';
 import { indexedUpTo, keyPage, partsOf } from './key-pages.ts';
-import { batchesIn } from './key-search.ts';
 import type { Reading } from './reading.ts';
 
 /** An index that is missing altogether needs no line for every record. */

@@ -10,7 +10,7 @@ import { notesOf } from '../tables/exceptions.ts';
 import { lanesOf } from '../tables/lanes.ts';
 import { type MembersRecord, membersAfter, segmentName } from '../tables/members.ts';
 import { decodeRun, RUN } from '../tables/runs.ts';
-import { batchesIn } from './key-search.ts';
+import { batchesIn } from './batches.ts';
 import type { Reading } from './reading.ts';
 import { TABLES } from './tables.ts';
 import { indexProblems } from './verify-index.ts';

@@ -82,20 +82,17 @@ function* withdraw(tx: Transaction, run: RunId, id: BatchId, generation: number)
 
 export function* closeGeneration(tx: Transaction, ask: CloseGeneration): Asking<SupersededCounts[]> {
   const generation = yield* openGeneration(tx, ask);
-  const vanished = new Map<number, number>();
-  for (const { batch } of ask.vanished) {
-    const { lane } = yield* readBatch(tx.store, batch);
-    vanished.set(lane, (vanished.get(lane) ?? 0) + 1);
-  }
+  const vanished = new Map(ask.vanished.map(({ lane, records }) => [lane, records]));
   const superseded = yield* supersede(tx, ask);
   const before = yield* generationLanes(tx.store, ask.run, ask.generation);
   const lanes = yield* inTurn(before, function* (lane) {
     const { read, same, sealed, unbatched } = lane;
     assertAddsUp(lane);
-    lane.vanished += vanished.get(lane.lane) ?? 0;
+    const { name } = yield* readLane(tx.store, lane.lane);
+    lane.vanished += vanished.get(name) ?? 0;
     yield* saveGenerationLane(tx.store, lane);
     return {
-      lane: (yield* readLane(tx.store, lane.lane)).name,
+      lane: name,
       read,
       same,
       sealed,

@@ -4,6 +4,7 @@ import {
   ENTRY_BYTES,
   type Entries,
   entriesOf,
+  joinEntries,
   mergeable,
   mergeEntries,
   toEntries,
@@ -130,23 +131,13 @@ function* mergeStep(tx: Transaction, target: KeyPart, sources: readonly KeyPart[
     const end = Math.min(part.endPage, part.firstPage + pages);
     const runs: Entries[] = [];
     for (let nth = part.firstPage; nth < end; nth++) runs.push(toEntries(yield* keyPage(tx.store, part.id, nth)));
-    return { part, entries: concat(runs), ended: end === part.endPage };
+    return { part, entries: joinEntries(runs), ended: end === part.endPage };
   });
   const counts = mergeable(heads);
   // Taken away first, so that the pages that come free are filled again in the same transaction.
   for (const [nth, head] of heads.entries()) yield* consume(tx, head.part, head.entries, counts[nth] as number);
   yield* append(tx, target, mergeEntries(heads.map((head, nth) => head.entries.subarray(0, counts[nth]))));
   savePart(tx, target);
-}
-
-function concat(runs: readonly Entries[]): Entries {
-  const all = new BigUint64Array(runs.reduce((sum, run) => sum + run.length, 0));
-  let at = 0;
-  for (const run of runs) {
-    all.set(run, at);
-    at += run.length;
-  }
-  return all;
 }
 
 /** Takes the first entries away from a part; a page that is used up in part is written again with its rest. */
@@ -175,7 +166,7 @@ function* append(tx: Transaction, part: KeyPart, entries: Entries): Asking<void>
   if (part.endPage > part.firstPage) {
     const last = yield* keyPage(tx.store, part.id, part.endPage - 1);
     if (last.count < ENTRIES_PER_PAGE && entries.length > 0) {
-      const filled = concat([toEntries(last), entries.subarray(0, ENTRIES_PER_PAGE - last.count)]);
+      const filled = joinEntries([toEntries(last), entries.subarray(0, ENTRIES_PER_PAGE - last.count)]);
       tx.store.update(KEY_PAGE, [
         pageId(part.id, part.endPage - 1),
         new Uint8Array(filled.buffer, 0, filled.length * ENTRY_BYTES),

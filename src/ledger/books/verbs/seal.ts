@@ -2,7 +2,7 @@ import { assert } from '../../../model/assert.ts';
 import { KEY_BYTES } from '../../../model/chunk.ts';
 import { asBatchId, type BatchId, type RunId, showRun } from '../../../model/ids.ts';
 import type { Position } from '../../../model/position.ts';
-import type { LaneCounts, Seal, SealedBatch, Unbatched } from '../../ledger.ts';
+import type { LaneCounts, Seal, SealedBatch } from '../../ledger.ts';
 import { nextBatchId, skipBatch } from '../outcome.ts';
 import type { Asking } from '../store.ts';
 import { type BatchRecord, readBatch } from '../tables/batches.ts';
@@ -70,7 +70,7 @@ export function* seal(tx: Transaction, ask: PackedSeal): Asking<{ batches: reado
   const generation = yield* openGeneration(tx, ask);
   const ids: BatchId[] = [];
   for (const lane of ask.lanes) yield* sealLane(tx, ask, lane, ids);
-  for (const one of ask.unbatched) yield* addUnbatched(tx, ask, one);
+  for (const lane of new Set(ask.unbatched.map((one) => one.lane))) yield* addUnbatched(tx, ask, lane);
   for (const counts of ask.counts) yield* addCounts(tx, ask, counts);
   if (ask.position !== undefined) yield* movePosition(tx, generation, { ...ask, position: ask.position });
   if (ask.slice !== undefined && ask.position !== undefined)
@@ -147,28 +147,28 @@ const UNSENT = {
   possibly: null,
 } as const satisfies Partial<BatchRecord>;
 
-function* addUnbatched(tx: Transaction, ask: { run: RunId; generation: number }, one: Unbatched): Asking<void> {
-  const lane = yield* requireLane(tx.store, ask.run, one.lane);
-  const { row, state, code, message } = one;
-  tx.store.insert(
-    UNBATCHED,
-    encodeUnbatched({
+/** What the rows of a lane have in common is asked for once: they may be all that a reading brings. */
+function* addUnbatched(tx: Transaction, ask: PackedSeal, name: string): Asking<void> {
+  const lane = yield* requireLane(tx.store, ask.run, name);
+  const tally = yield* tx.tally(lane.id);
+  const counts = yield* generationLane(tx.store, ask.run, ask.generation, lane.id);
+  for (const { row, key, state, code, message } of ask.unbatched.filter((one) => one.lane === name)) {
+    const cells = encodeUnbatched({
       id: yield* tx.next(UNBATCHED),
       lane: lane.id,
       generation: ask.generation,
       row,
-      key: one.key ?? null,
+      key: key ?? null,
       state,
       code,
       message,
       atMs: tx.nowMs,
-    }),
-  );
-  const tally = yield* tx.tally(lane.id);
-  tally.read++;
-  tally[state]++;
-  const counts = yield* generationLane(tx.store, ask.run, ask.generation, lane.id);
-  counts.unbatched++;
+    });
+    tx.store.insert(UNBATCHED, cells);
+    tally.read++;
+    tally[state]++;
+    counts.unbatched++;
+  }
   yield* saveGenerationLane(tx.store, counts);
 }
 
