@@ -1,6 +1,6 @@
 import type { Answer, Child } from '../ledger/ledger.ts';
 import type { Payload } from '../model/batch.ts';
-import { describeError, NotAppliedError, RefusedError } from '../model/errors.ts';
+import { describeError, describeWithAdvice, NotAppliedError, RefusedError } from '../model/errors.ts';
 import type { Rung } from '../model/guarantee.ts';
 import { type Refusal, tally, type Verdict } from '../model/verdict.ts';
 import type { Payloads } from './payloads.ts';
@@ -66,7 +66,7 @@ export function heardError(
 ): Heard {
   if (error instanceof NotAppliedError) {
     return {
-      answer: { kind: 'not-applied', reason: describeError(error) },
+      answer: { kind: 'not-applied', reason: describeWithAdvice(error) },
       sinkAway: error.sinkAway,
       throttled: !error.sinkAway,
       ...after(error.retryAfterMs),
@@ -74,7 +74,8 @@ export function heardError(
   }
   if (!(error instanceof RefusedError)) return { answer: { kind: 'lost', evidence: describeError(error) } };
   if (error.about === 'request') {
-    return { answer: { kind: 'not-applied', reason: error.message }, hopeless: error.message };
+    const reason = describeWithAdvice(error);
+    return { answer: { kind: 'not-applied', reason }, hopeless: reason };
   }
   const divisible = sent.payload.spans.length > 2 && (sent.rejectsAtomically || error.tooLarge);
   const reason = error.tooLarge ? 'the sink takes less at once' : 'the sink refuses something in it';

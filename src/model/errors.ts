@@ -85,3 +85,13 @@ export function describeError(error: unknown): string {
   }
   return parts.join(': ');
 }
+
+/** What can be done about an error, where it knows more than the catalogue. */
+export const ownHint = (error: unknown): string | undefined =>
+  error instanceof WaybillError && error.hint !== ERROR_CODES[error.code].hint ? error.hint : undefined;
+
+/** The same as `describeError` for whoever gets nothing but a text: what can be done about it stands behind it. */
+export function describeWithAdvice(error: unknown): string {
+  const [said, hint] = [describeError(error), ownHint(error)];
+  return hint === undefined ? said : `${said.replace(/\.$/, '')}. ${hint}`;
+}
