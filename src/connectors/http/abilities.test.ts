@@ -1,3 +1,5 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { NotAppliedError, RefusedError, WaybillError } from '../../model/errors.ts';
 import { type ApiPeer, openApiPeer } from '../../testing/peer/api-peer.ts';
@@ -62,10 +64,11 @@ describe('an idempotency key', () => {
 });
 
 describe('a look-up', () => {
-  const batch = (records: readonly object[]) => permitOf({ records }).batch;
-  const bytes = (records: readonly object[]) => testPayload({ records, framing: sink.accepts[0]! });
-  const append = (records: readonly object[]) => sink.can.append!(permitOf({ records }));
-  const find = (records: readonly object[]) => sink.can.find!(batch(records), bytes(records));
+  type Records = TestPermitOptions['records'];
+  const batch = (records: Records) => permitOf({ records }).batch;
+  const bytes = (records: Records) => testPayload({ records, framing: sink.accepts[0]! });
+  const append = (records: Records) => sink.can.append!(permitOf({ records }));
+  const find = (records: Records) => sink.can.find!(batch(records), bytes(records));
 
   it.each([
     ['by many ids at once', { path: '/records?ids={{ ids }}', recordId: 'id', results: 'results', idsPerRequest: 2 }],
@@ -125,6 +128,27 @@ describe('a look-up', () => {
     expect((await find(twins)).records).toEqual(['applied', 'applied']);
   });
 
+  it('asks for ids with all of their digits, and reads them so', async () => {
+    const asked: string[] = [];
+    const api = createServer(({ url = '' }, response) => {
+      asked.push(url);
+      response.end('{"results":[{"id":9007199254740992},{"id":9007199254740995},{"id":0.12345678901234567890}]}');
+    });
+    await new Promise<void>((listening) => api.listen(0, '127.0.0.1', listening));
+    await open({}, { lookup: { path: '/records?ids={{ ids }}', recordId: 'id', results: 'results' } });
+    try {
+      const url = `http://127.0.0.1:${(api.address() as AddressInfo).port}`;
+      const lookup = { path: '/records?ids={{ ids }}', recordId: 'id', results: 'results' };
+      const config = http.sink!.settings.parse({ path: '/v1/records', receipt: { shape: 'none' }, lookup });
+      sink = http.sink!.open(http.connection.parse({ url }), config, openContext());
+      const found = await find(['{"id":9007199254740993}', '{"id":9007199254740995}', '{"id":".."}']);
+      expect(found.records).toEqual(['absent', 'applied', 'unknown']);
+      expect(asked).toEqual(['/records?ids=9007199254740993%2C9007199254740995']);
+    } finally {
+      api.close();
+    }
+  });
+
   it('finds nothing out when the API does not answer as declared', async () => {
     await open({}, { lookup: { path: '/elsewhere?ids={{ ids }}', recordId: 'id', results: 'results' } });
     await expect(find(people('a'))).rejects.toSatisfy(
@@ -152,6 +176,21 @@ describe('an upsert', () => {
       path: '/items/a%2Fb%3Fc',
       body: '{"id":"a/b?c","name":"n-a/b?c"}',
     });
+  });
+
+  it('keeps every digit of a key: two long numbers are two records', async () => {
+    await open({ upsertKey: 'id' }, { upsert: { path: '/items/{{ key }}', key: 'id' }, body: 'single' });
+    for (const batch of [2, 3]) {
+      await sink.can.put!(permitOf({ records: [`{"id":900719925474099${batch}}`], batch }));
+    }
+    expect(peer.received.map(({ path }) => path)).toEqual(['/items/9007199254740992', '/items/9007199254740993']);
+  });
+
+  it.each(['..', 'a\ud800'])('refuses a record whose key cannot stand in an address: %j', async (id) => {
+    await open({}, { upsert: { path: '/items/{{ key }}', key: 'id' }, body: 'single' });
+    const sending = sink.can.put!(permitOf({ records: [{ id }] }));
+    await expect(sending).rejects.toMatchObject({ reason: 'key-unfit', about: 'content' });
+    expect(peer.received).toHaveLength(0);
   });
 
   it('sends nothing for a record without a key', async () => {

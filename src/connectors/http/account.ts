@@ -85,7 +85,7 @@ export function reasonOf(entry: unknown, reasons: Reasons): Omit<Refusal, 'index
 
 function words(value: unknown): string | undefined {
   if (value === undefined || value === null || value === '') return undefined;
-  return (typeof value === 'string' ? value : JSON.stringify(value)).slice(0, MESSAGE_CHARS);
+  return (typeof value === 'string' ? value : canonical(value)).slice(0, MESSAGE_CHARS);
 }
 
 /** Undefined: the reply does not hold what the condition asks about, so it says neither yes nor no. */

@@ -111,7 +111,7 @@ function staticHeaders(connection: ConnectionConfig, sink: SinkConfig): Record<s
   const named: Record<string, string> = {
     'user-agent': 'waybill',
     accept: 'application/json',
-    // A packed answer of a few bytes can unpack to gigabytes; none is asked for and none is unpacked.
+    // A packed answer of a few bytes can unpack to gigabytes; none is asked for.
     'accept-encoding': 'identity',
   };
   for (const [name, value] of Object.entries({ ...connection.headers, ...sink.headers }))

@@ -1,3 +1,4 @@
+import { parseJson } from '../../formats/rows.ts';
 import type { Batch, Payload } from '../../model/batch.ts';
 import { describeError, NotAppliedError, RefusedError, WaybillError } from '../../model/errors.ts';
 import { OUTCOME, unknown, type Verdict } from '../../model/verdict.ts';
@@ -175,7 +176,7 @@ const bodyOf = (step: Step): Uint8Array | null =>
 
 function jsonOf(reply: Reply): unknown {
   try {
-    return JSON.parse(reply.text() ?? '');
+    return parseJson(reply.text() ?? '');
   } catch (error) {
     throw unclear('an answer about the job is not JSON', error);
   }

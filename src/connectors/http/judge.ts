@@ -1,3 +1,4 @@
+import { parseJson } from '../../formats/rows.ts';
 import type { Batch, Payload } from '../../model/batch.ts';
 import { NotAppliedError, RefusedError } from '../../model/errors.ts';
 import { mask } from '../../model/masking.ts';
@@ -84,7 +85,8 @@ export class Judge {
     const whole = account.tell(OUTCOME.applied) === sent.count;
     const receipt = this.receipt(reply, summaryOf(reply.status, account), config, !whole, account.remoteIds);
     const [first] = refusals;
-    if (config.shape === 'all-or-nothing' && first !== undefined) {
+    // What was refused for now is not to be taken apart: all of it may pass later.
+    if (config.shape === 'all-or-nothing' && first !== undefined && !first.retryable) {
       throw new RefusedError(`the whole batch was refused: ${first.code}`, { reason: first.code, receipt });
     }
     return { outcomes: account.outcomes, refusals, receipt };
@@ -117,7 +119,7 @@ export function sentOf(batch: Pick<Batch, 'records'>, payload: Payload): Sent {
     record(index) {
       const [start, end] = [payload.spans[index * 2] ?? 0, payload.spans[index * 2 + 1] ?? 0];
       const { bytes } = payload;
-      return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('utf8'));
+      return parseJson(Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('utf8'));
     },
   };
 }

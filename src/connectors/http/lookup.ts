@@ -1,3 +1,4 @@
+import { parseJson } from '../../formats/rows.ts';
 import type { Batch, Payload } from '../../model/batch.ts';
 import { WaybillError } from '../../model/errors.ts';
 import type { Found } from '../connector.ts';
@@ -6,7 +7,7 @@ import { sentOf } from './judge.ts';
 import { nameOf, type Parts } from './parts.ts';
 import { at, identityOf } from './paths.ts';
 import type { LookupConfig } from './settings.ts';
-import { fill, holdsName } from './template.ts';
+import { fill, holdsName, isSegment } from './template.ts';
 
 type Finding = Found['records'][number];
 
@@ -24,7 +25,11 @@ export function openLookup(parts: Parts, config: LookupConfig): (batch: Batch, p
   return async (batch, payload) => {
     const sent = sentOf(batch, payload);
     const ids: (string | undefined)[] = [];
-    for (let index = 0; index < sent.count; index++) ids.push(identityOf(at(sent.record(index), config.recordId)));
+    for (let index = 0; index < sent.count; index++) {
+      const id = identityOf(at(sent.record(index), config.recordId));
+      // What cannot be asked for must not keep the others from being found.
+      ids.push(id !== undefined && (config.method === 'POST' || isSegment(id)) ? id : undefined);
+    }
     const distinct = [...new Set(ids.filter((id) => id !== undefined))];
     const seen: Seen = { times: new Map(), complete: true };
     for (const group of groupsOf(distinct, config)) await ask(parts, config, batch, group, seen);
@@ -112,7 +117,7 @@ function decide(ids: readonly (string | undefined)[], seen: Seen): Finding[] {
 
 function parse(text: string | undefined, name: string): unknown {
   try {
-    return JSON.parse(text ?? '');
+    return parseJson(text ?? '');
   } catch (error) {
     throw unanswered(name, 'answered with something that is not JSON', error);
   }

@@ -33,10 +33,40 @@ export interface PageAsk {
   readonly stop: Stop;
   /** 1-based number of its first record. */
   readonly row: number;
+  /** Others have been read before it: what has come so far is worth some patience. */
+  readonly further: boolean;
 }
 
-/** Throws the source's errors. */
+/** What a server answers that is asked too often, or whose back end is away for a moment. */
+const NOT_NOW: ReadonlySet<unknown> = new Set([429, 502, 503, 504]);
+const FIRST_PAUSE_MS = 1000;
+const LONGEST_PAUSE_MS = 60_000;
+
+/** Throws the source's errors. A question may be asked again: it changes nothing. */
 export async function getPage(place: Place, ask: PageAsk, signal: AbortSignal): Promise<Page> {
+  const { settings, ports } = place;
+  let [leftMs, pauseMs] = [ask.further ? settings.patience : 0, FIRST_PAUSE_MS];
+  for (;;) {
+    try {
+      return await pageOnce(place, ask, signal);
+    } catch (error) {
+      const waitMs = askedToWait(error, pauseMs);
+      if (waitMs === undefined || waitMs > leftMs) throw error;
+      leftMs -= waitMs;
+      pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
+      await ports.sleep(waitMs, signal);
+    }
+  }
+}
+
+/** Undefined: waiting is of no use. A server that names no time, or none at all, gets a pause all the same. */
+function askedToWait(error: unknown, pauseMs: number): number | undefined {
+  if (!(error instanceof WaybillError) || error.code !== 'SOURCE_AWAY' || !NOT_NOW.has(error.ids.status)) return;
+  const { retryAfterMs } = error.ids;
+  return typeof retryAfterMs === 'number' && retryAfterMs > 0 ? retryAfterMs : pauseMs;
+}
+
+async function pageOnce(place: Place, ask: PageAsk, signal: AbortSignal): Promise<Page> {
   const reply = await place.fetcher.get({ stop: ask.stop, name: `${place.name} (${ask.name})` }, signal);
   return pageOf(place, ask, reply, await bodyOf(place, reply, signal));
 }
@@ -104,7 +134,7 @@ function chunksOf(place: Place, ask: PageAsk, reply: OpenReply, body: Buffer): O
 
 function parsedOf(name: string, body: Buffer): unknown {
   try {
-    return parseObject(body.toString('utf8'));
+    return parseObject(new TextDecoder().decode(body));
   } catch (error) {
     throw new WaybillError('SOURCE_INVALID', `${name} is no JSON object, so nothing can be found in it`, {
       cause: error,

@@ -113,6 +113,39 @@ describe('pages', () => {
     expect(ends).toHaveLength(1);
   });
 
+  it.each<[string, unknown]>([
+    ['by number, where the reply says that more follow', { by: 'page', more: 'more' }],
+    ['by number, where the reply says how many there are', { by: 'page', total: 'pages' }],
+    ['by offset, where the reply says that more follow', { by: 'offset', size: 5, more: 'more' }],
+    ['by offset, where the reply says how many records there are', { by: 'offset', size: 5, total: 'records' }],
+    ['by offset, short ones', { by: 'offset', size: 5, more: 'more', endsWith: 'short' }],
+  ])('may be empty in the middle: %s', async (_name, config) => {
+    const peer = await api((query) => {
+      const page = Number(query.get('page') ?? Number(query.get('offset')) / 5 + 1);
+      const items = page === 2 ? [] : ids(page * 5 - 4, Math.min(23, page * 5));
+      return json({ items, more: page < 5, pages: 5, records: 23 });
+    });
+    expect(idsOf(await pull(open(peer, config), { downloads }))).toEqual(upTo(23).filter((id) => id < 6 || id > 10));
+    expect(peer.asked).toHaveLength(5);
+  });
+
+  it('go on by a name that holds dots, after a mark of the order of bytes', async () => {
+    const peer = await api((query) => {
+      const page = Number(query.get('p') ?? 1);
+      const next = page < 5 ? { '@odata.nextLink': `?p=${page + 1}` } : {};
+      const text = JSON.stringify({ '@odata': {}, items: ids(page * 5 - 4, Math.min(23, page * 5)), ...next });
+      return { body: `\ufeff${text}`, headers: { 'content-type': 'application/json' } };
+    });
+    const source = open(peer, { by: 'link', at: '@odata.nextLink' });
+    expect(idsOf(await pull(source, { downloads }))).toEqual(upTo(23));
+  });
+
+  it.each([null, '', false, [], -1, 'many', 2.5])('never end because of a total of %j', async (pages) => {
+    const peer = await api((query) => json({ items: ids(1, 5), pages, page: query.get('page') }));
+    const pulling = pull(open(peer, { by: 'page', total: 'pages' }), { downloads });
+    await expect(pulling).rejects.toThrow('page 1 has no number at pages');
+  });
+
   it('keep what else the query holds, and carry the size where it has a parameter', async () => {
     const peer = await api(byPage);
     const settings = { path: '/items?status=open%20now' };
@@ -136,6 +169,37 @@ describe('pages', () => {
   it('that are alike by chance are all read', async () => {
     const peer = await api((query) => json({ items: Number(query.get('page')) < 3 ? [{ id: 0 }] : [] }));
     expect(idsOf(await pull(open(peer, { by: 'page' }), { downloads }))).toEqual([0, 0]);
+  });
+
+  it.each<[string, number, Record<string, string>]>([
+    ['as the server says', 429, { 'retry-after': '0.2' }],
+    ['as the server says for another reason', 503, { 'retry-after': new Date(0).toUTCString() }],
+    ['for a second where it says nothing', 502, {}],
+  ])('but the first are waited for, %s', async (_how, status, headers) => {
+    const refused = new Set<string>();
+    const peer = await api((query, url) => {
+      const page = String(query.get('page'));
+      if ((page !== '2' && page !== '4') || refused.has(page)) return byPage(query, url);
+      refused.add(page);
+      return { status, headers };
+    });
+    expect(idsOf(await pull(open(peer, { by: 'page', total: 'pages' }), { downloads }))).toEqual(upTo(23));
+    expect(peer.asked).toHaveLength(7);
+  });
+
+  it('are waited for no longer than they may be, nor when the reading is told to stop', async () => {
+    const peer = await api((query, url) =>
+      query.get('page') === '2' ? { status: 429, headers: { 'retry-after': '30' } } : byPage(query, url),
+    );
+    const impatient = pull(open(peer, { by: 'page' }, { patience: '20s' }), { downloads });
+    await expect(impatient).rejects.toMatchObject({ code: 'SOURCE_AWAY', ids: { retryAfterMs: 30_000 } });
+    const stop = new AbortController();
+    const reading = (async () => {
+      for await (const _chunk of open(peer, { by: 'page' }).read(rangeOf(), stop.signal));
+    })();
+    await expect.poll(() => peer.asked.length).toBe(4);
+    stop.abort(new DOMException('told to stop', 'AbortError'));
+    await expect(reading).rejects.toMatchObject({ name: 'AbortError' });
   });
 
   it('that fail half-way leave nothing behind', async () => {
@@ -290,6 +354,26 @@ describe('an API that leads in a circle', () => {
 function CURSOR(resumes = false) {
   return { by: 'cursor', at: 'next', resumes };
 }
+
+describe('a cursor that an API takes no longer', () => {
+  it.each([410, 400])(
+    'is told as what it may be where it is answered with %d, in the look and the reading',
+    async (status) => {
+      const first = json({ items: ids(1, 2), next: 'c' });
+      const peer = await api((query) => (query.get('cursor') === null ? first : { status }));
+      const source = open(peer, CURSOR(true));
+      const from = { sourceName: 'items', kind: 'waybill/cursor', value: 'c' };
+      const told = {
+        message: expect.stringMatching(/\(page 1\) .* by the cursor that was kept$/),
+        hint: expect.stringContaining('state FLOW reset'),
+      };
+      await expect(pull(source, { downloads, from })).rejects.toMatchObject(told);
+      await expect(readPull(source, { downloads, from })).rejects.toMatchObject(told);
+      // A cursor that came just now has not run out.
+      await expect(readPull(source, { downloads })).rejects.toThrow(/\(page 2\) was answered with \d+[^;]*$/);
+    },
+  );
+});
 
 describe('a reply that is not as the flow says', () => {
   it.each<[string, PeerDocument, unknown]>([

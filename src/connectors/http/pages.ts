@@ -91,7 +91,7 @@ class ResumedPages implements Pulls {
   async look(range: ReadRange & { readonly pull: PullRange }, signal: AbortSignal): Promise<Look> {
     const cursor = cursorOf(range.from);
     const step = pagingFor(this.#place, this.#config, range).first(cursor);
-    const page = await pageAt(this.#place, { step, nth: 1, row: 1 }, signal);
+    const page = await behind(cursor, pageAt(this.#place, { step, nth: 1, row: 1 }, signal));
     this.#held = { cursor, page };
     const next = cursorAfter(this.#config, page) ?? step.cursor;
     if (page.count > 0 || next !== step.cursor) return { kind: 'new' };
@@ -107,7 +107,7 @@ class ResumedPages implements Pulls {
     let row = 1;
     for await (const { page, step } of walk(
       this.#place,
-      { config: this.#config, paging, held },
+      { config: this.#config, paging, held, kept: cursor },
       paging.first(cursor),
       signal,
     )) {
@@ -148,12 +148,14 @@ interface Way {
   readonly paging: Paging;
   /** The first page, where it is already here. */
   readonly held?: Page | undefined;
+  /** The cursor of an earlier pull that the first page is asked for by. */
+  readonly kept?: string | undefined;
 }
 
 /** Page after page, each asked for when the one before it has been taken. */
 async function* walk(
   place: Place,
-  { config, paging, held }: Way,
+  { config, paging, held, kept }: Way,
   first: Step,
   signal: AbortSignal,
 ): AsyncGenerator<{ readonly page: Page; readonly step: Step }> {
@@ -170,8 +172,9 @@ async function* walk(
         hint: 'Raise `pagesMax` if that is meant; otherwise the API leads in a circle.',
       });
     }
-    const asking = nth === 1 && held !== undefined ? held : pageAt(place, { step, nth, row }, signal);
-    const page: Page | undefined = await (endsMissing && nth > 1 ? orMissing(Promise.resolve(asking)) : asking);
+    const [known, cursor] = nth === 1 ? [held, kept] : [];
+    const asking = behind(cursor, known ?? pageAt(place, { step, nth, row }, signal));
+    const page: Page | undefined = await (endsMissing && nth > 1 ? orMissing(asking) : asking);
     if (page === undefined) return;
     loop.passed(page);
     row += page.count;
@@ -179,6 +182,24 @@ async function* walk(
     if (next !== undefined) loop.expectNew(next, `what follows page ${nth}`);
     yield { page, step };
     step = next;
+  }
+}
+
+const CURSOR_REFUSED: ReadonlySet<unknown> = new Set([400, 404, 410, 422]);
+
+/** A cursor that was kept may have run out meanwhile, and nothing in the answer need say so. */
+async function behind(cursor: string | undefined, asking: Page | Promise<Page>): Promise<Page> {
+  try {
+    return await asking;
+  } catch (error) {
+    if (cursor === undefined || !(error instanceof WaybillError) || !CURSOR_REFUSED.has(error.ids.status)) throw error;
+    throw new WaybillError(error.code, `${error.message}; it was asked for by the cursor that was kept`, {
+      hint:
+        'If the API takes this cursor no longer: `waybill state FLOW reset` reads from the beginning, and `waybill ' +
+        'state FLOW set` goes on from another one. The position has not moved.',
+      ids: error.ids,
+      cause: error,
+    });
   }
 }
 
@@ -192,4 +213,4 @@ const pageAt = (
   place: Place,
   { step, nth, row }: { readonly step: Step; readonly nth: number; readonly row: number },
   signal: AbortSignal,
-): Promise<Page> => getPage(place, { name: `page ${nth}`, stop: step.stop, row }, signal);
+): Promise<Page> => getPage(place, { name: `page ${nth}`, stop: step.stop, row, further: nth > 1 }, signal);

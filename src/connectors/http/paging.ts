@@ -60,10 +60,8 @@ function byPage(config: Kind<'page'>, base: URL, reach: Reach): Paging {
   return {
     first: () => at(config.first),
     next: (step, page) => {
-      if (ends(config, page) || isLast(config, page)) return undefined;
-      const total = config.total === undefined ? undefined : totalAt(page, config.total);
       const done = step.number - config.first + 1;
-      return total !== undefined && done >= total ? undefined : at(step.number + 1);
+      return isLast(config, page, done) ? undefined : at(step.number + 1);
     },
   };
 }
@@ -76,11 +74,10 @@ function byOffset(config: Kind<'offset'>, base: URL, reach: Reach): Paging {
   return {
     first: () => at(0),
     next: (step, page) => {
-      if (ends(config, page) || isLast(config, page)) return undefined;
       // By what has come, not by what was asked for: some APIs give less than that on every page.
       const done = step.number + page.count;
-      const total = config.total === undefined ? undefined : totalAt(page, config.total);
-      return total !== undefined && done >= total ? undefined : at(done);
+      if (isLast(config, page, done)) return undefined;
+      return at(page.count === 0 ? step.number + config.size : done);
     },
   };
 }
@@ -119,13 +116,23 @@ export function ends(config: PagesConfig, page: Page): boolean {
 /** The reply itself says that further pages follow, whatever this one holds. */
 export const goesOn = (config: PagesConfig, page: Page): boolean => config.more !== undefined && !ends(config, page);
 
-const isLast = ({ endsWith, size }: Kind<'page'> | Kind<'offset'>, page: Page): boolean =>
-  page.count === 0 || (endsWith === 'short' && page.count < (size ?? 0));
+/** What the reply says of further pages outranks what the page holds: a page in the middle may be empty. */
+function isLast(config: Kind<'page'> | Kind<'offset'>, page: Page, done: number): boolean {
+  const total = config.total === undefined ? undefined : totalAt(page, config.total);
+  if (ends(config, page) || (total !== undefined && done >= total)) return true;
+  if (goesOn(config, page)) return false;
+  if (config.endsWith === 'short' && page.count < (config.size ?? 0)) return true;
+  return page.count === 0 && total === undefined;
+}
 
+/** Null is no number: an API that cannot count says so in this way, and it is not the end. */
 function totalAt(page: Page, path: string): number {
-  const total = Number(page.value(path));
-  if (Number.isSafeInteger(total) && total >= 0) return total;
-  throw new WaybillError('SOURCE_INVALID', `${page.name} has no number at ${path}`);
+  const value = page.value(path);
+  const total = typeof value === 'string' && /^[0-9]+$/.test(value) ? Number(value) : value;
+  if (Number.isSafeInteger(total) && (total as number) >= 0) return total as number;
+  throw new WaybillError('SOURCE_INVALID', `${page.name} has no number at ${path}`, {
+    hint: 'Correct `total` of `pages`, or leave it out: then the pages end with the first one without records.',
+  });
 }
 
 function withQuery(base: URL, values: Readonly<Record<string, string>>): URL {

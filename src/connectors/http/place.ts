@@ -1,4 +1,5 @@
 import type { Chunk } from '../../model/chunk.ts';
+import type { Ports } from '../../model/ports.ts';
 import { fillPath } from '../../objects/paths.ts';
 import type { ReadRange } from '../connector.ts';
 import type { Fetcher } from './fetcher.ts';
@@ -10,6 +11,7 @@ export interface Place {
   readonly fetcher: Fetcher;
   readonly connection: ConnectionConfig;
   readonly settings: SourceConfig;
+  readonly ports: Pick<Ports, 'sleep'>;
   /** For messages and positions: host and path, no query. */
   readonly name: string;
 }

@@ -1,8 +1,9 @@
+import { parseJson } from '../../formats/rows.ts';
 import { assertNever } from '../../model/assert.ts';
 import { OUTCOME } from '../../model/verdict.ts';
 import { Account, errorsIn, holds, reasonOf, type Sent } from './account.ts';
 import { readClientIds, readEchoes } from './named-records.ts';
-import { at } from './paths.ts';
+import { at, identityOf } from './paths.ts';
 import type { ReceiptConfig, ReceiptOf } from './receipt-config.ts';
 
 /** A reply of success. `text` is undefined when its body cannot be read as text. */
@@ -57,7 +58,7 @@ function read(config: ReceiptConfig, json: unknown, sent: Sent, account: Account
 function parse(text: string | undefined): unknown {
   if (text === undefined) return undefined;
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch {
     // A reply that is not JSON is an answer of its own: the caller leaves every record unknown.
     return undefined;
@@ -79,8 +80,8 @@ function readPositions(config: ReceiptOf<'position'>, json: unknown, account: Ac
     if (success === false) account.refuse(index, reasonOf(result, config));
     if (success !== true) return;
     account.apply(index);
-    const id = config.id === undefined ? undefined : at(result, config.id);
-    if (typeof id === 'string' || typeof id === 'number') account.remoteIds.push(String(id));
+    const id = config.id === undefined ? undefined : identityOf(at(result, config.id));
+    if (id !== undefined) account.remoteIds.push(id);
   });
   const unclear = account.tell(OUTCOME.unknown);
   if (unclear > 0) account.notes.push(`${unclear} results say neither success nor failure`);

@@ -1,12 +1,13 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { RefusedError } from '../../model/errors.ts';
-import { tally, type Verdict } from '../../model/verdict.ts';
+import { OUTCOME, tally, type Verdict } from '../../model/verdict.ts';
 import { type ApiPeer, openApiPeer } from '../../testing/peer/api-peer.ts';
 import type { Behaviour } from '../../testing/peer/behaviour.ts';
 import { openContext } from '../../testing/peer/open-context.ts';
 import { testPermit } from '../../testing/permit.ts';
 import type { Sink } from '../connector.ts';
 import { http } from './config.ts';
+import { readReceipt } from './receipt.ts';
 
 let peer: ApiPeer;
 let sink: Sink;
@@ -20,6 +21,10 @@ async function open(behaviour: Partial<Behaviour>, settings: Record<string, unkn
   const config = http.sink!.settings.parse({ path: '/v1/records', ...settings });
   sink = http.sink!.open(http.connection.parse({ url: peer.url }), config, openContext());
 }
+
+const sinkReceipt = (receipt: Record<string, unknown>) =>
+  (http.sink!.settings.parse({ path: '/', receipt }) as { readonly receipt: Parameters<typeof readReceipt>[0] })
+    .receipt;
 
 async function send(records: readonly object[], batch = 1): Promise<Verdict> {
   const permit = testPermit({ records, framing: sink.accepts[0]!, batch });
@@ -124,6 +129,17 @@ describe('a reply that refuses some of the records', () => {
     expect(sink.facts.rejectsAtomically).toBe(true);
   });
 
+  it('U11: an all-or-nothing API that refuses a batch for now may get all of it later', async () => {
+    const receipt = { shape: 'all-or-nothing', ok: 'ok', code: 'error', retryable: { codes: ['quota'] } };
+    const body = (error: string) => ({ status: 200, body: { ok: false, error } });
+    await open({ faults: [{ answer: body('quota') }] }, { receipt });
+    const verdict = await send(events(2));
+    expect(told(verdict)).toBe('RR');
+    expect(verdict.refusals).toMatchObject([0, 1].map((index) => ({ index, code: 'quota', retryable: true })));
+    peer.set({ faults: [{ answer: body('malformed') }] });
+    await expect(send(events(2), 2)).rejects.toMatchObject({ reason: 'malformed' });
+  });
+
   it('U11: counts alone decide a batch only when all or none were applied', async () => {
     await open({ shape: 'counts', reject: bad('e-1') }, { receipt: COUNTS });
     expect(told(await send(events(3)))).toBe('???');
@@ -156,18 +172,33 @@ describe('a reply that does not add up', () => {
     expect(verdict.receipt.summary).not.toContain('e-1');
   });
 
-  it.each(['not-json', 'cut-json', 'packed', 'lie'] as const)(
-    'U11: a success that is %s proves nothing',
-    async (answer) => {
-      await open({ shape: 'salesforce', faults: [{ answer, apply: 'all' }] }, { receipt: SALESFORCE });
-      expect(told(await send(events(2)))).toBe('??');
-    },
-  );
+  it.each(['not-json', 'cut-json', 'lie'] as const)('U11: a success that is %s proves nothing', async (answer) => {
+    await open({ shape: 'salesforce', faults: [{ answer, apply: 'all' }] }, { receipt: SALESFORCE });
+    expect(told(await send(events(2)))).toBe('??');
+  });
+
+  it('U11: a success that is packed although nothing packed was asked for is read', async () => {
+    await open({ shape: 'salesforce', faults: [{ answer: 'packed', apply: 'all' }] }, { receipt: SALESFORCE });
+    expect(told(await send(events(2)))).toBe('AA');
+    expect(peer.received[0]?.headers['accept-encoding']).toBe('identity');
+  });
 
   it('U11: a 200 without the list that its shape needs proves nothing', async () => {
     const answer = { status: 200, body: { ok: true } };
     await open({ faults: [{ answer, apply: 'all' }] }, { receipt: ROKT });
     expect(told(await send(events(2)))).toBe('??');
+  });
+
+  it('U11: names records by all digits of their ids, and of what comes back of them', () => {
+    const record = (index: number) => ({ id: [9007199254740992n, 9007199254740993n][index], at: 1e21 });
+    const text = '{"errors":[{"id":9007199254740993,"error":{"limit":12345678901234567890}}]}';
+    const config = sinkReceipt({ shape: 'client-id', recordId: 'id', errors: 'errors', error: 'error' });
+    const account = readReceipt(config, { text }, { count: 2, record });
+    expect([...account.outcomes]).toEqual([OUTCOME.applied, OUTCOME.refused]);
+    expect(account.refusals).toMatchObject([{ index: 1, message: '{"limit":12345678901234567890}' }]);
+    const echo = '{"failed":[{"at":1000000000000000000000,"id":9007199254740993.0}]}';
+    const whole = sinkReceipt({ shape: 'echoed-record', path: 'failed', record: '' });
+    expect([...readReceipt(whole, { text: echo }, { count: 2, record }).outcomes]).toEqual([1, 2]);
   });
 
   it('U11: records of one id are decided only when the reply names them all one way', async () => {

@@ -90,7 +90,8 @@ class Sequence implements Pulls {
     const numbers = { number: `${from}`, from: `${from}`, to: `${to}`, before: `${to + 1n}` };
     const stop = fetcher.reach.start(fetcher.address(pathIn(this.#place, range, numbers)));
     const name = from === to ? `number ${from}` : `numbers ${from} to ${to}`;
-    const asking = getPage(this.#place, { name, stop, row }, signal);
+    const further = from > this.#done(range.from) + 1n;
+    const asking = getPage(this.#place, { name, stop, row, further }, signal);
     const page = await (this.#config.whenMissing === 'skip' ? orMissing(asking) : asking);
     const end = { sourceName, kind: SEQUENCE, value: `${to}` };
     const last = page?.chunks.at(-1);

@@ -13,7 +13,7 @@ import { at, identityOf } from './paths.ts';
 import type { ReceiptConfig } from './receipt-config.ts';
 import type { Reply } from './reply.ts';
 import { type ConnectionConfig, isSingle, rejectsAtomically, type SinkConfig } from './settings.ts';
-import { fill } from './template.ts';
+import { fill, isSegment } from './template.ts';
 
 /** Opens no connection: the first request does. */
 export function openHttpSink(connection: ConnectionConfig, settings: SinkConfig, context: OpenContext): Sink {
@@ -110,6 +110,9 @@ class Sender {
         const key = identityOf(at(sentOf(permit.batch, payload).record(0), upsert.key));
         if (key === undefined) {
           throw new RefusedError(`the record has no key at ${upsert.key}`, { reason: 'no-key' });
+        }
+        if (!isSegment(key)) {
+          throw new RefusedError(`the key at ${upsert.key} cannot stand in an address`, { reason: 'key-unfit' });
         }
         return { path: fill(upsert.path, { key }), body: payload.bytes };
       },

@@ -116,6 +116,12 @@ export const sourceSchema = z
     requestTimeout: durationSchema.default(30_000).describe('How long an answer may take to begin.'),
     stallTimeout: durationSchema.default(60_000).describe('How long nothing may come in the middle of an answer.'),
     downloadTimeout: durationSchema.default(21_600_000).describe('How long one answer may take in all.'),
+    patience: durationSchema
+      .default(300_000)
+      .describe(
+        'How long a page or a step of a sequence, but the first, is asked for again while the answer is 429, 502, ' +
+          '503 or 504: as the server says (`Retry-After`), else after one second, two, four and so on.',
+      ),
     bytesMax: sizeSchema.default(16 * 1024 ** 3).describe('What one document may hold at most, as it is sent.'),
     inflatedBytesMax: sizeSchema.default(64 * 1024 ** 3).describe('What a packed document may hold at most.'),
     recordBytesMax: recordBytesMaxSetting,

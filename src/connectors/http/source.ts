@@ -10,7 +10,8 @@ import type { SourceConfig } from './source-settings.ts';
 /** Opens no connection: the first request does. */
 export function openHttpSource(connection: ConnectionConfig, settings: SourceConfig, context: OpenContext): Source {
   const fetcher = new Fetcher(connection, settings, context);
-  const place = { fetcher, connection, settings, name: placeName(connection, settings) };
+  const { ports } = context;
+  const place = { fetcher, connection, settings, ports, name: placeName(connection, settings) };
   if (settings.pages !== undefined) return pagedSource(place, settings.pages);
   if (settings.sequence !== undefined) return sequenceSource(place, settings.sequence);
   return documentSource(place);

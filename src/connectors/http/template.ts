@@ -9,8 +9,7 @@ export function fill(path: string, values: Readonly<Record<string, string>>): st
     const value = Object.hasOwn(values, name) ? values[name] : undefined;
     if (value === undefined)
       throw new WaybillError('CONFIG_INVALID', `${path}: nothing is known as {{ ${name} }} here`);
-    if (/^\.{0,2}$/.test(value))
-      throw new WaybillError('CONFIG_INVALID', `${path}: {{ ${name} }} is no usable segment`);
+    if (!isSegment(value)) throw new WaybillError('CONFIG_INVALID', `${path}: {{ ${name} }} is no usable segment`);
     return encodeURIComponent(value);
   });
 }
@@ -18,3 +17,6 @@ export function fill(path: string, values: Readonly<Record<string, string>>): st
 /** Whether a path has a place for this value. */
 export const holdsName = (path: string, name: string): boolean =>
   [...path.matchAll(/\{\{\s*([A-Za-z.]+)\s*\}\}/g)].some(([, found]) => found === name);
+
+/** Whether a value can be one segment of a path: half a character has no form there, and dots would climb. */
+export const isSegment = (value: string): boolean => !/^\.{0,2}$/.test(value) && !/\p{Surrogate}/u.test(value);

@@ -3,7 +3,7 @@ import { describeError, NotAppliedError, RefusedError, WaybillError } from '../.
 import type { Ports } from '../../model/ports.ts';
 import type { Connection, Connections } from './connections.ts';
 import type { Deadlines } from './deadlines.ts';
-import { Reply, type ReplyHeaders } from './reply.ts';
+import { REPLY_BYTES_MAX, Reply, type ReplyHeaders } from './reply.ts';
 
 /** One request. `compose` is called when a connection stands, at the last moment before bytes leave. */
 export interface Ask {
@@ -28,9 +28,6 @@ export interface Composed {
  * lease behind it does.
  */
 const STANDSTILL_MS = 250;
-
-/** Replies beyond this are not read to their end. */
-export const REPLY_BYTES_MAX = 16 * 1024 * 1024;
 
 /**
  * Sends one request and waits for the whole of its reply. Nothing is ever sent twice and no redirect is followed.
