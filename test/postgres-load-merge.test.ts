@@ -247,6 +247,43 @@ describe('merging in the PostgreSQL sink', () => {
     expect(await bench.rows()).toEqual([]);
   });
 
+  it('P17: another number than an identity has that is generated always is refused, not dropped', async () => {
+    const columns = 'id int primary key, no int generated always as identity, name text, op text';
+    const bench = await LoadBench.make(places, columns);
+    await bench.run(
+      [1, 2, 3].map((id) => ({ id, no: id * 10 })),
+      by(bench, BY),
+    );
+    const rows = [
+      { id: 1, no: 10, name: 'same' },
+      { id: 2, name: 'none brought' },
+      { id: 3, no: 31, op: 'D' },
+      { id: 4, no: 40 },
+    ];
+    await bench.run(rows, by(bench, REMOVING), { day: 20 });
+    const kept = [
+      [1, 10, 'same'],
+      [2, 20, 'none brought'],
+      [4, 40, null],
+    ];
+    expect(await bench.rows('id, no, name')).toEqual(kept);
+    const step = await bench.collect(
+      [
+        { id: 1, no: 11 },
+        { id: 2, no: 20 },
+        { id: 4, no: 41 },
+      ],
+      { day: 21 },
+    );
+    for (const how of [BY, REMOVING])
+      expect(await thrownBy(bench.can.merge(step, how))).toMatchObject({
+        reason: 'identity-fixed',
+        ids: { rows: 2 },
+        message: expect.stringContaining('"no"'),
+      });
+    expect(await bench.rows('id, no, name')).toEqual(kept);
+  });
+
   it('P17: a key that the table holds in several rows is refused', async () => {
     const bench = await LoadBench.make(places, 'id int, name text');
     await bench.client.query(`insert into ${bench.table} values (1, 'a'), (1, 'b')`);

@@ -100,6 +100,71 @@ describe('what the PostgreSQL sink does not write', () => {
     expect(await rows()).toEqual([]);
   });
 
+  it('writes into a view, and refuses a batch of which its trigger leaves rows out', async () => {
+    const { table, rows, markerSchema } = await places.make("n int, name text default 'none'");
+    await client().query(`create view ${table}_plain as select * from ${table} where n <> 7 with check option;
+      create view ${table}_v as select * from ${table};
+      create function ${table}_f() returns trigger language plpgsql as 'begin if new.n = 2 then return null; end if;
+        insert into ${table} values (new.n, new.name); return new; end';
+      create trigger one instead of insert on ${table}_v for each row execute function ${table}_f()`);
+    const plain = places.open({ table: `${table}_plain`, markerSchema });
+    await plain.can.commitOnce!(testPermit({ records: [{ n: 5 }, { n: 4, name: 'a' }] }));
+    const unseen = plain.can.commitOnce!(testPermit({ records: [{ n: 6 }, { n: 7 }], batch: 2 }));
+    expect(await thrownBy(unseen)).toMatchObject({ reason: '44000', about: 'content' });
+    const view = places.open({ table: `${table}_v`, markerSchema });
+    const left = view.can.commitOnce!(testPermit({ records: [{ n: 1 }, { n: 2 }], batch: 3 }));
+    expect(await thrownBy(left)).toMatchObject({ reason: 'rows-left-out', about: 'content' });
+    await view.can.append!(testPermit({ records: [{ n: 3, name: 'b' }], batch: 4 }));
+    expect(await rows()).toEqual([
+      [3, 'b'],
+      [4, 'a'],
+      [5, 'none'],
+    ]);
+  });
+
+  it('writes where policies apply, and refuses the record that a policy refuses', async () => {
+    const { table, rows, markerSchema } = await places.make('n int primary key');
+    await client().query(`drop role if exists tenant; create role tenant login password 'test-password';
+      grant create on database postgres to tenant; alter table ${table} enable row level security;
+      create policy p on ${table} using (n < 100) with check (n <> 7);
+      grant select, insert, update on ${table} to tenant`);
+    for (const key of [undefined, ['n']]) {
+      const schema = `${markerSchema}_${table}`;
+      const sink = places.open({ table, markerSchema: schema, ...(key && { key }) }, { user: 'tenant' });
+      const write = key === undefined ? sink.can.commitOnce! : sink.can.put!;
+      await write(testPermit({ records: key === undefined ? [{ n: 1 }, { n: 8 }] : [{ n: 1 }, { n: 9 }] }));
+      const refused = write(testPermit({ records: [{ n: 2 }, { n: 7 }], batch: 2 }));
+      expect(await thrownBy(refused)).toMatchObject({ reason: '42501', about: 'content' });
+    }
+    expect(await rows()).toEqual([[1], [8], [9]]);
+  });
+
+  it.each([
+    ['commitOnce', {}],
+    ['put', { key: ['n'] }],
+  ] as const)('blames no record for columns that were changed meanwhile (%s)', async (ability, settings) => {
+    const { sink, rows, table } = await places.make('n int primary key, name text', settings);
+    const write = (n: number) => sink.can[ability]!(testPermit({ records: [{ n, name: 'a' }], batch: n }));
+    await write(1);
+    await client().query(`alter table ${table} alter column name type jsonb using to_jsonb(name)`);
+    expect(await thrownBy(write(2))).toMatchObject({ code: 'NOT_APPLIED' });
+    await write(2);
+    expect(await rows()).toEqual([
+      [1, 'a'],
+      [2, 'a'],
+    ]);
+  });
+
+  it('says that there is no partition for a row', async () => {
+    const { table, markerSchema } = await places.make('n int');
+    await client().query(`create table ${table}_p (n int) partition by list (n);
+      create table ${table}_p1 partition of ${table}_p for values in (1)`);
+    const sink = places.open({ table: `${table}_p`, markerSchema });
+    const error = await thrownBy(sink.can.commitOnce!(testPermit({ records: [{ n: 1 }, { n: 2 }] })));
+    expect(error).toMatchObject({ reason: '23514', about: 'content' });
+    expect((error as Error).message).toMatch(/record 2 .*no partition/);
+  });
+
   it('says what stands in its way, and that nothing was written', async () => {
     const permit = testPermit({ records: [{ n: 1 }] });
     const refused = async (sink: Sink, reason: string, words: RegExp) => {

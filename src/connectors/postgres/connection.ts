@@ -1,5 +1,5 @@
 import type * as Pg from 'pg';
-import { WaybillError } from '../../model/errors.ts';
+import { describeError, WaybillError } from '../../model/errors.ts';
 import type { Server } from '../../servers/address.ts';
 import { loadPg } from '../../servers/pg.ts';
 import { LendingSocket } from './lending-socket.ts';
@@ -16,8 +16,9 @@ export async function connect(connection: PostgresConnection): Promise<Pg.Client
     return client;
   } catch (error) {
     const { host, port, database } = connection;
-    throw new WaybillError('SOURCE_FAILED', `cannot connect to ${showPlace(connection, error)}`, {
+    throw new WaybillError('SOURCE_FAILED', `cannot connect to ${showPlace(connection, error)}: ${reasonOf(error)}`, {
       cause: error,
+      ...(isSettled(error) ? { hint: 'Correct the connection in the flow file, or what it refers to.' } : {}),
       ids: { host, port, database },
     });
   }
@@ -27,6 +28,20 @@ export async function connect(connection: PostgresConnection): Promise<Pg.Client
 export function showPlace({ host, port, database, user }: PostgresConnection, error: unknown): string {
   const state = sqlState(error);
   return `PostgreSQL at ${host}:${port}/${database} as ${user}${state === undefined ? '' : ` (${state})`}`;
+}
+
+/** In words; of a name with several addresses, that of the first. No server says a password that it was given. */
+export const reasonOf = (error: unknown): string =>
+  describeError(error instanceof AggregateError ? (error.errors[0] ?? error) : error);
+
+/**
+ * No connection came about, and none will until somebody has changed something: there is no password, the server knows
+ * of no TLS, or its certificate does not do.
+ */
+export function isSettled(error: unknown): boolean {
+  const { code, message } = error as { readonly code?: unknown; readonly message?: unknown };
+  if (code === undefined) return /^SASL: .*password|does not support SSL/.test(String(message));
+  return typeof code === 'string' && /CERT|^UNABLE_TO_|^(?:28|3D)...$/.test(code);
 }
 
 /** A client that is not connected yet. Throws DRIVER_MISSING, and what reading the password or certificate throws. */

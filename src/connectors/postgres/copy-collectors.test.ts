@@ -37,6 +37,21 @@ describe('a binary COPY of one column', () => {
     expect(read([...whole].map((byte) => Buffer.from([byte])))).toEqual(rows);
   });
 
+  it('may hold a row that comes in thousands of pieces', () => {
+    const long = 'long '.repeat(8_000_000);
+    const whole = copyOf(['{"a":1}', long, '{"b":2}'], 0);
+    const collector = new JsonCollector();
+    let bytes = 0;
+    const began = process.cpuUsage();
+    for (let at = 0; at < whole.length; at += 8_192) {
+      for (const chunk of collector.add(whole.subarray(at, at + 8_192))) bytes += chunk.bytes.length;
+    }
+    for (const chunk of collector.end()) bytes += chunk.bytes.length;
+    expect(bytes).toBe(long.length + 17);
+    // Looking at all of it again with each piece takes a minute.
+    expect(process.cpuUsage(began).user / 1e6).toBeLessThan(5);
+  });
+
   it('that does not begin as one is refused', () => {
     expect(() => read([Buffer.from('this is something else altogether')])).toThrow(/no binary COPY/);
   });
@@ -98,6 +113,16 @@ describe('rows of a binary COPY', () => {
     expect(read).toEqual(rows);
     if (reuses) expect(blocks.size).toBeLessThan(5);
     else expect(blocks.size).toBeGreaterThan(5);
+  });
+
+  it('may be longer than 64 MiB', () => {
+    const whole = copyOf(['short', 'long '.repeat(15_000_000), 'short'], 0);
+    const collector = new RowCollector(columns);
+    const chunks: Chunk[] = [];
+    for (let at = 0; at < whole.length; at += 65_536) chunks.push(...collector.add(whole.subarray(at, at + 65_536)));
+    chunks.push(...collector.end());
+    const lengths = chunks.flatMap(({ spans }) => [...spans].map((end, nth) => end - (spans[nth - 1] ?? 0)));
+    expect(lengths.filter((_, nth) => nth % 2 === 1)).toEqual([11, 75_000_006, 11]);
   });
 
   it('stand in blocks of their own as long as somebody holds them', () => {

@@ -10,6 +10,10 @@ import { LinePacker } from './line-packer.ts';
 /** Before the bytes of a block: room for a row that was cut off at the end of the one before. */
 const HEAD_BYTES = 16 * 1024;
 const BLOCK_BYTES = HEAD_BYTES + 256 * 1024;
+/** No row is longer: the server sends each in a message of its own, and makes none that has more. */
+const MESSAGE_BYTES_MAX = 1024 ** 3;
+/** A socket seldom hands over more at once. */
+const PIECE_BYTES = 64 * 1024;
 /** Blocks that wait for being used again; longer ones, made for a long row, do not. */
 const FREE_MAX = 8;
 
@@ -28,7 +32,7 @@ export class RowCollector implements CopyCollector {
   #end = HEAD_BYTES;
 
   constructor(columns: Columns, how: { readonly reuses: boolean } = { reuses: false }) {
-    this.#framer = copyFramer(columns);
+    this.#framer = copyFramer(columns, { recordBytesMax: MESSAGE_BYTES_MAX });
     this.#reuses = how.reuses;
   }
 
@@ -94,14 +98,26 @@ const placed = (chunks: readonly FramedChunk[]): readonly Chunk[] => chunks.map(
 /** The texts of one column, one after the other: the server has written each record as JSON already. */
 export class JsonCollector implements CopyCollector {
   readonly #packer = new LinePacker();
-  #rest: Buffer | undefined;
+  /** What is there of a row that goes on, with room for the whole of it: a long one comes in thousands of pieces. */
+  #kept = Buffer.alloc(0);
+  #held = 0;
+  #wanted = 0;
   #begun = false;
 
   /** Usually one row a message; the protocol does not promise it, so a row that goes on is kept. */
   add(bytes: Buffer): readonly Chunk[] {
-    const data = this.#rest === undefined ? bytes : Buffer.concat([this.#rest, bytes]);
+    if (this.#held === 0) return this.#take(bytes);
+    const held = this.#held + bytes.length;
+    if (held > this.#kept.length) this.#keep(this.#kept.subarray(0, this.#held), held);
+    bytes.copy(this.#kept, this.#held);
+    this.#held = held;
+    return held < this.#wanted ? [] : this.#take(this.#kept.subarray(0, held));
+  }
+
+  #take(data: Buffer): readonly Chunk[] {
     const chunks: Chunk[] = [];
     let at = this.#begun ? 0 : this.#header(data);
+    let wanted = 0;
     while (this.#begun) {
       if (data.length - at < 2) break;
       const fields = data.readInt16BE(at);
@@ -109,13 +125,25 @@ export class JsonCollector implements CopyCollector {
       if (data.length - at < 6) break;
       const size = data.readInt32BE(at + 2);
       if (fields !== 1 || size < 0) throw broken();
-      if (data.length - at - 6 < size) break;
-      const full = this.#packer.add(data, at + 6, at + 6 + size);
+      wanted = 6 + size;
+      if (data.length - at < wanted) break;
+      const full = this.#packer.add(data, at + 6, at + wanted);
       if (full !== undefined) chunks.push(full);
-      at += 6 + size;
+      at += wanted;
+      wanted = 0;
     }
-    this.#rest = at < data.length ? Buffer.from(data.subarray(at)) : undefined;
+    this.#held = 0;
+    if (at < data.length) this.#keep(data.subarray(at), wanted);
     return chunks;
+  }
+
+  /** The last piece brings the beginning of the next row along. */
+  #keep(rest: Buffer, wanted: number): void {
+    const kept = Buffer.allocUnsafeSlow(Math.max(rest.length, wanted + PIECE_BYTES));
+    rest.copy(kept);
+    this.#kept = kept;
+    this.#held = rest.length;
+    this.#wanted = wanted;
   }
 
   end(): readonly Chunk[] {

@@ -7,6 +7,7 @@ import type { FieldSets } from './load-books.ts';
 import { columnsOf, FIELDS, madeTarget } from './load-place.ts';
 import { columnsFor, countOf, type Done, lockForWriters, type Publishing } from './load-steps.ts';
 import { columnOf, quoteNames, type Shape, tableOf } from './shape.ts';
+import { FIXED_HINT } from './table.ts';
 
 /** Rows to merge: each key once. */
 export interface MergeRows {
@@ -52,12 +53,41 @@ export async function rowsToMerge(publishing: Publishing, table: Shape, by: Merg
     client,
     `select count(*)::float8 as count from (select from ${place.quoted} group by ${key} having count(*) > 1) k`,
   );
-  if (again === 0) return { from: place.quoted, rows: records, sets };
-  await expectDecided(publishing, by);
+  if (again > 0) await expectDecided(publishing, by);
   const order = by.latestBy === undefined ? '' : `, ${quoteName(by.latestBy)} desc nulls last`;
-  const from = `(select distinct on (${key}) * from ${place.quoted} order by ${key}${order})`;
-  return { from, rows: await countOf(client, `select count(*)::float8 as count from ${from} s`), sets };
+  const from =
+    again === 0 ? place.quoted : `(select distinct on (${key}) * from ${place.quoted} order by ${key}${order})`;
+  const rows = again === 0 ? records : await countOf(client, `select count(*)::float8 as count from ${from} s`);
+  await expectFixed(client, { table, rows: { from, rows, sets }, by });
+  return { from, rows, sets };
 }
+
+/** A number that PostgreSQL lets nobody change would stay as it is in a row that is there, without a word. */
+async function expectFixed(client: Pg.Client, { table, rows: { from, sets }, by }: MergeAsk): Promise<void> {
+  const brought = columnsOf(sets);
+  const fixed = table.columns.flatMap(({ name, identity }) =>
+    identity === 'always' && brought.has(name) && !by.key.includes(name) ? [name] : [],
+  );
+  if (fixed.length === 0) return;
+  const differ = fixed.map((name) => `${newValue(name, sets)} is distinct from t.${quoteName(name)}`).join(' or ');
+  const stays = by.deleted?.how === 'remove' ? `not coalesce(${goneCondition(table, by)}, false)` : 'true';
+  const others = await countOf(
+    client,
+    `select count(*)::float8 as count from ${from} s join ${table.quoted} t on ${sameKeys(by)}
+      where (${differ}) and ${stays}`,
+    by.deleted?.how === 'remove' ? [by.deleted.values.map(String)] : [],
+  );
+  if (others === 0) return;
+  const names = fixed.map((name) => JSON.stringify(name)).join(', ');
+  throw new RefusedError(
+    `${others} rows of the load have another value in ${names} than the rows of their keys in ${table.quoted}: an ` +
+      'identity that is generated always, which no update may change',
+    { reason: 'identity-fixed', ids: { rows: others }, hint: FIXED_HINT },
+  );
+}
+
+const sameKeys = ({ key }: MergeBy): string =>
+  key.map((name) => `t.${quoteName(name)} = s.${quoteName(name)}`).join(' and ');
 
 async function expectColumns({ client, columns, records }: Publishing, table: Shape, by: MergeBy): Promise<void> {
   for (const name of by.key) columnOf(table, name, 'the key of the flow');
@@ -162,8 +192,7 @@ export async function merge(client: Pg.Client, ask: MergeAsk): Promise<Merged> {
 
 /** Of a row that a trigger has left out, the key is not there, or still is: the merge itself does not tell. */
 async function expectMerged(client: Pg.Client, { table, rows: { from }, by }: MergeAsk): Promise<void> {
-  const on = by.key.map((name) => `t.${quoteName(name)} = s.${quoteName(name)}`).join(' and ');
-  const there = `exists (select from ${table.quoted} t where ${on})`;
+  const there = `exists (select from ${table.quoted} t where ${sameKeys(by)})`;
   const gone = goneCondition(table, by);
   const still = by.deleted?.how === 'remove' ? `${gone} and ${there}` : 'false';
   const left = await countOf(
@@ -193,10 +222,9 @@ function mergeSql({ table, rows: { from, sets }, by }: MergeAsk): string {
   const set = changed.map(({ name }) => `${quoteName(name)} = ${newValue(name, sets)}`).join(', ');
   const list = quoteNames(columns.map(({ name }) => name));
   const values = columns.map(({ name }) => `s.${quoteName(name)}`).join(', ');
-  const on = by.key.map((name) => `t.${quoteName(name)} = s.${quoteName(name)}`).join(' and ');
   const gone = goneCondition(table, by);
   return [
-    `merge into ${table.quoted} as t using ${from} as s on ${on}`,
+    `merge into ${table.quoted} as t using ${from} as s on ${sameKeys(by)}`,
     ...(gone !== undefined && by.deleted?.how === 'remove' ? [`when matched and ${gone} then delete`] : []),
     set === '' ? 'when matched then do nothing' : `when matched then update set ${set}`,
     ...(gone === undefined ? [] : [`when not matched and ${gone} then do nothing`]),

@@ -59,8 +59,32 @@ describe('what an error of PostgreSQL means before the commit was sent', () => {
     expect(error).toMatchObject({ sinkAway });
   });
 
-  it.each(['42501', '42P01', '42703', '28P01', '3D000', '0A000', '42P10'])('%s is no fault of a record', (state) => {
-    expect(beforeCommit(said(state))).toMatchObject({ code: 'REFUSED', about: 'request', reason: state });
+  it.each(['42501', '42P01', '42703', '28P01', '3D000', '0A000', '42P10', '54011'])(
+    '%s is no fault of a record',
+    (state) => {
+      expect(beforeCommit(said(state))).toMatchObject({ code: 'REFUSED', about: 'request', reason: state });
+    },
+  );
+
+  it.each([
+    { message: 'SASL: SCRAM-SERVER-FIRST-MESSAGE: client password must be a string' },
+    { message: 'The server does not support SSL connections' },
+    { message: 'self-signed certificate', code: 'DEPTH_ZERO_SELF_SIGNED_CERT' },
+    { message: 'the names do not agree', code: 'ERR_TLS_CERT_ALTNAME_INVALID' },
+  ])('a connection that cannot be made as it is set is not waited for: $message', ({ message, ...code }) => {
+    const error = beforeCommit(Object.assign(new Error(message), code));
+    expect(error).toMatchObject({ code: 'REFUSED', about: 'request', reason: 'connection-unfit' });
+    expect(error.message).toContain(message);
+  });
+
+  it('names the first of several addresses that nobody answers at', () => {
+    const error = new AggregateError([new Error('connect ECONNREFUSED ::1:5432'), new Error('x')]);
+    expect(beforeCommit(Object.assign(error, { code: 'ECONNREFUSED' })).message).toContain('::1:5432');
+  });
+
+  it('a value that no text here can hold is one of a record', () => {
+    const tooLong = Object.assign(new Error('Cannot create a string'), { code: 'ERR_STRING_TOO_LONG' });
+    expect(beforeCommit(tooLong)).toMatchObject({ code: 'REFUSED', about: 'content', reason: 'value-too-long' });
   });
 
   it('a secret that cannot be read, and a line that breaks, are told apart', () => {

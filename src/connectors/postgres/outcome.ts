@@ -1,5 +1,5 @@
 import { describeError, NotAppliedError, RefusedError, WaybillError } from '../../model/errors.ts';
-import { sqlState } from './connection.ts';
+import { isSettled, reasonOf, sqlState } from './connection.ts';
 
 /** The fields of a server's error. `message`, `detail` and `where` may hold content of records, and are translated. */
 interface ServerError {
@@ -10,6 +10,8 @@ interface ServerError {
   readonly table?: string;
   readonly dataType?: string;
   readonly where?: string;
+  /** The function of the server that gave it. */
+  readonly routine?: string;
 }
 
 /** What was being written when an error came: for finding the record and the column again. */
@@ -35,6 +37,14 @@ const AWAY = /^(?:08|53|57P0|58|25006|F0)/;
 const FOR_NOW = /^(?:40|55P03|55006|57014|25P03|25P04)/;
 /** The records are to blame: data, constraints, checks of views, what a trigger raises, and limits of size. */
 const CONTENT = /^(?:21|22|23|44|54|P0|38|09)/;
+/** Too many columns or arguments: those of tables and functions, and no record has made them so many. */
+const LIMITS_OF_TABLES = /^(?:54011|54023)$/;
+
+/** A policy refuses a row with the state of somebody who has no right to the table at all. */
+const isOfContent = ({ routine }: ServerError, state: string): boolean =>
+  routine === CHECKS_OF_POLICIES || (CONTENT.test(state) && !LIMITS_OF_TABLES.test(state));
+const CHECKS_OF_POLICIES = 'ExecWithCheckOptions';
+const SEEKS_PARTITION = 'ExecFindPartition';
 
 /** In the words of Waybill, since the server's own quote the value. */
 const WORDS: Readonly<Record<string, string>> = {
@@ -54,6 +64,7 @@ const WORDS: Readonly<Record<string, string>> = {
   '23505': 'a row with the same unique value is there already',
   '23514': 'a check refuses the row',
   '23P01': 'a row that excludes this one is there already',
+  '42501': 'a policy of the table refuses the row',
   '42601': 'the value is not spelled as its type wants it',
   '42704': 'the value names what is not there',
   '42883': 'the value names what is not there',
@@ -61,6 +72,8 @@ const WORDS: Readonly<Record<string, string>> = {
   '44000': 'the view would not show the row',
   '54000': 'the row is too large',
 };
+
+const NO_PARTITION = 'the table has no partition for the row';
 
 /** Before the commit was sent every error proves that nothing was applied. */
 export function beforeCommit(error: unknown, writing?: Writing): WaybillError {
@@ -70,11 +83,15 @@ export function beforeCommit(error: unknown, writing?: Writing): WaybillError {
     return new RefusedError(error.message, { reason: error.code, about: 'request', hint: error.hint, cause: error });
   }
   const state = sqlState(error);
-  if (state === undefined) {
-    const what = 'the connection to PostgreSQL could not be made, or broke off before the commit';
-    return new NotAppliedError(`${what}: ${describeError(error)}`, { sinkAway: true });
+  if ((error as { code?: unknown } | null)?.code === 'ERR_STRING_TOO_LONG') {
+    return new RefusedError('a value is too long to be written as text', { reason: 'value-too-long' });
   }
-  if (CONTENT.test(state) || isOfValue(error as ServerError, state, writing)) {
+  if (state === undefined) {
+    if (isSettled(error)) return connectionRefused(error);
+    const what = 'the connection to PostgreSQL could not be made, or broke off before the commit';
+    return new NotAppliedError(`${what}: ${reasonOf(error)}`, { sinkAway: true });
+  }
+  if (isOfContent(error as ServerError, state) || isOfValue(error as ServerError, state, writing)) {
     return contentRefused(error as ServerError, state, writing);
   }
   const ids = { sqlState: state };
@@ -95,6 +112,13 @@ export function beforeCommit(error: unknown, writing?: Writing): WaybillError {
   });
 }
 
+const connectionRefused = (error: unknown): RefusedError =>
+  new RefusedError(`the connection to PostgreSQL cannot be made as it is set: ${reasonOf(error)}`, {
+    reason: 'connection-unfit',
+    about: 'request',
+    hint: 'Correct the password, `tls` or `caFile` of the connection.',
+  });
+
 /**
  * Once the commit was sent, only an error that the server gives for a transaction that it has ended proves anything.
  * A connection that broke off, or was ended from there, may have been committed before.
@@ -114,6 +138,13 @@ const HINTS: Readonly<Record<string, string>> = {
   '42501': 'Grant it; the guide to the PostgreSQL sink lists what the sink needs.',
   '3F000': 'Create the schema, or name one in `markerSchema` that this user may write to.',
   '25006': 'The server takes no writes: a standby, or one that is set to read only.',
+  '54011':
+    'A table has at most 1,600 columns, and what is written by key or in loads is collected in one that has one or ' +
+    'two more than the target. Write it with `ledgered-append`, or send fewer columns.',
+  '55P03':
+    'Somebody else holds a lock on the table: pg_locks and pg_stat_activity say who. `lockTimeoutSeconds` says how ' +
+    'long to wait.',
+  '53300': 'The server, the database or the role has no connection left: end others, or lower `connections`.',
   '53100': 'The disk of the server is full: make room there.',
   '28P01': 'Correct the user or the password of the connection.',
 };
@@ -136,7 +167,10 @@ function contentRefused(error: ServerError, state: string, writing: Writing | un
     column === undefined ? '' : `column ${JSON.stringify(column)}`,
     error.constraint === undefined ? '' : `constraint ${JSON.stringify(error.constraint)}`,
   ].filter((part) => part !== '');
-  const said = WORDS[state] ?? raisedBy(error, state) ?? 'the server refuses it';
+  const said =
+    (error.routine === SEEKS_PARTITION ? NO_PARTITION : WORDS[state]) ??
+    raisedBy(error, state) ??
+    'the server refuses it';
   return new RefusedError(`${where.length === 0 ? '' : `${where.join(', ')}: `}${said} (${state})`, {
     reason: state,
     ids: {

@@ -1,5 +1,5 @@
 import { type Batch, COPY_ROWS, CSV_ROWS, LINES, type Payload } from '../../model/batch.ts';
-import { NotAppliedError, RefusedError } from '../../model/errors.ts';
+import { NotAppliedError, RefusedError, type WaybillError } from '../../model/errors.ts';
 import { applied, type Verdict } from '../../model/verdict.ts';
 import type { Found, LostSend, Permit, Sink } from '../connector.ts';
 import { Books } from './books.ts';
@@ -10,7 +10,7 @@ import type { Course } from './outcome.ts';
 import { PostgresSchema } from './schema.ts';
 import type { Session, SessionOptions } from './session.ts';
 import { makeStage, Stage } from './stage.ts';
-import { readTable, type Table, type TableOptions } from './table.ts';
+import { readTable, shapeOf, type Table, type TableOptions } from './table.ts';
 import { Transactions, type Work } from './transactions.ts';
 
 export interface PostgresSinkOptions extends SessionOptions, TableOptions, LoadPlaceOptions {
@@ -166,7 +166,7 @@ class PostgresWriter {
       // Everything that is made once has to outlive a transaction that is rolled back.
       await this.#books.prepare(session.client, permit);
       const table = await this.#tableOf(session);
-      if (stages) await makeStage(session, table);
+      if (stages || table.noCopy === true) await makeStage(session, table);
       if (!marks) await this.#books.begin(session, permit);
       else if (!(await this.#books.beginMarked(session, permit))) return undefined;
       const result = await work(session, at);
@@ -181,16 +181,31 @@ class PostgresWriter {
         ...(signal === undefined ? {} : { signal }),
         // The table may have changed since it was looked at.
         failed: (outcome) => {
-          const isAboutTable = outcome instanceof RefusedError && /^(?:column-|42)/.test(outcome.reason);
+          const isAboutTable = outcome instanceof RefusedError && /^(?:column-|42|0A)/.test(outcome.reason);
           if (isAboutTable || outcome instanceof NotAppliedError) this.#table = undefined;
         },
       },
-      work,
+      async (session, at) => {
+        const known = this.#table;
+        try {
+          return await work(session, at);
+        } catch (error) {
+          await expectSameColumns(session, {
+            table: known ?? this.#table,
+            refused: session.outcome(error, at.writing),
+          });
+          throw error;
+        }
+      },
     );
   }
 
   async #copy(session: Session, payload: Payload, at: Course): Promise<void> {
-    await copyBatch({ session, table: await this.#tableOf(session), payload, at, together: 'defaults' });
+    const table = await this.#tableOf(session);
+    if (table.noCopy !== true) return await copyBatch({ session, table, payload, at, together: 'defaults' });
+    const stage = new Stage(session, table);
+    await stage.load(payload, at);
+    await stage.insert();
   }
 
   async #stageOf(session: Session, key: readonly string[]): Promise<Stage> {
@@ -202,3 +217,18 @@ class PostgresWriter {
     return this.#table;
   }
 }
+
+/** Rows that were made for other columns than there are now may be refused for it, and no record is to blame. */
+async function expectSameColumns(
+  session: Session,
+  { table, refused }: { readonly table: Table | undefined; readonly refused: WaybillError },
+): Promise<void> {
+  if (table === undefined || !(refused instanceof RefusedError)) return;
+  if (refused.about === 'request' && refused.reason !== DATATYPE_MISMATCH) return;
+  if (!(await session.rollback())) return;
+  if ((await shapeOf(session.client, table.name)) === table.shape) return;
+  throw new NotAppliedError(`the columns of ${table.name} were changed since they were read; nothing was kept`);
+}
+
+/** A column of the temporary table has the type that the column of the table had. */
+const DATATYPE_MISMATCH = '42804';
