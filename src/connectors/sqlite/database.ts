@@ -5,6 +5,9 @@ import { WaybillError } from '../../model/errors.ts';
 
 export type Handle = Database.Database;
 
+/** A query that gives rows as lists of values. */
+export type Statement = Database.Statement<[Record<string, unknown>], readonly unknown[]>;
+
 /** A name as SQL writes it. The only place where a name becomes part of a statement; values are always bound. */
 export function quoteName(name: string): string {
   if (name === '' || name.includes('\0')) {

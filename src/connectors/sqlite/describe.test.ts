@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { declaredColumns, describedChunk } from './describe.ts';
 
 const textOf = (rows: readonly (readonly unknown[])[], declared: string): readonly string[] => {
-  const { bytes, spans, count } = describedChunk([{ name: 'v', declared }], rows, 1);
+  const { bytes, spans, count } = describedChunk([{ name: 'v', declared }], rows, { firstRow: 1 });
   const buffer = Buffer.from(bytes);
   return Array.from({ length: count }, (_, at) => buffer.toString('utf8', spans[at * 2], spans[at * 2 + 1]));
 };
@@ -20,7 +20,9 @@ describe('a row of SQLite as a record', () => {
   it('has an infinity as a text, since JSON has none', () => {
     const rows = [[Number.POSITIVE_INFINITY], [Number.NEGATIVE_INFINITY], [0.5]];
     expect(textOf(rows, 'REAL')).toEqual(['{"v":"Infinity"}', '{"v":"-Infinity"}', '{"v":0.5}']);
-    expect(describedChunk([{ name: 'v', declared: 'REAL' }], rows, 1).described![0]!.type).toEqual({ kind: 'float64' });
+    expect(describedChunk([{ name: 'v', declared: 'REAL' }], rows, { firstRow: 1 }).described![0]!.type).toEqual({
+      kind: 'float64',
+    });
   });
 });
 

@@ -15,13 +15,23 @@ export interface QueryColumn {
 
 type Row = readonly unknown[];
 
+interface RowsAt {
+  readonly firstRow: number;
+  /** Places (0-based) of rows with texts that nobody can read. */
+  readonly broken?: ReadonlySet<number>;
+}
+
 /**
  * Rows as records of NDJSON, with the types that all of them have. A type is what the column was declared to be where
  * each value of the chunk is one, and otherwise text, which any value can be read as: SQLite holds nobody to what was
  * declared. In a column that was declared in the words of Waybill each value that is one is spelled by its type, and
  * any other as it is stored: a row is spelled the same whichever rows come with it, or it would count as changed.
  */
-export function describedChunk(columns: readonly QueryColumn[], rows: readonly Row[], firstRow: number): Chunk {
+export function describedChunk(
+  columns: readonly QueryColumn[],
+  rows: readonly Row[],
+  { firstRow, broken }: RowsAt,
+): Chunk {
   const described = columns.map((column, at): Column => {
     const type = typeOf(column, rows, at);
     return { name: column.name, type, nullable: true };
@@ -32,6 +42,7 @@ export function describedChunk(columns: readonly QueryColumn[], rows: readonly R
   const rejects: Reject[] = [];
   for (const [nth, row] of rows.entries()) {
     try {
+      if (broken?.has(nth)) throw new WaybillError('TEXT_INVALID', 'a text of the record is not UTF-8');
       lines.write(`${row.map((value, at) => heads[at]! + jsonText(value, exact[at])).join('')}}`);
     } catch (error) {
       if (!(error instanceof WaybillError)) throw error;

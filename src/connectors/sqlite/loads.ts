@@ -28,7 +28,7 @@ import { mergePlace } from './load-merge.ts';
 import { makePlace, type Target } from './load-place.ts';
 import { addAll, replaceScope } from './load-rows.ts';
 import { joinPeriod, showNewest } from './load-views.ts';
-import { exactOf, type RecordWriter } from './records.ts';
+import { declaredOf, type RecordWriter } from './records.ts';
 import type { SqliteSession } from './session.ts';
 
 export interface LoadOptions {
@@ -98,7 +98,7 @@ class SqliteLoads {
       if (holdsBatch(database, load.id, batch)) return 'already';
       const row = openPlace(database, load);
       const columns = columnsOfTable(database, row.place) ?? [];
-      const into = { table: row.place, columns: new Set(columns.map(({ name }) => name)), exact: exactOf(columns) };
+      const into = { table: row.place, ...declaredOf(columns) };
       const fields = new FieldKeeper(database, row);
       records.insertAll(database, payload, { ...into, written: (names, nth) => fields.keep(names, nth) });
       keepBatch(database, row, { batch, sets: fields.sets, wallMs: options.clock.wallMs() });

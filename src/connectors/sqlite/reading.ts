@@ -1,10 +1,10 @@
-import type BetterSqlite from 'better-sqlite3';
 import type { Lag } from '../../cursors/settings.ts';
 import type { Chunk } from '../../model/chunk.ts';
 import { describeError, WaybillError } from '../../model/errors.ts';
 import type { Parameter, Parameters } from '../../model/window.ts';
-import { columnsOfTable, type Handle, quoteName, sqliteCode } from './database.ts';
+import { columnsOfTable, type Handle, quoteName, type Statement, sqliteCode } from './database.ts';
 import { describedChunk, type QueryColumn } from './describe.ts';
+import { WholeTexts } from './whole-texts.ts';
 
 export interface SqliteSourceOptions {
   readonly folder: string;
@@ -22,8 +22,6 @@ const CHUNK_RECORDS = 1000;
 const CHUNK_BYTES = 512 * 1024;
 const NAME = /[:@$]([A-Za-z_][A-Za-z0-9_]*)/g;
 
-export type Statement = BetterSqlite.Statement<[Record<string, unknown>], readonly unknown[]>;
-
 export const queryColumns = (statement: Statement): readonly QueryColumn[] =>
   statement.columns().map(({ name, type }) => ({ name, declared: type }));
 
@@ -33,19 +31,27 @@ export async function* readChunks(
   signal: AbortSignal,
 ): AsyncGenerator<Chunk> {
   const columns = queryColumns(statement);
+  const texts = new WholeTexts(statement, values);
   let rows: (readonly unknown[])[] = [];
+  let broken = new Set<number>();
   let [bytes, firstRow] = [0, 1];
-  for (const row of statement.iterate(values)) {
-    for (const value of row) bytes += typeof value === 'string' || value instanceof Uint8Array ? value.length + 8 : 16;
-    rows.push(row);
-    if (rows.length < CHUNK_RECORDS && bytes < CHUNK_BYTES) continue;
-    signal.throwIfAborted();
-    yield describedChunk(columns, rows, firstRow);
-    firstRow += rows.length;
-    [rows, bytes] = [[], 0];
+  try {
+    for (const row of statement.iterate(values)) {
+      if (!texts.isWhole(row, firstRow - 1 + rows.length)) broken.add(rows.length);
+      for (const value of row)
+        bytes += typeof value === 'string' || value instanceof Uint8Array ? value.length + 8 : 16;
+      rows.push(row);
+      if (rows.length < CHUNK_RECORDS && bytes < CHUNK_BYTES) continue;
+      signal.throwIfAborted();
+      yield describedChunk(columns, rows, { firstRow, broken });
+      firstRow += rows.length;
+      [rows, bytes, broken] = [[], 0, new Set()];
+    }
+  } finally {
+    texts.end();
   }
   signal.throwIfAborted();
-  if (rows.length > 0) yield describedChunk(columns, rows, firstRow);
+  if (rows.length > 0) yield describedChunk(columns, rows, { firstRow, broken });
 }
 
 export function prepare(
@@ -97,6 +103,10 @@ export const invalid = (message: string): WaybillError => new WaybillError('SOUR
 /** `reading`: the statement was accepted, so what fails from here on is a row, the disk or the file, not the query. */
 export function readError(error: unknown, { file }: SqliteSourceOptions, reading = false): unknown {
   const code = sqliteCode(error);
+  if (error instanceof RangeError && !reading)
+    return new WaybillError('SOURCE_INVALID', `the query of ${file} is refused: ${describeError(error)}`, {
+      cause: error,
+    });
   if (error instanceof WaybillError || (error instanceof DOMException && error.name === 'AbortError')) return error;
   const details = { cause: error, ids: { file, ...(code === undefined ? {} : { sqlite: code }) } };
   // Before it runs, a statement is refused with this for a syntax error or a table that is not there.

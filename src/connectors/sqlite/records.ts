@@ -11,6 +11,7 @@ import type { Payload } from '../../model/batch.ts';
 import type { DataRecord } from '../../model/chunk.ts';
 import type { ColumnType } from '../../model/columns.ts';
 import { describeError, RefusedError, WaybillError } from '../../model/errors.ts';
+import { type Affinity, affinityOf, surelyKept } from './affinity.ts';
 import { type Column, type Handle, kindOf, quoteName, sqliteCode } from './database.ts';
 
 /** Where records are written to, and how. */
@@ -19,6 +20,8 @@ export interface Into {
   readonly columns: ReadonlySet<string>;
   /** Columns that say exactly what their values are; those of others are taken as JSON spells them. */
   readonly exact: ReadonlyMap<string, ColumnType>;
+  /** What SQLite makes of the values of the others. */
+  readonly affinities: ReadonlyMap<string, Affinity>;
   /** Columns with a unique index: a record under a key that is there changes that row. */
   readonly key?: readonly string[];
   /** Is told of each record which columns it has named, and the number of the row that it has become. */
@@ -61,10 +64,18 @@ export class RecordWriter {
     const missing = into.key?.find((name) => record[name] == null);
     if (missing !== undefined) throw unfit('key-missing', `the key column ${JSON.stringify(missing)} is missing`);
     const { changes, lastInsertRowid } = this.#statement(database, names, into).run(
-      ...names.map((name) => (into.exact.has(name) ? record[name] : boundValue(record[name], this.#base64.has(name)))),
+      ...names.map((name) => (into.exact.has(name) ? record[name] : this.#bound(name, record[name], into))),
     );
     if (changes === 0 && !isKeyAlone(names, into.key)) expectWritten(database, into.table);
     into.written?.(names, lastInsertRowid);
+  }
+
+  #bound(name: string, value: unknown, { affinities }: Into): unknown {
+    const base64 = this.#base64.has(name);
+    const affinity = affinities.get(name) ?? 'none';
+    if (!base64) surelyKept(name, affinity, value);
+    // No whole number is too long for a text.
+    return affinity === 'text' && typeof value === 'bigint' ? String(value) : boundValue(value, base64);
   }
 
   #statement(database: Handle, names: readonly string[], into: Into): BetterSqlite.Statement<unknown[]> {
@@ -92,14 +103,17 @@ function exactRecord(text: string, exact: Into['exact']): DataRecord {
   return record;
 }
 
-/** Columns whose declaration says exactly what their values are. */
-export function exactOf(columns: readonly Column[]): ReadonlyMap<string, ColumnType> {
-  return new Map(
-    columns.flatMap(({ name, type }) => {
-      const exact = exactType(type);
-      return exact === undefined ? [] : [[name, exact] as const];
-    }),
-  );
+/** What the declarations of columns say of their values. */
+export function declaredOf(columns: readonly Column[]): Pick<Into, 'columns' | 'exact' | 'affinities'> {
+  const exact = columns.flatMap(({ name, type }) => {
+    const one = exactType(type);
+    return one === undefined ? [] : [[name, one] as const];
+  });
+  return {
+    columns: new Set(columns.map(({ name }) => name)),
+    exact: new Map(exact),
+    affinities: new Map(columns.map(({ name, type }) => [name, affinityOf(type)])),
+  };
 }
 
 /** A record that is nothing but its key changes no row that is there. */

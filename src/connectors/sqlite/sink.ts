@@ -5,7 +5,7 @@ import { applied, type Verdict } from '../../model/verdict.ts';
 import type { Permit, Sink } from '../connector.ts';
 import { columnsOfTable, type Handle } from './database.ts';
 import { loadAbilities } from './loads.ts';
-import { exactOf, type Into, RecordWriter } from './records.ts';
+import { declaredOf, type Into, RecordWriter } from './records.ts';
 import { type LiveOptions, SqliteSchema } from './schema.ts';
 import { SqliteSession } from './session.ts';
 
@@ -118,8 +118,7 @@ class SqliteWriter {
     const columns = columnsOfTable(database, table);
     if (columns === undefined)
       throw new WaybillError('SINK_AWAY', `there is no table ${JSON.stringify(table)} in ${file}`);
-    const names = new Set(columns.map(({ name }) => name));
-    this.#into = { of: database, table, columns: names, exact: exactOf(columns) };
+    this.#into = { of: database, table, ...declaredOf(columns) };
     return this.#into;
   }
 }

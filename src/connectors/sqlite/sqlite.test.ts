@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { NotAppliedError, RefusedError } from '../../model/errors.ts';
+import type { Position } from '../../model/position.ts';
 import type { Parameters } from '../../model/window.ts';
 import { ALL } from '../../model/window.ts';
 import { testPermit } from '../../testing/permit.ts';
@@ -27,6 +28,12 @@ function database(sql: string): string {
   db.exec(sql);
   db.close();
   return file;
+}
+
+function change(file: string, sql: string): void {
+  const db = new Database(join(folder, file));
+  db.exec(sql);
+  db.close();
 }
 
 function select(file: string, sql: string): unknown[] {
@@ -96,6 +103,67 @@ describe('sqliteSource', () => {
     await bad('select :missing', /asks for :missing, and the flow has no parameters/);
     const lost = sqliteSource({ folder, file: 'lost.sqlite', table: 't', count: false });
     await expect(readAll(lost, { window: ALL, parameters: {} })).rejects.toMatchObject({ code: 'SOURCE_FAILED' });
+  });
+
+  it.each([
+    ['a table', undefined],
+    ['a query', "select id, v, 'x' as v2, :date as day from t order by id desc; "],
+    ['a cursor', 'id'],
+  ])('rejects rows with texts that are not UTF-8, and no others, of %s', async (what, said) => {
+    const file = database(`create table t (id integer primary key, v text);
+      insert into t values (1, 'text');
+      insert into t values (2, cast(x'4ae472' as text)), (3, 'a genuine \ufffd'), (4, x'ff'), (5, 'ä' || char(0)),
+        (6, cast(x'efbfbdff' as text)), (7, '\ufffd\ufffd'), (8, cast(x'eda080' as text)), (9, 'z')`);
+    const more =
+      what === 'a query' ? { query: said! } : { table: 't', ...(said === undefined ? {} : { cursor: [said] }) };
+    const source = sqliteSource({ folder, file, count: false, ...more });
+    const parameters: Parameters = what === 'a query' ? { date: { type: 'date', value: '2026-11-19' } } : {};
+    const chunks = await readAll(source, { window: ALL, parameters });
+    const ids = textsOf(chunks).map((text) => Number(/"id":(\d)/.exec(text)![1]));
+    expect(ids.sort()).toEqual([1, 3, 4, 5, 7, 9]);
+    const rejects = chunks.flatMap((chunk) => chunk.rejects ?? []);
+    const rows = what === 'a query' ? [2, 4, 8] : [2, 6, 8];
+    expect(rejects).toEqual(
+      rows.map((row) => ({ row, code: 'TEXT_INVALID', message: 'a text of the record is not UTF-8' })),
+    );
+  });
+
+  it('stands where it stood when a pull meets nothing but texts that are not UTF-8', async () => {
+    const bad = (id: number) => `insert into t values (${id}, cast(x'ff' as text));`;
+    const file = database(`create table t (id integer primary key, v text); ${bad(1)}`);
+    const source = sqliteSource({ folder, file, table: 't', cursor: ['id'], count: false });
+    const pull = (from?: Position) =>
+      readAll(source, {
+        window: ALL,
+        parameters: {},
+        pull: { taken: async () => new Set(), downloads: '' },
+        ...(from === undefined ? {} : { from }),
+      });
+    await expect(pull()).rejects.toMatchObject({
+      code: 'SOURCE_INVALID',
+      hint: expect.stringContaining('Correct one'),
+    });
+    change(file, `insert into t values (2, 'b'); ${bad(3)}`);
+    const first = await pull();
+    expect(textsOf(first)).toEqual(['{"id":2,"v":"b"}']);
+    const second = await pull(first.at(-1)!.end!);
+    expect(second.flatMap((chunk) => chunk.rejects ?? [])).toHaveLength(1);
+    expect(second.at(-1)!.end).toEqual(first.at(-1)!.end);
+    change(file, "update t set v = 'c' where id = 3");
+    expect(textsOf(await pull(second.at(-1)!.end!))).toEqual(['{"id":3,"v":"c"}']);
+  });
+
+  it('takes the mark for what it is in a file that keeps UTF-16', async () => {
+    const file = database(`pragma encoding = 'UTF-16le'; create table t (v text); insert into t values ('\ufffd')`);
+    expect(await read(file, 'select v from t')).toEqual(['{"v":"\ufffd"}']);
+  });
+
+  it('says that a query is two', async () => {
+    const file = database('create table t (v text)');
+    await expect(read(file, 'select * from t; delete from t')).rejects.toMatchObject({
+      code: 'SOURCE_INVALID',
+      message: expect.stringContaining('more than one statement'),
+    });
   });
 
   it('reads a table by any name that a table can have', async () => {
@@ -175,6 +243,50 @@ describe('sqliteSink', () => {
     expect(select(file, "select count(*) from sqlite_schema where name = 'waybill_marker'")).toEqual([[0n]]);
     await sink.can.commitOnce!(testPermit({ records: [good] }));
     expect(select(file, 'select fence, at from waybill_marker')).toEqual([[1n, 5n]]);
+    await sink.close!();
+  });
+
+  it.each([
+    ['numeric', '12345678901234567.25'],
+    ['decimal(38,10)', '"12345678901234567.25"'],
+    ['integer', '"18446744073709551617"'],
+    ['int', '" 9007199254740993.0 "'],
+    ['date', '9007199254740993e0'],
+    ['real', '1e400'],
+    ['double precision', '"-1e400"'],
+  ])('refuses a number that a column of type %s would keep as another one: %s', async (type, value) => {
+    const typed = database(`create table typed (v ${type})`);
+    const sink = sinkOn(typed, { table: 'typed' });
+    const sending = sink.can.commitOnce!(testPermit({ records: [`{"v":${value}}`] }));
+    await expect(sending).rejects.toMatchObject({ code: 'REFUSED', reason: 'out-of-range' });
+    await expect(sending).rejects.not.toMatchObject({ message: expect.stringContaining('00719') });
+    expect(select(typed, 'select count(*) from typed')).toEqual([[0n]]);
+    await sink.close!();
+  });
+
+  it('keeps all digits of numbers in texts, and in others what fits', async () => {
+    const typed = database('create table typed (t text, n numeric, r real, b)');
+    const sink = sinkOn(typed, { table: 'typed' });
+    const kept = [
+      ['18446744073709551617', '9223372036854775807', '9007199254740993', '1e400'],
+      ['1e400', '"-9223372036854775808"', '0.1234567890123456789', '"1e400"'],
+      ['"007"', '"1e5 "', '"0x10"', '12345678901234567.25'],
+      ['0.1', '"100000000000000000000000"', '1e308', '"secret"'],
+      ['1', '"0.10000000000000001"', '1', '1'],
+      ['1', '-0.00100000000000000002', '1', '1'],
+      ['1', '"1234567890.1234567"', '1', '1'],
+    ];
+    const records = kept.map(([t, n, r, b]) => `{"t":${t},"n":${n},"r":${r},"b":${b}}`);
+    await sink.can.commitOnce!(testPermit({ records }));
+    expect(select(typed, 'select * from typed')).toEqual([
+      ['18446744073709551617', 9223372036854775807n, 9007199254740992, '1e400'],
+      ['1e400', -9223372036854775808n, 0.12345678901234568, '1e400'],
+      ['007', 100000n, '0x10', '12345678901234567.25'],
+      ['0.1', 1e23, 1e308, 'secret'],
+      ['1', 0.1, 1, 1n],
+      ['1', -0.001, 1, 1n],
+      ['1', 1234567890.1234567, 1, 1n],
+    ]);
     await sink.close!();
   });
 
