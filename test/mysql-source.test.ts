@@ -161,6 +161,8 @@ describe('MySQL, on a real server', () => {
     });
 
     it('says what is wrong with a query, an address, or the way there', async () => {
+      await server.run('drop table if exists t; create table t (`__proto__` int)');
+      await expect(readAll(open({ table: 't' }), rangeOf({}))).rejects.toThrow(/broke off: .*__proto__/);
       await expect(read('select from')).rejects.toMatchObject({
         code: 'SOURCE_INVALID',
         message: expect.stringContaining('ER_PARSE_ERROR'),
@@ -279,6 +281,34 @@ describe('MySQL, on a real server', () => {
       await server.run("insert into t values (4, 'b', 4), (5, 'a', 5), (2, 'a', 3), (4, 'a', 3)");
       expect(ids(await pull(source, { parameters, from: first.position }))).toEqual([4, 5]);
     });
+
+    it.each(['TRADITIONAL', 'ANSI', 'ORACLE', 'STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES'])(
+      'goes on behind dates that are none of the calendar, on a server that is set up as %s',
+      async (mode) => {
+        const add = async (values: string) => await server.run(`insert into t values ${values}`);
+        await server.run(`set @before = @@global.sql_mode; set global sql_mode = '${mode}';
+          set session sql_mode = 'ALLOW_INVALID_DATES'; drop table if exists t;
+          create table t (id int, day date not null, at datetime not null) engine=MyISAM`);
+        try {
+          for (const cursor of ['day', 'at']) {
+            await server.run('truncate t');
+            await add("(1, '0000-00-00', 0)");
+            const query = 'select id, day, at, "it\\\'s" as said from t';
+            const first = await pull(open({ query, cursor }));
+            await add("(2, '2024-00-00', '2024-02-00 10:00:00')");
+            const second = await pull(open({ query, cursor }), { from: first.position });
+            await add("(3, '2024-02-30', '2024-02-30')");
+            const third = await pull(open({ query, cursor }), { from: second.position });
+            await add("(4, '2024-03-01', '2024-03-01')");
+            const last = await pull(open({ query, cursor }), { from: third.position });
+            expect([first, second, third, last].map(ids)).toEqual([[1], [2], [3], [4]]);
+            expect(last.records).toMatchObject([{ day: '2024-03-01', said: "it's" }]);
+          }
+        } finally {
+          await server.run('set global sql_mode = @before; set session sql_mode = @before');
+        }
+      },
+    );
 
     it('leaves rows for later whose time has not come, and stays behind as it is told', async () => {
       await server.run(`drop table if exists t; create table t (id int, at datetime(3), ts timestamp(6) null);

@@ -121,10 +121,24 @@ describe('a bucket of NATS', () => {
       await other.stop();
     }
   });
+
+  it('is not made with replicas that the server cannot have, which is told at once', async () => {
+    const error = await thrownBy(
+      open({ bucket: name, key: ['id'], create: { replicas: 3 } }).can.put!(permit({ id: 1 })),
+    );
+    expect(error).toMatchObject({ about: 'request', message: /replicas > 1 not supported/, hint: /`create`/ });
+  });
 });
 
 describe('a stream of NATS', () => {
   const settings = () => ({ stream: name, subject: name });
+
+  it('gets nothing where it acknowledges nothing: all that is sent would be there and in doubt', async () => {
+    await nats.stream(name, { no_ack: true });
+    const error = await thrownBy(open(settings()).can.appendOnce!(permit({ n: 1 })));
+    expect(error).toMatchObject({ reason: 'no-ack', about: 'request', message: /acknowledges nothing/ });
+    expect(await nats.messages(name)).toEqual([]);
+  });
 
   it('recognises the messages of a batch for as long as is promised, or nothing is sent', async () => {
     await nats.stream(name, { duplicate_window: 60e9 });

@@ -152,6 +152,23 @@ describe('columns of LanceDB', () => {
   );
 
   it(
+    'are made of arrays without items as of others, and not at all where a column holds this and that',
+    onLance(async (bench) => {
+      const sink = bench.sink({ key: ['id'] });
+      const mixed = permitOf(undefined, ['{"id":1,"v":[]}', '{"id":2,"v":{"a":1}}', '{"id":3,"v":"x"}']);
+      // A part of the batch must not make the table as that part happens to be.
+      await expect(sink.can.put!(mixed)).rejects.toMatchObject({ about: 'request', hint: /`columns` of the sink/ });
+      const texts = ['{"id":1,"v":[],"w":[],"x":[[]]}', '{"id":2,"v":["a"],"w":[null]}', '{"id":3,"v":[null],"x":[]}'];
+      await sink.can.put!(permitOf(undefined, texts));
+      expect(await fields(bench)).toEqual({ id: 'Int64', v: 'List<Utf8>', w: 'Utf8', x: 'Utf8' });
+      expect(await bench.rows('t', 'id < 3')).toMatchObject([
+        { v: '[]', w: '[]', x: '[[]]' },
+        { v: '["a"]', w: '[null]', x: null },
+      ]);
+    }),
+  );
+
+  it(
     'refuse what does not fit, with record and column, and nothing of the batch is there',
     onLance(async (bench) => {
       const sink = bench.sink({ key: ['id'], columns: TYPES });

@@ -287,6 +287,24 @@ describe('objects that are read', () => {
     expect(await read({ path: 'd/*.csv', whenNone: 'empty' })).toEqual([]);
   });
 
+  it('may be read one by one where the bucket may not be listed, and what is refused is told', async () => {
+    await places.client.send(new sdk.CreateBucketCommand({ Bucket: 'unlisted' }));
+    place = await places.place('unlisted');
+    await place.put('1.ndjson', '{"n":1}\n');
+    const Resource = ['arn:aws:s3:::unlisted'];
+    const Statement = [{ Effect: 'Deny', Principal: '*', Action: ['s3:ListBucket'], Resource }];
+    const Policy = JSON.stringify({ Version: '2012-10-17', Statement });
+    await places.client.send(new sdk.PutBucketPolicyCommand({ Bucket: 'unlisted', Policy }));
+    expect(await read({ path: '1.ndjson' })).toEqual(['{"n":1}']);
+    await expect(read({ path: '*.ndjson' })).rejects.toMatchObject({
+      code: 'SOURCE_FAILED',
+      message: expect.stringMatching(/^cannot read t\d+\/\*\.ndjson: listing s3:.* 403 AccessDenied$/),
+      hint: expect.not.stringContaining('refused'),
+    });
+    place = await places.place('nowhere');
+    await expect(read({ path: '1.ndjson' })).rejects.toThrow('404 NoSuchBucket');
+  });
+
   it('are those that a manifest lists, Parquet also, and no load that is only collected', async () => {
     place = await places.place();
     const columns = { n: 'int64', version: 'int64', day: 'text', gone: 'boolean' };

@@ -171,7 +171,7 @@ export class Opened {
     const said = fields.filter(isPrimaryKey).map(({ name }) => name);
     if (said.length === key.length && key.every((name) => said.includes(name))) return;
     const missing = key.filter((name) => fields.every((field) => field.name !== name));
-    if (missing.length > 0) throw wrongTable(table, `it has no column ${missing.join(', ')}`, 'Correct `key`.');
+    if (missing.length > 0) throw wrongTable(table, `it has no column ${missing.join(', ')}`, NAME_ROWS);
     const [only] = key;
     const field = fields.find(({ name }) => name === only);
     // On a column that may be null, LanceDB takes the entry and cannot open the table any more.
@@ -184,6 +184,10 @@ const KEYLESS = 'its unenforced primary key is not the `key` of the sink, so mer
 const MAKE_KEYED =
   'Let Waybill make the table, or make it with key columns that are not null and have the metadata ' +
   '`lance-schema:unenforced-primary-key`.';
+
+const NAME_ROWS =
+  'Correct `key`. A flow without a `key` needs a table that Waybill has made, or one with a text column that is not ' +
+  'null for the names of rows: name it with `rowColumn`.';
 
 function wrongTable(table: Lance.Table, message: string, hint: string): RefusedError {
   return new RefusedError(`the table ${table.name}: ${message}`, { reason: 'table', about: 'request', hint });

@@ -32,15 +32,20 @@ function numberType(raw: string): ColumnType {
   return /^-?\d+$/.test(raw) || raw.length > 17 ? { kind: 'decimal' } : { kind: 'float64' };
 }
 
+/** Of an array that holds nothing but null; JSON where no other array tells more. */
+const BARE_ARRAY: ColumnType = { kind: 'json' };
+const isArray = ({ kind, array }: ColumnType): boolean => array === true || kind === 'json';
+
 function arrayType(raw: string): ColumnType {
   const items = rawItems(raw).map(typeOf);
   const known = items.filter((type) => type !== undefined);
   const [first] = known;
+  if (first === undefined) return BARE_ARRAY;
   const numbers = known.every(({ kind }) => kind === 'int64' || kind === 'float64');
-  if (first !== undefined && numbers && first.array === undefined) {
+  if (numbers && first.array === undefined) {
     return { kind: known.every(({ kind }) => kind === 'int64') ? 'int64' : 'float64', array: true };
   }
-  const scalars = first?.kind === 'text' || first?.kind === 'boolean';
+  const scalars = first.kind === 'text' || first.kind === 'boolean';
   const alike = scalars && known.every(({ kind, array }) => kind === first.kind && array === undefined);
   return alike ? { ...first, array: true } : { kind: 'json' };
 }
@@ -54,11 +59,16 @@ function joined(
   row: number,
 ): ColumnType | undefined {
   if (a === undefined || b === undefined) return a ?? b;
+  // An array without items fits every array.
+  if (a === BARE_ARRAY && isArray(b)) return b;
+  if (b === BARE_ARRAY && isArray(a)) return a;
   if (a.kind === b.kind && a.array === b.array) return a;
   const numbers = NUMBERS.includes(a.kind) && NUMBERS.includes(b.kind) && a.array === b.array;
   if (numbers) return NUMBERS.indexOf(a.kind) > NUMBERS.indexOf(b.kind) ? a : b;
+  // No record is to blame: a part of the batch would make the table, and which part is chance.
   throw new RefusedError(`record ${row + 1} of the batch: ${JSON.stringify(name)} holds another type than before`, {
     reason: 'column-type',
+    about: 'request',
     hint: 'Declare the types with `columns` of the sink.',
   });
 }

@@ -3,7 +3,7 @@ import type { Lag } from '../../cursors/settings.ts';
 import { encodeRows } from '../../formats/rows.ts';
 import type { Chunk, DataRecord } from '../../model/chunk.ts';
 import type { Columns } from '../../model/columns.ts';
-import { WaybillError } from '../../model/errors.ts';
+import { describeError, WaybillError } from '../../model/errors.ts';
 import type { ReadRange } from '../connector.ts';
 import { connect, type MysqlConnection, quoteName } from './connection.ts';
 import { describe } from './describe.ts';
@@ -30,10 +30,18 @@ const CHUNK_BYTES = 512 * 1024;
 /** Rows that wait in the memory of the driver before the server is held back. */
 const WAITING_ROWS = 500;
 
-// How texts are read must not depend on how the server is set up; and a slow sink must not end the reading: the server
-// gives up a client that takes nothing for a minute.
-const SETTINGS = `set session time_zone = '+00:00', net_write_timeout = 86400, net_read_timeout = 86400,
-  sql_mode = replace(replace(replace(@@sql_mode, 'ANSI_QUOTES', ''), 'NO_BACKSLASH_ESCAPES', ''), 'ANSI', '')`;
+// A slow sink must not end the reading: the server gives up a client that takes nothing for a minute.
+const SETTINGS = "set session time_zone = '+00:00', net_write_timeout = 86400, net_read_timeout = 86400";
+/**
+ * How texts are read must not depend on how the server is set up: what quotes and backslashes mean, and whether
+ * `2024-02-00` is a date. Where it is none, a position that holds it is null, and the server reads from the beginning
+ * or nothing at all. The others stand for several at once, and bring one of these.
+ */
+const MODES_LEFT_OUT: ReadonlySet<string> = new Set([
+  ...['ANSI_QUOTES', 'NO_BACKSLASH_ESCAPES', 'NO_ZERO_DATE', 'NO_ZERO_IN_DATE'],
+  ...['ANSI', 'DB2', 'MAXDB', 'MSSQL', 'ORACLE', 'POSTGRESQL', 'TRADITIONAL'],
+]);
+const DATES_AS_STORED = 'ALLOW_INVALID_DATES';
 
 /** One read-only transaction, which sees one state of the database: that of its beginning. */
 export class Reading {
@@ -53,6 +61,7 @@ export class Reading {
     const reading = new Reading(await connect(connection(), signal), signal);
     try {
       await reading.#plainly(SETTINGS);
+      await reading.#readAlike();
       await reading.#plainly('set session transaction isolation level repeatable read');
       await reading.#plainly('start transaction with consistent snapshot, read only');
       return reading;
@@ -110,6 +119,13 @@ export class Reading {
     this.#signal.removeEventListener('abort', this.#stop);
     // The transaction has changed nothing, so there is nothing to be said goodbye for.
     this.#client.destroy();
+  }
+
+  async #readAlike(): Promise<void> {
+    const { rows } = await this.ask({ text: 'select @@sql_mode', values: [] });
+    const modes = String(rows[0]![0]).split(',');
+    const kept = modes.filter((mode) => /^\w+$/.test(mode) && !MODES_LEFT_OUT.has(mode));
+    await this.#plainly(`set session sql_mode = '${[...kept, DATES_AS_STORED].join(',')}'`);
   }
 
   async #plainly(text: string): Promise<void> {
@@ -192,7 +208,9 @@ function readError(error: unknown): unknown {
   if (error instanceof WaybillError) return error;
   const { code, sqlState: state, sqlMessage: said = '' } = error as Partial<Mysql.QueryError> & { sqlMessage?: string };
   if (state === undefined || said === '') {
-    return new WaybillError('SOURCE_FAILED', 'the connection to MySQL broke off', { cause: error });
+    // Not only broken lines end here: the driver has reasons of its own, such as a column called `__proto__`.
+    const why = describeError(error);
+    return new WaybillError('SOURCE_FAILED', `the connection to MySQL broke off: ${why}`, { cause: error });
   }
   const ids = { code: code ?? '', sqlState: state };
   // 42: the query cannot be understood, or may not be asked. 25006: it would change something.

@@ -57,5 +57,12 @@ describe('an error before anything was sent', () => {
     expect(at(new errors.ConnectionError('refused'))).toMatchObject({ code: 'NOT_APPLIED', sinkAway: true });
     expect(at(new errors.AuthorizationError('Authorization Violation'))).toMatchObject({ about: 'request' });
     expect(at(api(10008, 'temporarily unavailable'))).toMatchObject({ code: 'NOT_APPLIED' });
+    expect(at(api(10074, 'replicas > 1 not supported in non-clustered mode'))).toMatchObject({ about: 'request' });
+    const refused = new JetStreamApiError({ code: 400, err_code: 10026, description: 'maximum number of streams' });
+    expect(at(refused)).toMatchObject({
+      about: 'request',
+      reason: '10026',
+      message: 'NATS at x: maximum number of streams',
+    });
   });
 });

@@ -34,6 +34,8 @@ const HINTS: ReadonlyMap<number, string> = new Map([
 interface ApiError {
   readonly message: string;
   readonly code: number;
+  /** In the manner of HTTP. */
+  readonly status?: number;
 }
 
 /** An error and what it was caused by, from the outside in. */
@@ -57,7 +59,8 @@ export function answerOf(error: unknown, gaveUp: string | undefined): Answer {
   if (named(error, 'NoResponders') !== undefined) {
     // The server has told that nobody listens to the subject, so nobody got the message.
     const message = 'no stream listens to the subject: there is none, or it is away';
-    return { kind: 'later', code: 'no-responders', message, sinkAway: true };
+    const hint = 'If it is there: it has to take the `subject` of the sink.';
+    return { kind: 'later', code: 'no-responders', message, sinkAway: true, hint };
   }
   const violation = named(error, 'PermissionViolationError');
   if (violation !== undefined && (violation as Error & { operation?: string }).operation === 'publish') {
@@ -78,6 +81,13 @@ function answerOfCode({ code, message }: ApiError): Answer {
   return { kind, ...said, ...(kind === 'later' ? { sinkAway: true } : {}) };
 }
 
+/** More replicas than a server that is alone can have, and what no server takes: told with a status of being away. */
+const SETTINGS_REFUSED: ReadonlySet<number> = new Set([10074, 10052]);
+
+/** Whether the server has refused what was asked of it, and not only for now. */
+const staysSo = ({ code, status = 0 }: ApiError): boolean =>
+  (status >= 400 && status < 500) || SETTINGS_REFUSED.has(code) || CODES.get(code) === 'request';
+
 const NO_ENTRY = new Set(['AuthorizationError', 'UserAuthenticationExpiredError', 'PermissionViolationError']);
 
 /** Before a message of the batch was handed to the connection every error proves that nothing was applied. */
@@ -96,11 +106,14 @@ export function beforeSending(error: unknown, place: string): WaybillError {
     });
   }
   const api = apiError(error);
-  if (api !== undefined && named(error, 'StreamNotFoundError') !== undefined) {
+  if (api !== undefined && staysSo(api)) {
+    const missing = named(error, 'StreamNotFoundError') !== undefined;
     return new RefusedError(`${place}: ${api.message}`, {
       reason: `${api.code}`,
       about: 'request',
-      hint: 'Make the stream or the bucket, or correct its name.',
+      hint: missing
+        ? 'Make the stream or the bucket, or correct its name.'
+        : 'Correct the stream or the bucket of the sink, or how the bucket is to be made (`create`).',
       cause: error,
     });
   }

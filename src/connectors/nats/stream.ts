@@ -28,6 +28,14 @@ export async function openStream(
 ): Promise<JetStreamClient> {
   const manager = await jetstream.jetstreamManager(connection, { checkAPI: false });
   const { config } = await manager.streams.info(stream);
+  if (config.no_ack) {
+    // Each message would be stored and each record in doubt, for as long as an answer is waited for.
+    throw new RefusedError(`the stream ${stream} acknowledges nothing that it stores`, {
+      reason: 'no-ack',
+      about: 'request',
+      hint: `Let it acknowledge: nats stream edit ${stream} --ack`,
+    });
+  }
   const windowMs = Math.floor((config.duplicate_window ?? 0) / NANOSECONDS_A_MS);
   if (windowMs < duplicateWindowMs) {
     throw new RefusedError(`the stream ${stream} forgets the ids of messages after ${windowMs} ms`, {

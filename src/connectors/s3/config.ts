@@ -3,6 +3,7 @@ import { parseColumnType } from '../../model/columns.ts';
 import { needsFlow } from '../../objects/discovery.ts';
 import { columnsOf, writtenFormatOf } from '../../objects/encode.ts';
 import { placeholdersOf } from '../../objects/paths.ts';
+import { readsBack } from '../../objects/read-back.ts';
 import { readSettings, readSettingsAgree } from '../../objects/settings.ts';
 import type { Connector, OpenContext } from '../connector.ts';
 import type { S3Connection } from './connection.ts';
@@ -180,6 +181,13 @@ export const s3: Connector<Connection, SourceSettings, SinkSettings> = {
       },
     ],
   },
+  // What a manifest lists stays where no pattern looks.
+  readsBack: (source, { connection, settings: { path, manifest = path, manifestBucket } }) =>
+    source.connection.endpoint === connection.endpoint &&
+    readsBack(
+      { root: source.connection.bucket, path: source.settings.path },
+      { root: (manifest === path ? undefined : manifestBucket) ?? connection.bucket, path: manifest },
+    ),
 };
 
 function connectionOf(given: Connection, context: OpenContext): S3Connection {

@@ -1,9 +1,9 @@
 import { Buffer } from 'node:buffer';
 import { Readable } from 'node:stream';
-import { WaybillError } from '../../model/errors.ts';
+import { describeError, ownHint, RefusedError, WaybillError } from '../../model/errors.ts';
 import { parsed } from '../../objects/books.ts';
 import { discoverRecords } from '../../objects/discovery.ts';
-import { byName, fitsPattern, plainBeginning } from '../../objects/paths.ts';
+import { byName, fitsPattern, isPattern, plainBeginning } from '../../objects/paths.ts';
 import type { PullOptions } from '../../objects/pulls.ts';
 import { readingSource } from '../../objects/reading.ts';
 import type { FileParts, FileVersion, FoundFile, VersionedFile, VersionedShelf } from '../../objects/shelf.ts';
@@ -85,10 +85,21 @@ class BucketShelf implements VersionedShelf {
   }
 
   async #named(pattern: string, signal: AbortSignal): Promise<readonly FoundFile[]> {
-    const listed = await this.#bucket.list(plainBeginning(pattern), signal);
+    const listed = await this.#listed(pattern, signal);
     return listed
       .filter(({ name }) => !name.endsWith('/') && fitsPattern(name, pattern))
       .map(({ name }) => ({ name, path: name }));
+  }
+
+  /** Who may read a bucket need not be allowed to list it, and one object can be asked for by its name. */
+  async #listed(pattern: string, signal: AbortSignal): Promise<readonly { readonly name: string }[]> {
+    try {
+      return await this.#bucket.list(plainBeginning(pattern), signal);
+    } catch (error) {
+      if (isPattern(pattern) || !(error instanceof RefusedError) || error.reason !== 'AccessDenied') throw error;
+      const found = await this.#bucket.find(pattern, signal);
+      return found === undefined ? [] : [found];
+    }
   }
 
   async listVersions(pattern: string, after: string | undefined, signal: AbortSignal): Promise<VersionedFile[]> {
@@ -183,8 +194,9 @@ async function* piecesAsSource(what: string, pieces: AsyncIterable<Uint8Array>):
 function sourceError(what: string, error: unknown): unknown {
   if (error instanceof DOMException && error.name === 'AbortError') return error;
   if (error instanceof WaybillError && error.code === 'SOURCE_FAILED') return error;
-  const hint = error instanceof WaybillError ? { hint: error.hint } : {};
-  return new WaybillError('SOURCE_FAILED', `cannot read ${what}`, { cause: error, ids: { path: what }, ...hint });
+  const [own, said] = [ownHint(error), describeError(error)];
+  const details = { cause: error, ids: { path: what }, ...(own === undefined ? {} : { hint: own }) };
+  return new WaybillError('SOURCE_FAILED', `cannot read ${what}: ${said}`, details);
 }
 
 /** What comes over the network comes in small pieces; records are framed in larger ones. */
