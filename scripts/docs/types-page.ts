@@ -173,11 +173,14 @@ const TAIL = `## What to know
 - **JSON** keeps each token as it is spelled: large numbers, members that come twice. Inside a record of NDJSON, and
   inside an array, its line ends become blanks and the space around it goes; the JSON value \`null\` is no value there.
 - **jsonb** is what PostgreSQL made of it when it was stored; others keep it as they get it.
-- **Texts** are UTF-8. Half a surrogate pair, which only JSON can spell, is refused.
+- **Texts** are UTF-8. Half a surrogate pair, which only JSON can spell, is refused, and so is a NUL where
+  records are written as CSV.
 - **Timestamps** with a zone are kept as the moment, in UTC; the zone itself is not kept, as in PostgreSQL. Dates before
   year 1 end with \` BC\`; the signed years of ISO 8601 are read as well.
 - **Arrays** that do not begin at 1, and arrays of JSON with several dimensions, are refused: JSON has no form for them.
 - **SQLite** stores what it is given in whatever column; one that is declared as in the table keeps values as they are,
-  and Waybill reads its type from that.
+  and Waybill reads its type from that. Of any other column it makes numbers where it can: where \`NUMERIC\`,
+  \`DECIMAL\` or \`INTEGER\` would round one, the record is refused, as where \`REAL\` would make it infinite.
+  \`REAL\` may round, \`TEXT\` keeps every digit.
 - Types that are not here (intervals, ranges, enumerations) travel as text, if the query casts them to it.
 `;

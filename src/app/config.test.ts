@@ -235,6 +235,21 @@ strategy: ledgered-append, onDoubt: resend, retry: { maxAge: 2h } }
     });
   });
 
+  it('refuses numbers that would become others, which nobody would be told', async () => {
+    const flow = (set: string) =>
+      `version: 1\nflows:\n  x:\n    source: { connection: files, path: a.ndjson, key: id }\n` +
+      `    sink: { connection: files, path: b.ndjson }\n    mapping: { set: { a: ${set} } }\n`;
+    const numbers = ['9007199254740993', '-12345678901234567890', '0.12345678901234567', '1e400', '0x20000000000001'];
+    for (const number of numbers) {
+      expect(lines(await load(flow(number)))).toEqual([
+        expect.stringContaining(`waybill.yaml:6:26 the number ${number} would become `),
+      ]);
+    }
+    for (const number of ['9007199254740991', '-0.5', '1.10', '+7', '1e21', '0o17', '"9007199254740993"', '5e-324']) {
+      expect(lines(await load(flow(number)))).toEqual([]);
+    }
+  });
+
   it('refuses YAML that says more than it shows: aliases, anchors, merge keys, tags, repeated keys', async () => {
     const config = await load(
       `version: 1\nconnections: &c { a: { type: files } }\nflows:\n  x: *c\n  <<: { y: 1 }\n  z: !!str 3\n` +

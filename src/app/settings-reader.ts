@@ -196,7 +196,7 @@ class Filling {
 }
 
 /** `scheme://user:password@host`, or a query such as `?token=…`. */
-function holdsPassword(text: string): boolean {
+export function holdsPassword(text: string): boolean {
   if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(text)) return false;
   const inside = /^[a-z][a-z0-9+.-]*:\/\/[^/?#@]*:[^/?#@]+@/i.test(text);
   return inside || [...text.matchAll(/[?&]([^=&#]+)=[^&#]/g)].some(([, key]) => SECRET_NAME.test(key ?? ''));

@@ -1,4 +1,5 @@
 import { type Document, isAlias, isMap, isScalar, isSeq, Lexer, LineCounter, type Node, parseDocument } from 'yaml';
+import { canonicalNumber } from '../formats/canonical.ts';
 import type { Path, Place, RawFile, RawProblem } from './places.ts';
 import { type Veiled, veil } from './variables.ts';
 
@@ -66,6 +67,14 @@ function tooDeep(text: string): Place | undefined {
 const isControl = (token: string): boolean =>
   token.length === 1 && (token < ' ' || token === '\ufeff') && token !== '\t';
 
+/** The parser knows no numbers but doubles: an id of 17 digits would be another one, and nobody would be told. */
+function losesDigits(source: string, value: number): boolean {
+  if (/^[-+]?\.(?:inf|nan)$/i.test(source)) return false;
+  return /^0[ox]/.test(source)
+    ? !Number.isSafeInteger(value)
+    : canonicalNumber(source.replace(/^\+/, '')) !== canonicalNumber(String(value));
+}
+
 /** One walk over a parsed document: makes plain values, notes where everything stands, collects what is wrong. */
 class YamlReading {
   readonly problems: RawProblem[] = [];
@@ -107,7 +116,14 @@ class YamlReading {
     if (isMap(node)) return this.#map(node.items, path);
     if (isSeq(node)) return node.items.map((item, at) => this.#value(item as Node, [...path, at]));
     if (!isScalar(node)) return this.#problem(start, 'this is neither a map nor a list nor a value');
-    return typeof node.value === 'string' ? this.#veiled.unveil(node.value) : node.value;
+    if (typeof node.value === 'string') return this.#veiled.unveil(node.value);
+    if (typeof node.value === 'number' && losesDigits(node.source ?? '', node.value))
+      return this.#problem(
+        start,
+        `the number ${node.source} would become ${node.value}`,
+        'Write it in quotes, as text.',
+      );
+    return node.value;
   }
 
   #map(items: readonly { readonly key: unknown; readonly value: unknown }[], path: Path): Record<string, unknown> {

@@ -200,11 +200,15 @@ class Reading {
   #ahead: number | undefined;
   /** Something was handed over, and no position behind it. */
   #unplaced: readonly string[] | undefined;
+  /** Rows came of which none could be read as a record, and no record before them. */
+  #unread = false;
+  readonly #from: Position | undefined;
 
-  constructor(source: CursorSource, session: CursorSession, { takes }: ReadRange) {
+  constructor(source: CursorSource, session: CursorSession, { takes, from }: ReadRange) {
     this.#source = source;
     this.#session = session;
     this.#takes = takes;
+    this.#from = from;
     this.#ties = new Ties(session.types);
   }
 
@@ -229,7 +233,11 @@ class Reading {
     this.#ahead ??= this.#rows;
     const end = this.#ties.add(rows);
     // Nothing of it could be read as a record: it stands where what was read before does.
-    if (end === undefined && rows.chunk.count === 0) return rows.chunk;
+    if (end === undefined && rows.chunk.count === 0) {
+      this.#unread ||= this.#rows === 0;
+      return rows.chunk;
+    }
+    this.#unread = false;
     const firstRow = rows.chunk.firstRow + this.#ahead;
     this.#rows = firstRow + rows.chunk.count - 1;
     const place = end === undefined ? undefined : this.#position(end);
@@ -239,9 +247,21 @@ class Reading {
   /** What says where the reading ends, if no chunk has. */
   last(): Chunk | undefined {
     const values = this.#unplaced;
-    if (values === undefined) return undefined;
+    if (values === undefined) return this.#unread ? this.#notMoved() : undefined;
     if (!this.#session.settled) throw tooManyTies(this.#source, values.join(', '));
     return endChunk(this.#position({ values, seen: null }), { firstRow: this.#rows + 1 });
+  }
+
+  /** It stands where it stood: rows that nobody could read are met again, until they are mended or others come. */
+  #notMoved(): Chunk {
+    if (this.#from !== undefined) return endChunk(this.#from, { firstRow: 1 });
+    throw new WaybillError(
+      'SOURCE_INVALID',
+      'none of the rows could be read as a record, so no position says where it ends',
+      {
+        hint: 'Correct one of them at least; `onReject: stop` says which is the first.',
+      },
+    );
   }
 
   #handed(chunk: Omit<Chunk, 'end'>, values: readonly string[], end: Position | undefined): Chunk {

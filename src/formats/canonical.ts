@@ -27,6 +27,10 @@ export function canonicalText(value: unknown): string | undefined {
   }
 }
 
+/** The same for numbers alone, whatever holds their digits; undefined for everything that is none. */
+export const numberText = (value: unknown): string | undefined =>
+  Number.isFinite(value) || typeof value === 'bigint' || isLosslessNumber(value) ? canonicalText(value) : undefined;
+
 function canonicalObject(value: unknown): string {
   if (isLosslessNumber(value)) return canonicalNumber(value.value);
   const text = encodeJson(value);

@@ -3,7 +3,7 @@ import { type Columns, sameColumns } from '../model/columns.ts';
 import { WaybillError } from '../model/errors.ts';
 import { jsonRow } from './csv-json.ts';
 import { splitRow } from './csv-row.ts';
-import { type CsvOptions, columnsOf, encodeCsvField } from './encode.ts';
+import { type CsvOptions, columnsOf, encodeCsvField, surelyRow } from './encode.ts';
 import { encodeEach, neededTypes } from './encode-records.ts';
 import type { Converted, Mapping } from './formats.ts';
 import { LineWriter } from './line-writer.ts';
@@ -155,7 +155,7 @@ function typedCsv(chunk: Chunk, types: Columns): Converted {
     const line = fields(chunk, index)
       .map((field) => encodeCsvField(field))
       .join(',');
-    lines.write(line === '' ? '""' : line);
+    lines.write(surelyRow(line));
   });
   return { format: 'csv', ...lines.finish(), ...done, ...fieldsOfTypes(types), dropped: [] };
 }

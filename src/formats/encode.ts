@@ -101,7 +101,13 @@ export function encodeCsvRow(record: DataRecord, columns: readonly string[], opt
     const extra = Object.keys(record).find((name) => record[name] !== undefined && !columns.includes(name));
     if (extra !== undefined) refuse(`the field ${JSON.stringify(extra)} is not among the columns of the CSV`);
   }
+  return surelyRow(text);
+}
+
+/** One CSV row of its fields: with a single column that is null, what is no empty line. */
+export function surelyRow(text: string): string {
   if (HALF_PAIR.test(text)) refuse('a text holds half a surrogate pair, which a CSV file cannot hold');
+  if (text.includes('\0')) refuse('a text holds a NUL, which readers of CSV do not take');
   return text === '' ? '""' : text;
 }
 

@@ -245,6 +245,15 @@ describe('conversion', () => {
     expect(textOf(converted)).toEqual(['😀', '"[""\\ude00""]"']);
   });
 
+  test('a NUL, which no reader of CSV takes back, is refused, with types and without', () => {
+    const chunk = linesOf(['{"a":"x\\u0000y"}', '{"a":"\\\\u0000"}', '{"a":null}']);
+    for (const types of [undefined, [{ name: 'a', type: { kind: 'text' }, nullable: true }] as const]) {
+      const converted = convert(types === undefined ? chunk : { ...chunk, types }, 'csv');
+      expect(converted.failed).toMatchObject([{ row: 0, code: 'RECORD_INVALID' }]);
+      expect(textOf(converted)).toEqual(['\\u0000', '""']);
+    }
+  });
+
   test('to CSV guards formulas only when asked to', () => {
     const chunk = linesOf(['{"a":"=1+1","b":-1}']);
     expect(textOf(convert(chunk, 'csv'))).toEqual(['=1+1,-1']);
