@@ -52,6 +52,7 @@ export async function readFlow(name: string, raw: unknown, world: FlowWorld): Pr
   const source = isMap(rawSource) ? reading.source(rawSource) : undefined;
   const lanes = reading.lanes(rawSink, rawSinks, flow);
   if (flow === undefined || source === undefined || lanes === undefined) return undefined;
+  if (!reading.waysPart(source, lanes, rawSink !== undefined)) return undefined;
   if (!reading.timesAreRight(flow) || !reading.historyIsRight(flow, source)) return undefined;
   const used = [source.connection, ...lanes.map((lane) => lane.connection)];
   return {
@@ -76,6 +77,8 @@ function historyOf(settings: FlowSettings['history']): HistorySettings | undefin
   const { eventTime, ...rest } = settings;
   return eventTime === undefined ? rest : { ...rest, eventTime };
 }
+
+const laneSetup = ({ connection, settings }: LaneConfig) => ({ connection: connection.settings, settings });
 
 const isMap = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -156,6 +159,23 @@ class FlowReading {
       isMap(raw) ? this.#lane(name, raw, [...this.#path, 'sinks', name], flow) : undefined,
     );
     return lanes.length === 0 || lanes.includes(undefined) ? undefined : (lanes as LaneConfig[]);
+  }
+
+  /** A flow that reads what it writes finds more at each run, and doubles it. */
+  waysPart({ connection, settings }: SourceConfig, lanes: readonly LaneConfig[], single: boolean): boolean {
+    const { connector } = connection;
+    const back = lanes.filter(
+      (lane) =>
+        lane.connection.connector.type === connector.type &&
+        connector.readsBack?.({ connection: connection.settings, settings }, laneSetup(lane)) === true,
+    );
+    for (const { name } of back) {
+      const path = [...this.#path, ...(single ? ['sink'] : ['sinks', name])];
+      this.#world.reader.report(path, 'the source of this flow reads what is written here: each run would double it', {
+        hint: 'Write to a name that the path of the source does not fit, such as one in another folder.',
+      });
+    }
+    return back.length === 0;
   }
 
   #lane(name: string, raw: Block, path: Path, flow: FlowSettings | undefined): LaneConfig | undefined {

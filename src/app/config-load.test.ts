@@ -55,3 +55,43 @@ flows:
     expect(plain.flows.get('copy')?.lanes[0]?.load).toEqual({ onRefused: 'hold' });
   });
 });
+
+describe('a flow that would read what it writes', () => {
+  const flow = (source: string, sink: string): string => `version: 1
+connections:
+  here: { type: files, root: data }
+  deep: { type: files, root: data/in }
+  lake: { type: s3, bucket: lake }
+  pond: { type: s3, bucket: pond }
+flows:
+  copy:
+    source: { ${source} }
+    ${sink}
+`;
+
+  it.each([
+    ['connection: here, path: "**/*.csv"', 'sink: { connection: deep, path: all.csv }'],
+    ['connection: lake, path: "a/*"', 'sinks: { one: { connection: lake, path: "a/{{ batch }}.csv" } }'],
+    [
+      'connection: lake, path: "a/*.json"',
+      'sink: { connection: lake, path: "b/{{ batch }}.csv", manifest: a/list.json, strategy: proxy }',
+    ],
+  ])('is refused, since each run would double it: %s', async (source, sink) => {
+    const { findings, flows } = await load(flow(source, sink));
+    expect(flows.size).toBe(0);
+    expect(findings.map(({ message }) => message).join()).toContain('reads what is written here');
+    expect(findings[0]?.hint).toContain('another folder');
+  });
+
+  it.each([
+    ['connection: deep, path: "**/*.csv"', 'sink: { connection: here, path: all.csv }'],
+    ['connection: lake, path: "a/*"', 'sink: { connection: pond, path: "a/{{ batch }}.csv" }'],
+    ['connection: lake, path: all.csv', 'sink: { connection: here, path: all.csv }'],
+    [
+      'connection: lake, path: "a/*"',
+      'sink: { connection: lake, path: "a/{{ batch }}.csv", manifest: b/list.json, strategy: proxy }',
+    ],
+  ])('is told from one that does not: %s', async (source, sink) => {
+    expect((await load(flow(source, sink))).findings).toEqual([]);
+  });
+});

@@ -45,6 +45,14 @@ export interface Connector<Connection = unknown, SourceSettings = unknown, SinkS
     /** One for each way of being set up that makes other strategies fit; shown with those that do. */
     readonly samples?: readonly SinkSample[];
   };
+  /** Whether a source reads what a sink of the same flow writes, where each run would write it once more. */
+  readsBack?(source: Setup<Connection, SourceSettings>, sink: Setup<Connection, SinkSettings>): boolean;
+}
+
+/** A source or a sink, as a flow file sets it up. */
+export interface Setup<Connection, Settings> {
+  readonly connection: Connection;
+  readonly settings: Settings;
 }
 
 /** A place that anybody can read, without what opens it: nothing here is secret. */

@@ -5,6 +5,7 @@ import { describeRecords } from '../../objects/description.ts';
 import { needsFlow } from '../../objects/discovery.ts';
 import { columnsOf, writtenFormatOf } from '../../objects/encode.ts';
 import { placeholdersOf } from '../../objects/paths.ts';
+import { readsBack } from '../../objects/read-back.ts';
 import { readSettings, readSettingsAgree } from '../../objects/settings.ts';
 import type { Connector, OpenContext, Sink, SourceDescription } from '../connector.ts';
 import { batchFileSink } from './batch-file-sink.ts';
@@ -157,4 +158,10 @@ export const files: Connector<Connection, SourceSettings, SinkSettings> = {
       },
     ],
   },
+  // What a manifest lists stays where no pattern looks.
+  readsBack: (source, { connection: { root }, settings: { path, manifest = path } }) =>
+    readsBack(
+      { root: resolve(source.connection.root), path: source.settings.path },
+      { root: resolve(root), path: manifest },
+    ),
 };
