@@ -10,6 +10,7 @@ import { folderStaging } from '../ledger/staging-folder.ts';
 import { WaybillError } from '../model/errors.ts';
 import type { Ports } from '../model/ports.ts';
 import { Secret } from './secrets.ts';
+import { holdsPassword } from './settings-reader.ts';
 
 /** From this many batches in flight on, or records in one, the ledger's commits are worth a thread of their own. */
 const THREAD_FROM_IN_FLIGHT = 8;
@@ -31,11 +32,15 @@ export interface LedgerPlaces {
 /** `text`: a path, or an address. `password`: for an address that holds none. Throws CONFIG_INVALID. */
 export function ledgerAt(text: string, folder: string, password: string | undefined): LedgerAt {
   if (!isPostgresAddress(text)) return { kind: 'file', path: resolve(folder, text) };
-  // Known from here on as something that no message may hold.
-  const secret = new Secret(text).reveal();
-  const address = parseAddress(secret, password === undefined ? undefined : new Secret(password).reveal());
+  // Known from here on as something that no message may hold. One without a password is what messages are to name.
+  const given = isOpen(text) ? text : new Secret(text).reveal();
+  const address = parseAddress(given, password === undefined ? undefined : new Secret(password).reveal());
   return { kind: 'postgres', address };
 }
+
+/** Nothing but a user stands before the host, and no parameter may hold what is secret. */
+const isOpen = (text: string): boolean =>
+  URL.canParse(text) && new URL(text).password === '' && text.split('@').length === 2 && !holdsPassword(text);
 
 /** The ledger of one instance with what lies around it; each opened at its first use and once. */
 export class LedgerHome {

@@ -251,6 +251,17 @@ describe('looking', () => {
     expect(out.split('\n').filter((line) => line.length > 80)).toEqual([]);
   });
 
+  it('a table is cut to the width of a terminal, and nowhere in a pipe', async () => {
+    const message = `the e-mail is missing ${'and so is much else '.repeat(8)}to the end`;
+    behave({ reject: [{ path: 'id', values: [3], code: 'ValidationError', message }] });
+    await waybill(runDay);
+    const words = ['records', '--state', 'refused'];
+    expect((await waybill(words)).out).toContain(message);
+    const { out } = await waybill([...words, '--no-color'], { columns: 100 });
+    expect(out).toContain('the e-mail is missing');
+    expect(out.split('\n').filter((line) => line.length > 100)).toEqual([]);
+  });
+
   it('runs, batches and records are listed by state and page by page', async () => {
     refuse(3, 14);
     await waybill(runDay);

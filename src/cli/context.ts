@@ -80,7 +80,7 @@ export class Context {
   }
 
   table(columns: readonly Column[], rows: readonly (readonly Cell[])[]): string[] {
-    return renderTable(columns, rows, { width: this.view.width, headStyle: this.view.paint.dim });
+    return renderTable(columns, rows, { width: this.view.tableWidth, headStyle: this.view.paint.dim });
   }
 
   /** A command to copy: with the flow file and the ledger that this one was given, quoted for the shell. */

@@ -12,8 +12,10 @@ export interface View {
   readonly asks: boolean;
   /** Progress may be drawn over itself. */
   readonly live: boolean;
-  /** Columns of the terminal that results go to; 80 in a pipe. */
+  /** Columns of the terminal that results go to, for texts; 80 in a pipe. */
   readonly width: number;
+  /** The same for tables. In a pipe they are cut nowhere: whoever reads it searches for what stands at the end. */
+  readonly tableWidth: number;
   /** For stdout and for stderr: one may be a pipe while the other is a terminal. */
   readonly paint: Colours;
   readonly talkPaint: Colours;
@@ -38,13 +40,15 @@ const LEAST_WIDTH = 40;
 export function viewOf(io: Pick<ProcessPort, 'env' | 'stdout' | 'stderr' | 'canAsk'>, globals: Globals): View {
   const json = globals.output === 'json';
   const quiet = globals.quiet === true;
+  const terminal = io.stdout.isTTY === true ? io.stdout.columns : undefined;
   return {
     json,
     quiet,
     verbose: globals.verbose === true,
     asks: io.canAsk && globals.input !== false && !json && !isSet(io.env.CI),
     live: io.stderr.isTTY === true && !quiet && !isSet(io.env.CI) && io.env.TERM !== 'dumb',
-    width: Math.max(LEAST_WIDTH, (io.stdout.isTTY === true ? io.stdout.columns : undefined) ?? PIPE_WIDTH),
+    width: Math.max(LEAST_WIDTH, terminal ?? PIPE_WIDTH),
+    tableWidth: io.stdout.isTTY === true ? Math.max(LEAST_WIDTH, terminal ?? PIPE_WIDTH) : Number.POSITIVE_INFINITY,
     paint: pc.createColors(colourful(io.env, io.stdout, globals)),
     talkPaint: pc.createColors(colourful(io.env, io.stderr, globals)),
   };

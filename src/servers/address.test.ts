@@ -28,6 +28,7 @@ describe('the address of a server', () => {
     });
     expect(at(' sample://me@[::1]/shop\n')).toMatchObject({ host: '::1', port: 1234, password: undefined, tls: 'off' });
     expect(at('sample://me@localhost/shop?host=/run/sockets')).toMatchObject({ host: '/run/sockets', tls: 'off' });
+    expect(at('sample://me@%2Frun%2Fsockets:99/shop')).toMatchObject({ host: '/run/sockets', port: 99, tls: 'off' });
   });
 
   it('asks for TLS where the server is elsewhere, or the address says so, unless the flow file knows better', () => {

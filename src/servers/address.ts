@@ -12,7 +12,7 @@ export interface ServerKind {
   readonly usualPort: number;
   /** An address as it is to be written. */
   readonly example: string;
-  /** A host that cannot stand where hosts do: the folder of a socket. */
+  /** A host that does not stand where hosts do: the folder of a socket. */
   readonly hostIn?: (url: URL) => string | null;
 }
 
@@ -96,7 +96,7 @@ function partsOf(url: string, context: OpenContext, kind: ServerKind): Parts {
   }
   const [user, password] = [decoded(parsed.username, kind), decoded(parsed.password, kind)];
   return {
-    host: kind.hostIn?.(parsed) ?? (parsed.hostname.replace(/^\[|\]$/g, '') || LOCALHOST),
+    host: kind.hostIn?.(parsed) ?? (decoded(parsed.hostname, kind).replace(/^\[|\]$/g, '') || LOCALHOST),
     port: Number(parsed.port || kind.usualPort),
     database: decoded(parsed.pathname.slice(1), kind),
     user,
