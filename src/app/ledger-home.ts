@@ -15,6 +15,8 @@ import { holdsPassword } from './settings-reader.ts';
 /** From this many batches in flight on, or records in one, the ledger's commits are worth a thread of their own. */
 const THREAD_FROM_IN_FLIGHT = 8;
 const THREAD_FROM_RECORDS = 5_000;
+/** What a thread costs to come up. A run whose commits take no longer than that together ends without one. */
+const THREAD_COSTS_MS = 100;
 
 /** Where a ledger is kept: in a file, or in a schema of a PostgreSQL server. */
 export type LedgerAt =
@@ -102,7 +104,8 @@ export class LedgerHome {
     }
     const { openSqliteLedger } = await import('../ledger/sqlite/open.ts');
     const mark = join(this.stagingFolder, 'ledger.mark');
-    const ledger = await openSqliteLedger({ path, ports: this.#ports, thread, create, mark });
+    const ports = this.#ports;
+    const ledger = await openSqliteLedger({ path, ports, thread, threadAfterMs: THREAD_COSTS_MS, create, mark });
     if (create) await this.#expectToKnow(ledger);
     return ledger;
   }

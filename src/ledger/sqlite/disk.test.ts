@@ -92,7 +92,7 @@ async function limitedFile(): Promise<Room> {
   const ledger = new BooksLedger({
     identity,
     reader,
-    writer: new LocalWriter(new Writer(store, identity.id), path),
+    writer: new LocalWriter(new Writer(store, identity.id), path, ports),
     ports,
     closeReader: () => void reading.db.close(),
   });

@@ -16,6 +16,13 @@ export interface LedgerFile {
   readonly identity: LedgerIdentity;
 }
 
+interface OpenOptions {
+  readonly readonly?: boolean;
+  readonly driver?: Driver;
+  /** This process has it open, and looked at its pages then. */
+  readonly checked?: boolean;
+}
+
 /** `WBld`: tells a ledger from any other SQLite file. */
 const APPLICATION_ID = 0x57426c64;
 const PAGE_BYTES = 4096;
@@ -100,7 +107,7 @@ function initialise(db: Connection, id: string): void {
  * Opens a ledger that is there. LEDGER_MISSING, LEDGER_NEWER, LEDGER_CORRUPT (no ledger, damaged, or changed by
  * somebody else), LEDGER_WRITE (cannot be opened or written), LEDGER_BUSY.
  */
-export function openFile(path: string, options: { readonly?: boolean; driver?: Driver } = {}): LedgerFile {
+export function openFile(path: string, options: OpenOptions = {}): LedgerFile {
   return guarded(path, 'opening the ledger', () => {
     const driver = options.driver ?? betterSqlite;
     const size = sizeOf(driver.disk, path);
@@ -114,7 +121,7 @@ export function openFile(path: string, options: { readonly?: boolean; driver?: D
       if (readonly && identity.schemaVersion < SCHEMA_VERSION) return reopened(db, path, driver);
       if (!readonly) {
         requireWal(db);
-        if (size < CHECKED_AT_OPEN_BYTES) checkPages(db, path);
+        if (size < CHECKED_AT_OPEN_BYTES && options.checked !== true) checkPages(db, path);
         if (identity.schemaVersion < SCHEMA_VERSION) identity = migrated(db, path);
       }
       return { store: new SqliteStore(db, path, identity.seed), identity };

@@ -1,3 +1,4 @@
+import type { Clock } from '../../model/ports.ts';
 import type { Submit } from '../books/books-ledger.ts';
 import type { Command } from '../books/verbs/all.ts';
 import { closedError, settleWaiting, type Waiting } from '../books/waiting.ts';
@@ -10,13 +11,21 @@ import type { Writer } from './writer.ts';
 export class LocalWriter implements Submit {
   readonly #writer: Writer;
   readonly #place: string;
+  readonly #clock: Clock;
+  #spentMs = 0;
   #queue: Waiting[] = [];
   #scheduled = false;
   #closed = false;
 
-  constructor(writer: Writer, place: string) {
+  constructor(writer: Writer, place: string, clock: Clock) {
     this.#writer = writer;
     this.#place = place;
+    this.#clock = clock;
+  }
+
+  /** How long writing has held up the thread that it is called from. */
+  get spentMs(): number {
+    return this.#spentMs;
   }
 
   submit(command: Command): Promise<unknown> {
@@ -48,6 +57,9 @@ export class LocalWriter implements Submit {
     this.#queue = [];
     this.#scheduled = false;
     if (waiting.length === 0) return;
-    settleWaiting(waiting, this.#writer.carryOut(waiting.map(({ command }) => command)));
+    const begunMs = this.#clock.monotonicMs();
+    const outcomes = this.#writer.carryOut(waiting.map(({ command }) => command));
+    this.#spentMs += this.#clock.monotonicMs() - begunMs;
+    settleWaiting(waiting, outcomes);
   }
 }

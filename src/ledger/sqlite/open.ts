@@ -38,7 +38,7 @@ export async function openSqliteLedger(options: SqliteLedgerOptions): Promise<Le
 
   function writerFor(mark: HighMark | undefined): Submit {
     // Opened and checked here in either case, so that whoever opens it hears at once what is wrong with it.
-    const here = new LocalWriter(new Writer(file.store, file.identity.id, mark), path);
+    const here = new LocalWriter(new Writer(file.store, file.identity.id, mark), path, ports);
     return thread === 'main' ? here : new WorkerWriter(path, here, options);
   }
 }

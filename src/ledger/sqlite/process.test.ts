@@ -178,6 +178,34 @@ describe('a ledger whose thread is still coming up', () => {
   });
 });
 
+describe('a thread that has to be worth it', () => {
+  it('is begun when writing here has taken longer than that, and the ledger is whole without one', async () => {
+    let [nowMs, stepMs, begun] = [0, 0, 0];
+    const count = (): void => {
+      begun++;
+    };
+    process.on('worker', count);
+    const slow = { ...ports(), monotonicMs: () => (nowMs += stepMs) };
+    const path = join(folder, 'worth', 'ledger.db');
+    const open = () => openBuilt({ path, ports: slow, thread: 'worker', threadAfterMs: 100, create: true });
+    const quick = await open();
+    const book = await Book.open(quick);
+    for (let nth = 0; nth < 20; nth++) await quick.renewRun({ ...book.claim, leaseMs: 60_000 });
+    await quick.close();
+    expect(begun).toBe(0);
+    const ledger = await open();
+    // The clock goes on by this from the beginning to the end of each commit.
+    stepMs = 51;
+    for (const already of [0, 0, 0, 1]) {
+      expect(begun).toBe(already);
+      await ledger.renewRun({ ...book.claim, leaseMs: 60_000 });
+    }
+    process.off('worker', count);
+    expect(await ledger.read.verify()).toEqual([]);
+    await ledger.close();
+  });
+});
+
 /** Preloaded: in a thread, loading a driver of native code says when it begins and is done, and takes a while. */
 const SLOW_DRIVER = `
 const { isMainThread } = require('node:worker_threads');

@@ -22,18 +22,22 @@ export interface ThreadOptions {
   readonly mark?: string;
   /** Told when a thread of its own writes; until then it is written here. */
   readonly threadUp?: () => void;
+  /** How long writing here may have taken before a thread is begun. 0 when absent: it is begun at once. */
+  readonly threadAfterMs?: number;
 }
 
 /**
  * Writes on a thread of its own, so that waiting for the disk holds up nobody here. The commands of one turn of the
  * event loop travel in one message; what arrives over there while a commit runs goes into the next one. A thread takes
- * a tenth of a second to come up, as long as many a run: until then it is written here.
+ * a tenth of a second to come up, as long as many a run: until it is there, it is written here.
  */
 export class WorkerWriter implements Submit {
-  readonly #worker: Worker;
   readonly #firstCome = new FirstCome();
+  readonly #file = workerFile();
   readonly #place: string;
-  readonly #threadUp: (() => void) | undefined;
+  readonly #options: ThreadOptions;
+  /** Begun when writing here has taken too long. */
+  #thread: { readonly worker: Worker; readonly exit: Promise<unknown> } | undefined;
   #queue: Waiting[] = [];
   /** Sent and not answered, oldest first: the worker answers in the order of the messages. */
   readonly #sent: Waiting[][] = [];
@@ -42,30 +46,38 @@ export class WorkerWriter implements Submit {
   /** Writes until the thread is there. */
   #meanwhile: LocalWriter | undefined;
   #closing: Promise<void> | undefined;
-  readonly #exit: Promise<unknown>;
 
-  constructor(path: string, meanwhile: LocalWriter, { mark, threadUp }: ThreadOptions) {
+  constructor(path: string, meanwhile: LocalWriter, options: ThreadOptions) {
     this.#place = path;
-    this.#threadUp = threadUp;
+    this.#options = options;
     this.#meanwhile = meanwhile;
-    this.#worker = new Worker(workerFile(), {
-      workerData: { path, mark, firstCome: this.#firstCome.shared } satisfies WorkerStart,
+    this.#beginInTime(meanwhile);
+  }
+
+  #beginInTime({ spentMs }: LocalWriter): void {
+    if (this.#thread !== undefined || spentMs < (this.#options.threadAfterMs ?? 0)) return;
+    const { mark } = this.#options;
+    const worker = new Worker(this.#file, {
+      workerData: { path: this.#place, mark, firstCome: this.#firstCome.shared } satisfies WorkerStart,
       // What it makes is short-lived; a small nursery keeps the process small whatever the size of a run.
       resourceLimits: { maxYoungGenerationSizeMb: 4 },
     });
-    this.#worker.on('message', (message: FromWorker) => this.#heard(message));
-    this.#worker.on('messageerror', (error) => this.#fail(error));
-    this.#worker.on('error', (error) => this.#fail(error));
-    this.#exit = new Promise((resolve) => this.#worker.once('exit', resolve));
-    this.#worker.once('exit', () => this.#exited());
+    worker.on('message', (message: FromWorker) => this.#heard(message));
+    worker.on('messageerror', (error) => this.#fail(error));
+    worker.on('error', (error) => this.#fail(error));
+    this.#thread = { worker, exit: new Promise((resolve) => worker.once('exit', resolve)) };
+    worker.once('exit', () => this.#exited());
     // An idle ledger does not keep a process alive; one that is writing does.
-    this.#worker.unref();
+    worker.unref();
   }
 
   submit(command: Command): Promise<unknown> {
     const failure = this.#failure ?? (this.#closing === undefined ? undefined : closedError(this.#place));
     if (failure !== undefined) return Promise.reject(failure);
-    if (this.#meanwhile !== undefined) return this.#meanwhile.submit(command);
+    if (this.#meanwhile !== undefined) {
+      this.#beginInTime(this.#meanwhile);
+      return this.#meanwhile.submit(command);
+    }
     return new Promise((resolve, reject) => {
       this.#queue.push({ command, resolve, reject });
       if (this.#scheduled) return;
@@ -82,15 +94,17 @@ export class WorkerWriter implements Submit {
   async #close(): Promise<void> {
     const meanwhile = this.#meanwhile;
     this.#meanwhile = undefined;
-    this.#worker.ref();
+    this.#thread?.worker.ref();
     await meanwhile?.close();
+    if (this.#thread === undefined) return;
+    const { worker, exit } = this.#thread;
     if (meanwhile !== undefined && this.#firstCome.first()) {
       // The thread has come too late to be of any use, or not at all.
-      await this.#worker.terminate();
+      await worker.terminate();
     } else if (this.#failure === undefined) {
       this.#post();
-      this.#worker.postMessage({ kind: 'close' } satisfies ToWorker);
-      await this.#exit;
+      worker.postMessage({ kind: 'close' } satisfies ToWorker);
+      await exit;
     }
   }
 
@@ -101,8 +115,8 @@ export class WorkerWriter implements Submit {
     if (waiting.length === 0 || this.#failure !== undefined) return;
     const { message, transfer } = packCommands(waiting.map(({ command }) => command));
     this.#sent.push(waiting);
-    this.#worker.ref();
-    this.#worker.postMessage(message, transfer);
+    this.#thread?.worker.ref();
+    this.#thread?.worker.postMessage(message, transfer);
   }
 
   /** A thread that came up too late finds nothing to be handed over. */
@@ -110,7 +124,7 @@ export class WorkerWriter implements Submit {
     if (this.#meanwhile === undefined) return;
     this.#meanwhile.handOver();
     this.#meanwhile = undefined;
-    this.#threadUp?.();
+    this.#options.threadUp?.();
   }
 
   #heard(message: FromWorker): void {
@@ -121,7 +135,7 @@ export class WorkerWriter implements Submit {
 
   #answered(outcomes: readonly Outcome[]): void {
     const waiting = this.#sent.shift() ?? [];
-    if (this.#sent.length === 0 && this.#closing === undefined) this.#worker.unref();
+    if (this.#sent.length === 0 && this.#closing === undefined) this.#thread?.worker.unref();
     settleWaiting(waiting, outcomes);
   }
 

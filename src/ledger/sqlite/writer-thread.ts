@@ -60,7 +60,7 @@ class Service {
 const { path, mark, firstCome } = workerData as WorkerStart;
 
 function serve(): void {
-  const file = openFile(path);
+  const file = openFile(path, { checked: true });
   const service = new Service(new Writer(file.store, file.identity.id, markOf(mark, file.identity.id)));
   port?.on('message', (message: ToWorker) => service.take(message));
   post({ kind: 'ready' });

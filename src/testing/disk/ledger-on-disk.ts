@@ -57,7 +57,7 @@ export function openLedgerOn(sqlite: WasmSqlite, disk: SimDisk, options: OpenOnD
   }
   const borrowed = new SqliteStore(borrow(store.db), path, identity.seed);
   const reader = new BooksReader(answerFrom(borrowed, identity.id));
-  const writer = new LocalWriter(new Writer(store, identity.id, mark), path);
+  const writer = new LocalWriter(new Writer(store, identity.id, mark), path, ports);
   return {
     ledger: new BooksLedger({ identity, reader, writer, ports, closeReader: () => void borrowed.db.close() }),
     drop: () => {
