@@ -72,16 +72,29 @@ export class SqliteSession {
   }
 }
 
+/** What may be over the next time; anything else stays as it is until somebody changes something. */
+const FOR_NOW = /^SQLITE_(?:BUSY|LOCKED|PROTOCOL|INTERRUPT|NOMEM|FULL|IOERR|CANTOPEN)/;
+const OF_CONTENT = /^SQLITE_(?:CONSTRAINT|MISMATCH|TOOBIG)/;
+
 /** Everything that happens before the commit proves that nothing was applied. */
 function sinkError(error: unknown, file: string): unknown {
   if (error instanceof NotAppliedError || error instanceof RefusedError) return error;
+  if (error instanceof WaybillError) {
+    return new RefusedError(error.message, { reason: error.code, about: 'request', hint: error.hint, cause: error });
+  }
   const code = sqliteCode(error);
-  if (code?.startsWith('SQLITE_CONSTRAINT') || code === 'SQLITE_MISMATCH') {
+  if (code === undefined || FOR_NOW.test(code)) {
+    const sinkAway = code !== 'SQLITE_BUSY';
+    const hint = 'Make room, or see who holds the database; what was not sent stays sealed.';
+    const why = code === undefined ? '' : ` (${code})`;
+    return new NotAppliedError(`nothing was written to ${file}${why}`, { cause: error, hint, sinkAway });
+  }
+  if (OF_CONTENT.test(code)) {
     return new RefusedError(`the database refused it: ${describeError(error)}`, { reason: code, cause: error });
   }
   const hint = /ON CONFLICT clause/.test(describeError(error))
     ? 'Make a unique index on exactly the columns of `key`.'
     : 'Correct the connection or the table; what was not sent stays sealed.';
-  const details = { cause: error, hint, sinkAway: code !== 'SQLITE_BUSY' };
-  return new NotAppliedError(`nothing was written to ${file}${code === undefined ? '' : ` (${code})`}`, details);
+  const what = `SQLite refuses to write to ${file} (${code})`;
+  return new RefusedError(what, { reason: code, about: 'request', hint, cause: error });
 }

@@ -1,5 +1,5 @@
 import { type Batch, LINES, type Payload } from '../../model/batch.ts';
-import { NotAppliedError, RefusedError, WaybillError } from '../../model/errors.ts';
+import { NotAppliedError, RefusedError } from '../../model/errors.ts';
 import type { Clock } from '../../model/ports.ts';
 import { applied, type Verdict } from '../../model/verdict.ts';
 import type { Permit, Sink } from '../connector.ts';
@@ -116,8 +116,14 @@ class SqliteWriter {
     if (this.#into?.of === database) return this.#into;
     const { file } = this.#options;
     const columns = columnsOfTable(database, table);
-    if (columns === undefined)
-      throw new WaybillError('SINK_AWAY', `there is no table ${JSON.stringify(table)} in ${file}`);
+    if (columns === undefined) {
+      throw new RefusedError(`there is no table ${JSON.stringify(table)} in ${file}`, {
+        reason: 'table-missing',
+        about: 'request',
+        hint: 'Make the table, or correct `table`.',
+        ids: { table },
+      });
+    }
     this.#into = { of: database, table, ...declaredOf(columns) };
     return this.#into;
   }
