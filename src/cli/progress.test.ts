@@ -79,11 +79,8 @@ describe('progress', () => {
       pending: fc.nat(),
     });
     fc.assert(
-      fc.property(counts, fc.integer({ min: 20, max: 200 }), fc.string(), (part, width, lane) => {
-        const progress = {
-          ...at(1000, part),
-          lanes: [{ lane, balance: balance(part), paused: 'the sink asked to wait' }],
-        };
+      fc.property(counts, fc.integer({ min: 20, max: 200 }), fc.string(), fc.string(), (part, width, lane, waits) => {
+        const progress = { ...at(1000, part), lanes: [{ lane, balance: balance(part), waits }] };
         for (const line of renderBars('a flow', new ProgressMeter().read(progress), { width, paint })) {
           expect(displayWidth(line)).toBeLessThanOrEqual(width);
         }
@@ -123,6 +120,19 @@ describe('progress', () => {
     expect(ended.lanes[0]).not.toHaveProperty('remainingMs');
     expect(renderPlain('roket-daily', ended)).toBe(
       'roket-daily: ended after 2.0 s, 1,000 records read; roket 20%, 200/1,000, 100/s',
+    );
+  });
+
+  it('says below a lane, or behind it in a log, why its last batch has not got through', () => {
+    const lanes = [{ lane: 'roket', balance: balance({ pending: 10 }), waits: 'nobody\nanswers at 127.0.0.1:5432' }];
+    const reading = new ProgressMeter().read(at(2000, { pending: 10 }, { lanes }));
+    expect(renderBars('roket-daily', reading, { width: 36, paint })).toEqual([
+      'roket-daily: sending, 10 records re…',
+      '  roket  ░░░░░░░░░░░░░░░    0%  0/10',
+      '    waits: nobody answers at 127.0.…',
+    ]);
+    expect(renderPlain('roket-daily', reading)).toBe(
+      'roket-daily: sending for 2.0 s, 10 records read; roket 0%, 0/10, waits: nobody answers at 127.0.0.1:5432',
     );
   });
 

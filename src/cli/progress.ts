@@ -14,7 +14,8 @@ export interface LaneReading {
   /** Records decided a second, over the last while; absent until two readings are apart. */
   readonly perSecond?: number;
   readonly remainingMs?: number;
-  readonly paused?: string;
+  /** Why its last batch has not got through. */
+  readonly waits?: string;
 }
 
 export interface Reading {
@@ -42,7 +43,7 @@ export class ProgressMeter {
     return { stage: progress.stage, read: progress.read, elapsedMs: progress.elapsedMs, lanes };
   }
 
-  #readLane(progress: Progress, { lane, balance, paused }: Progress['lanes'][number]): LaneReading {
+  #readLane(progress: Progress, { lane, balance, waits }: Progress['lanes'][number]): LaneReading {
     const decided = balance.read - balance.pending;
     const perSecond = this.#rate(lane, { atMs: progress.elapsedMs, decided });
     const total = totalOf(progress, balance);
@@ -55,7 +56,7 @@ export class ProgressMeter {
       ...(total === undefined ? {} : { total }),
       ...(perSecond === undefined ? {} : { perSecond }),
       ...(goesOn && perSecond !== undefined && perSecond > 0 ? { remainingMs: (left / perSecond) * 1000 } : {}),
-      ...(paused === undefined ? {} : { paused }),
+      ...(waits === undefined ? {} : { waits }),
     };
   }
 
@@ -91,7 +92,10 @@ export interface BarsStyle {
   readonly paint: Colours;
 }
 
-/** A header and one line a lane, none wider than the terminal: a wrapped line could not be drawn over. */
+/**
+ * A header and one line a lane, with another below it while the lane waits. None is wider than the terminal: a wrapped
+ * line could not be drawn over.
+ */
 export function renderBars(title: string, reading: Reading, style: BarsStyle): string[] {
   const facts = [STAGES[reading.stage], `${countOf(reading.read, 'record')} read`, formatDuration(reading.elapsedMs)];
   const head = cutText(`${plainText(title)}: ${facts.join(', ')}`, style.width);
@@ -100,7 +104,11 @@ export function renderBars(title: string, reading: Reading, style: BarsStyle): s
   const factsWidth = Math.max(0, ...rows.map(({ facts }) => displayWidth(facts.map((fact) => fact.text).join(GAP))));
   // Bars of one width, so that lanes can be compared at a glance.
   const barWidth = Math.min(BAR_MAX, style.width - nameWidth - factsWidth - 3 * GAP.length);
-  return [style.paint.bold(head), ...rows.map((row) => laneLine(row, { nameWidth, barWidth }, style))];
+  const lines = rows.flatMap((row) => [
+    laneLine(row, { nameWidth, barWidth }, style),
+    ...(row.lane.waits === undefined ? [] : [waitsLine(row.lane.waits, style)]),
+  ]);
+  return [style.paint.bold(head), ...lines];
 }
 
 const GAP = '  ';
@@ -119,6 +127,9 @@ function laneLine(
   const bar = renderBar(lane.balance, lane.total, barWidth, paint);
   return `${start}${bar}${GAP}${facts.map((fact) => (fact.style ?? same)(fact.text, paint)).join(GAP)}`;
 }
+
+const waitsLine = (waits: string, { width, paint }: BarsStyle): string =>
+  paint.yellow(cutText(`${GAP}${GAP}waits: ${plainText(waits)}`, width));
 
 interface Fact {
   readonly text: string;
@@ -144,9 +155,7 @@ function laneFacts(lane: LaneReading): Fact[] {
   }
   if (balance.skipped > 0)
     facts.push({ text: `${formatCount(balance.skipped)} skipped`, style: (text, paint) => paint.dim(text) });
-  if (lane.paused !== undefined) {
-    facts.push({ text: `paused: ${plainText(lane.paused)}`, style: (text, paint) => paint.magenta(text) });
-  } else if (lane.remainingMs !== undefined) facts.push({ text: `${formatDuration(lane.remainingMs)} left` });
+  if (lane.remainingMs !== undefined) facts.push({ text: `${formatDuration(lane.remainingMs)} left` });
   return facts;
 }
 
@@ -183,7 +192,8 @@ export function renderBar(balance: Balance, total: number | undefined, width: nu
 export function renderPlain(title: string, reading: Reading): string {
   const lanes = reading.lanes.map((lane) => {
     const facts = laneFacts(lane).map((fact) => fact.text.trim());
-    return `${plainText(lane.lane)} ${facts.join(', ')}`;
+    const waits = lane.waits === undefined ? '' : `, waits: ${plainText(lane.waits)}`;
+    return `${plainText(lane.lane)} ${facts.join(', ')}${waits}`;
   });
   const elapsed = formatDuration(reading.elapsedMs);
   const stage = reading.stage === 'DONE' ? `ended after ${elapsed}` : `${STAGES[reading.stage]} for ${elapsed}`;

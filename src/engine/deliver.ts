@@ -222,6 +222,7 @@ export class LaneDelivery {
     if (heard.sinkAway || heard.answer.kind === 'lost') pace.breaker.failed();
     if (heard.answer.kind === 'verdict') pace.succeeded();
     if (heard.answer.kind === 'refused') pace.breaker.succeeded();
+    this.#lane.tally.waitsFor(heard.answer.kind === 'not-applied' ? heard.answer.reason : undefined);
     if (heard.hopeless !== undefined) this.#stall(`the sink refuses every request: ${heard.hopeless}`);
   }
 
@@ -294,6 +295,7 @@ export class LaneDelivery {
       this.#stall(`records of ${showBatch(work.batch.id)} were refused for now, ${tries} times`);
       return;
     }
+    this.#lane.tally.waitsFor(`records of ${showBatch(work.batch.id)} were refused for now`);
     const delayMs = backoffMs(tries, job.retry, services.ports.random(), heard.retryAfterMs);
     this.#feed.children(moved.children, tries, services.ports.monotonicMs() + delayMs);
   }
@@ -408,6 +410,7 @@ export class LaneDelivery {
 
   #stall(reason: string): void {
     this.#stalled ??= reason;
+    this.#lane.tally.waitsFor(undefined);
     this.#ending.abort();
     this.#freeSlot();
   }

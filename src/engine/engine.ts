@@ -124,8 +124,15 @@ export interface Progress {
   readonly read: number;
   /** Records that the source said it holds for this window, if it can tell. */
   readonly expected?: number;
-  readonly lanes: readonly { readonly lane: string; readonly balance: Balance; readonly paused?: string }[];
+  readonly lanes: readonly LaneProgress[];
   readonly elapsedMs: number;
+}
+
+export interface LaneProgress {
+  readonly lane: string;
+  readonly balance: Balance;
+  /** Why the last batch has not got through; it is tried again. Absent once one does, or the lane gives up. */
+  readonly waits?: string;
 }
 
 /** `stop`: finish what is in flight, record it, begin nothing new. `abort`: give up what is in flight, too. */

@@ -1,6 +1,7 @@
 import type { Answer, ClaimShard, Ledger, RunClaim, ShardClaim } from '../ledger/ledger.ts';
 import type { Guarantee } from '../model/guarantee.ts';
 import { type BatchId, showRun } from '../model/ids.ts';
+import { mask } from '../model/masking.ts';
 import type { Balance } from '../model/states.ts';
 import type { Window } from '../model/window.ts';
 import type { AttemptNotes, LaneContext } from '../strategies/strategy.ts';
@@ -115,6 +116,7 @@ export function asNotes(notes: Readonly<Record<string, string | undefined>>): At
 /** What a lane has come to so far in this start; for progress and the summary. */
 export class LaneTally {
   attempts = 0;
+  #waits: string | undefined;
   readonly answers: Record<Answer['kind'], number> = { verdict: 0, 'not-applied': 0, refused: 0, lost: 0 };
   #balance: { -readonly [K in keyof Balance]: number };
 
@@ -128,6 +130,15 @@ export class LaneTally {
 
   get balance(): Balance {
     return this.#balance;
+  }
+
+  /** Why the last batch has not got through; undefined when one has, or nothing is tried again. Holds no secret. */
+  get waits(): string | undefined {
+    return this.#waits;
+  }
+
+  waitsFor(reason: string | undefined): void {
+    this.#waits = reason === undefined ? undefined : mask(reason);
   }
 
   /** Moves `count` records from one state to another; from nowhere when they were just read. */

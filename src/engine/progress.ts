@@ -42,7 +42,11 @@ export class ProgressTeller {
     return {
       stage: this.stage,
       read: this.read,
-      lanes: [...this.#tallies].map(([lane, tally]) => ({ lane, balance: { ...tally.balance } })),
+      lanes: [...this.#tallies].map(([lane, { balance, waits }]) => ({
+        lane,
+        balance: { ...balance },
+        ...(waits === undefined ? {} : { waits }),
+      })),
       elapsedMs: this.elapsedMs,
       ...(this.expected === undefined ? {} : { expected: this.expected }),
     };

@@ -1,0 +1,107 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import type { Sink } from '../src/connectors/connector.ts';
+import { memorySink } from '../src/connectors/memory/sink.ts';
+import { memorySource } from '../src/connectors/memory/source.ts';
+import { MemoryTable } from '../src/connectors/memory/store.ts';
+import type { Job, Progress } from '../src/engine/engine.ts';
+import { runJob } from '../src/engine/run.ts';
+import { fileJournal } from '../src/ledger/journal-file.ts';
+import { openSqliteLedger } from '../src/ledger/sqlite/open.ts';
+import { folderStaging } from '../src/ledger/staging-folder.ts';
+import { NotAppliedError } from '../src/model/errors.ts';
+import { ALL } from '../src/model/window.ts';
+import { strategies } from '../src/strategies/all.ts';
+import { drive } from '../src/testing/drive.ts';
+import { VirtualPorts } from '../src/testing/virtual-ports.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'waybill-why-it-waits-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Turns away the first batches, as many as there are reasons. */
+function turningAway(sink: Sink, reasons: readonly string[]): Sink {
+  const left = [...reasons];
+  const append: NonNullable<Sink['can']['append']> = async (permit) => {
+    const reason = left.shift();
+    if (reason !== undefined) throw new NotAppliedError(reason, { sinkAway: true, hint: 'Make room.' });
+    return await sink.can.append!(permit);
+  };
+  return { ...sink, can: { ...sink.can, append } };
+}
+
+/** What was told of the one lane while three records went out in batches of one. */
+async function told(reasons: readonly string[], retryAge = 3_600_000): Promise<readonly Progress[]> {
+  const ports = new VirtualPorts();
+  const place = mkdtempSync(join(folder, 'run-'));
+  const ledger = await openSqliteLedger({ path: join(place, 'ledger.db'), ports, thread: 'main', create: true });
+  const heard: Progress[] = [];
+  const services = {
+    ports,
+    ledger,
+    staging: folderStaging(join(place, 'staging')),
+    journal: fileJournal(join(place, 'journal')),
+    notice: () => undefined,
+    progress: (progress: Progress) => void heard.push(progress),
+  };
+  const never = new AbortController().signal;
+  const sink = memorySink({ table: new MemoryTable(), clock: ports, abilities: ['append'] });
+  const running = runJob(job(turningAway(sink, reasons), retryAge), { owner: 'o', leaseMs: 60_000 }, services, {
+    stop: never,
+    abort: never,
+  });
+  await drive(ports, running);
+  await ledger.close();
+  return heard;
+}
+
+const job = (sink: Sink, maxAgeMs: number): Job => ({
+  flow: 'waiting',
+  window: ALL,
+  parameters: {},
+  deliver: 'after-read',
+  configDigest: 'c',
+  source: {
+    name: 'members',
+    source: memorySource([{ id: 1 }, { id: 2 }, { id: 3 }]),
+    key: ['id'],
+    exclude: [],
+    onReject: 'skip',
+    onDuplicate: 'report',
+  },
+  lanes: [
+    {
+      name: 'api',
+      connector: 'memory',
+      sink,
+      strategy: strategies['ledgered-append']!,
+      limits: { recordsPerBatch: 1, inFlight: 1 },
+      onDoubt: 'hold',
+      onChanged: 'hold',
+      retry: { attempts: 9, firstDelayMs: 1_000, maxDelayMs: 10_000, maxAgeMs },
+    },
+  ],
+});
+
+const waits = (progress: Progress): string | undefined => progress.lanes[0]?.waits;
+
+describe('a lane whose batches do not get through', () => {
+  it('says why while it tries again, each time anew, and no longer once one got through', async () => {
+    const reasons = ['there is no room', 'nobody answers'].flatMap((reason) => Array.from({ length: 4 }, () => reason));
+    const heard = await told(reasons);
+    const reasonsTold = new Set(heard.map(waits));
+    expect([...reasonsTold]).toEqual([undefined, 'there is no room. Make room.', 'nobody answers. Make room.']);
+    expect(heard.at(-1)).toMatchObject({ stage: 'DONE', lanes: [{ balance: { delivered: 3 } }] });
+    expect(waits(heard.at(-1)!)).toBeUndefined();
+  });
+
+  it('says it until the lane gives up, and then the summary does', async () => {
+    const heard = await told(
+      Array.from({ length: 50 }, () => 'nobody answers'),
+      20_000,
+    );
+    expect([...new Set(heard.map(waits))]).toEqual([undefined, 'nobody answers. Make room.']);
+    expect(waits(heard.at(-1)!)).toBeUndefined();
+  });
+});
