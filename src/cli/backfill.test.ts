@@ -148,6 +148,8 @@ describe('backfill', () => {
     expect(stopped.notBegun).toEqual(DAYS.slice(1));
     expect(stopped.stopped).toContain('2026-03-01');
     expect(stopped.next[0]).toBe('waybill backfill copy --from 2026-03-01 --to 2026-03-07');
+    const { out } = await waybill('run', 'copy', ...RANGE);
+    expect(out).toContain('copy: 5 windows not begun, 2026-03-02 to 2026-03-06\n  next: the same command again');
     const mended = new Database(join(folder, 'out.db'));
     mended.exec('alter table orders_away rename to orders');
     mended.close();

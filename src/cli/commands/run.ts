@@ -2,6 +2,7 @@ import { type CommandDefinition, flagOption, type Given, textOption, textsOption
 import { confirm } from '../confirm.ts';
 import type { Context } from '../context.ts';
 import { EXIT, worstOf } from '../exit-codes.ts';
+import { countOf } from '../format-values.ts';
 import { Interrupts } from '../interrupts.ts';
 import { runCommand } from '../next-steps.ts';
 import type { OutputOf } from '../output-schemas.ts';
@@ -91,10 +92,19 @@ function report(write: Writer, context: Context, outcome: Outcome & { readonly e
 function textOf(context: Context, document: OutputOf<'run'>): string[] {
   const lines = document.results.flatMap((result) => reportLines(context, result));
   if (document.results.length === 0 && document.notBegun.length === 0) lines.push('nothing to send: no window is due');
-  for (const { flow, window } of document.notBegun) {
-    lines.push(`${flow} ${window}: not begun`, `  next: ${runCommand(context, flow, window)}`);
+  for (const flow of new Set(document.notBegun.map((target) => target.flow))) {
+    const windows = document.notBegun.filter((target) => target.flow === flow).map(({ window }) => window);
+    lines.push(...notBegunLines(context, flow, windows));
   }
   return lines;
+}
+
+/** A year of hours that a failure has held up is no more to read than one. */
+function notBegunLines(context: Context, flow: string, windows: readonly string[]): string[] {
+  const [first, last] = [windows[0] as string, windows.at(-1) as string];
+  if (windows.length === 1) return [`${flow} ${first}: not begun`, `  next: ${runCommand(context, flow, first)}`];
+  const count = countOf(windows.length, 'window');
+  return [`${flow}: ${count} not begun, ${first} to ${last}`, '  next: the same command again, which goes on there'];
 }
 
 async function readOptions(context: Context, given: Given): Promise<RunAsk['options']> {
