@@ -3,15 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Sink } from '../src/connectors/connector.ts';
-import { memorySink } from '../src/connectors/memory/sink.ts';
+import { type MemoryAbility, memorySink } from '../src/connectors/memory/sink.ts';
 import { memorySource } from '../src/connectors/memory/source.ts';
 import { MemoryTable } from '../src/connectors/memory/store.ts';
-import type { Job, Progress } from '../src/engine/engine.ts';
+import type { Job, Progress, RunSummary } from '../src/engine/engine.ts';
 import { runJob } from '../src/engine/run.ts';
 import { fileJournal } from '../src/ledger/journal-file.ts';
 import { openSqliteLedger } from '../src/ledger/sqlite/open.ts';
 import { folderStaging } from '../src/ledger/staging-folder.ts';
-import { NotAppliedError } from '../src/model/errors.ts';
+import { NotAppliedError, RefusedError } from '../src/model/errors.ts';
 import { ALL } from '../src/model/window.ts';
 import { strategies } from '../src/strategies/all.ts';
 import { drive } from '../src/testing/drive.ts';
@@ -31,8 +31,13 @@ function turningAway(sink: Sink, reasons: readonly string[]): Sink {
   return { ...sink, can: { ...sink.can, append } };
 }
 
+interface Told {
+  readonly heard: readonly Progress[];
+  readonly summary: RunSummary;
+}
+
 /** What was told of the one lane while three records went out in batches of one. */
-async function told(reasons: readonly string[], retryAge = 3_600_000): Promise<readonly Progress[]> {
+async function told(ability: MemoryAbility, over: (sink: Sink) => Sink, maxAgeMs = 3_600_000): Promise<Told> {
   const ports = new VirtualPorts();
   const place = mkdtempSync(join(folder, 'run-'));
   const ledger = await openSqliteLedger({ path: join(place, 'ledger.db'), ports, thread: 'main', create: true });
@@ -46,14 +51,14 @@ async function told(reasons: readonly string[], retryAge = 3_600_000): Promise<r
     progress: (progress: Progress) => void heard.push(progress),
   };
   const never = new AbortController().signal;
-  const sink = memorySink({ table: new MemoryTable(), clock: ports, abilities: ['append'] });
-  const running = runJob(job(turningAway(sink, reasons), retryAge), { owner: 'o', leaseMs: 60_000 }, services, {
+  const sink = over(memorySink({ table: new MemoryTable(), clock: ports, abilities: [ability] }));
+  const running = runJob(job(sink, maxAgeMs), { owner: 'o', leaseMs: 60_000 }, services, {
     stop: never,
     abort: never,
   });
-  await drive(ports, running);
+  const summary = await drive(ports, running);
   await ledger.close();
-  return heard;
+  return { heard, summary };
 }
 
 const job = (sink: Sink, maxAgeMs: number): Job => ({
@@ -89,7 +94,7 @@ const waits = (progress: Progress): string | undefined => progress.lanes[0]?.wai
 describe('a lane whose batches do not get through', () => {
   it('says why while it tries again, each time anew, and no longer once one got through', async () => {
     const reasons = ['there is no room', 'nobody answers'].flatMap((reason) => Array.from({ length: 4 }, () => reason));
-    const heard = await told(reasons);
+    const { heard } = await told('append', (sink) => turningAway(sink, reasons));
     const reasonsTold = new Set(heard.map(waits));
     expect([...reasonsTold]).toEqual([undefined, 'there is no room. Make room.', 'nobody answers. Make room.']);
     expect(heard.at(-1)).toMatchObject({ stage: 'DONE', lanes: [{ balance: { delivered: 3 } }] });
@@ -97,11 +102,24 @@ describe('a lane whose batches do not get through', () => {
   });
 
   it('says it until the lane gives up, and then the summary does', async () => {
-    const heard = await told(
-      Array.from({ length: 50 }, () => 'nobody answers'),
-      20_000,
-    );
+    const reasons = Array.from({ length: 50 }, () => 'nobody answers');
+    const { heard, summary } = await told('append', (sink) => turningAway(sink, reasons), 20_000);
+    expect(summary.stalled[0]?.reason).toContain('nobody answers. Make room.');
     expect([...new Set(heard.map(waits))]).toEqual([undefined, 'nobody answers. Make room.']);
     expect(waits(heard.at(-1)!)).toBeUndefined();
+  });
+
+  it('gives up at once where the sink cannot even be asked for its place until somebody changes something', async () => {
+    let asked = 0;
+    const tail = async () => {
+      asked++;
+      throw new RefusedError('there is no folder', { reason: 'ENOTDIR', about: 'request' });
+    };
+    const { summary } = await told('appendAt', (sink) => ({ ...sink, facts: { ...sink.facts, tail } }));
+    expect(summary).toMatchObject({
+      stalled: [{ reason: 'the sink refuses every request: there is no folder' }],
+      lanes: [{ attempts: 0, balance: { pending: 3 } }],
+    });
+    expect(asked).toBe(1);
   });
 });

@@ -25,6 +25,13 @@ export function heardUnsent(why: string): Heard {
   return { answer: { kind: 'not-applied', reason: `it was not sent: ${why}` }, unsent: true };
 }
 
+/** What came of a question without whose answer there is no attempt. */
+export function heardUnasked(error: NotAppliedError | RefusedError): Heard {
+  const reason = describeWithAdvice(error);
+  const about = error instanceof RefusedError ? { hopeless: reason } : { sinkAway: true };
+  return { answer: { kind: 'not-applied', reason }, ...about };
+}
+
 /** On these rungs a repeat of the whole batch brings the whole verdict, so a half-known one is not worth keeping. */
 const WHOLE: ReadonlySet<Rung> = new Set(['marker', 'position', 'key', 'put']);
 

@@ -1,7 +1,7 @@
 import type { Permit } from '../connectors/connector.ts';
 import type { AttemptRow } from '../ledger/ledger.ts';
 import type { Payload } from '../model/batch.ts';
-import { NotAppliedError, WaybillError } from '../model/errors.ts';
+import { NotAppliedError, RefusedError, WaybillError } from '../model/errors.ts';
 import type { AttemptNotes, OpenAttempt } from '../strategies/strategy.ts';
 import { type Heard, heardError, heardVerdict } from './answers.ts';
 import type { StopSignals } from './engine.ts';
@@ -118,6 +118,7 @@ async function notesOf(
     return await strategy.prepare(context, asNotes(previous?.notes ?? {}));
   } catch (error) {
     if (error instanceof WaybillError && error.code === 'INVARIANT_BROKEN') throw error;
+    if (error instanceof RefusedError && error.about === 'request') throw error;
     // A question that the sink did not answer is no attempt: the batch waits as if the sink were away.
     throw new NotAppliedError('the sink could not be asked where the batch belongs', { cause: error, sinkAway: true });
   }

@@ -1,8 +1,8 @@
 import type { Answer, DoubtRow, Moved } from '../ledger/ledger.ts';
-import { describeError, NotAppliedError, WaybillError } from '../model/errors.ts';
+import { describeError, NotAppliedError, RefusedError, WaybillError } from '../model/errors.ts';
 import { showBatch } from '../model/ids.ts';
 import { countOutcomes, OUTCOME } from '../model/verdict.ts';
-import { type Heard, heardUnsent } from './answers.ts';
+import { type Heard, heardUnasked, heardUnsent } from './answers.ts';
 import { type Intended, intendBatch, transmit } from './attempt.ts';
 import type { StopSignals } from './engine.ts';
 import type { LaneFeed, Work } from './feed.ts';
@@ -169,8 +169,8 @@ export class LaneDelivery {
   /** There is no attempt: the batch has no bytes, or nobody can say where to, or it is not to be sent any more. */
   async #unsendable(work: Work, error: unknown): Promise<void> {
     if (!(error instanceof WaybillError)) throw error;
-    if (error instanceof NotAppliedError) {
-      const heard: Heard = { answer: { kind: 'not-applied', reason: describeError(error) }, sinkAway: true };
+    if (error instanceof NotAppliedError || error instanceof RefusedError) {
+      const heard = heardUnasked(error);
       this.#react(heard);
       return await this.#notApplied(work, heard);
     }

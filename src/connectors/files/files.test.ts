@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Framing } from '../../model/batch.ts';
-import { NotAppliedError, RefusedError } from '../../model/errors.ts';
+import { RefusedError } from '../../model/errors.ts';
 import { ALL } from '../../model/window.ts';
 import { testPermit } from '../../testing/permit.ts';
 import { readAll, textsOf } from '../../testing/suites/source-reading.ts';
@@ -259,24 +259,25 @@ describe('writing files', () => {
     symlinkSync(tmpdir(), join(root, 'way'));
     symlinkSync(join(tmpdir(), 'waybill-never-written'), join(root, 'link.ndjson'));
     for (const path of ['way/out.ndjson', 'link.ndjson']) {
-      await expect(sink({ path }).can.append!(testPermit({ records: [{ a: 1 }] }))).rejects.toBeInstanceOf(
-        NotAppliedError,
-      );
+      const sending = sink({ path }).can.append!(testPermit({ records: [{ a: 1 }] }));
+      await expect(sending).rejects.toMatchObject({ code: 'REFUSED', about: 'request' });
     }
     for (const path of ['../x.ndjson', '/x', '{{ flow }}.ndjson', '{{ run }}.ndjson']) {
       expect(files.sink!.settings.safeParse({ path }).success).toBe(false);
     }
   });
 
-  it('proves that nothing was applied when the file cannot be opened', async () => {
+  it('tries nothing again where no file can be opened until somebody changes something', async () => {
     put('folder/x', '');
     put('plain', '');
     for (const path of ['folder', 'plain/out.ndjson']) {
       await expect(sink({ path }).can.append!(testPermit({ records: [{ a: 1 }] }))).rejects.toMatchObject({
-        code: 'NOT_APPLIED',
-        sinkAway: true,
+        about: 'request',
+        hint: expect.stringContaining('`path`'),
       });
     }
+    const tail = sink({ path: 'plain/out.ndjson' }).facts.tail!();
+    await expect(tail).rejects.toMatchObject({ about: 'request', reason: 'ENOTDIR' });
   });
 
   it('does not claim to know the outcome when the disk is full and what was written cannot be taken back', async () => {

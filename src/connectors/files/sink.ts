@@ -67,7 +67,7 @@ class FileWriter {
       return String((await stat(join(root, ...segmentsOf(path)))).size);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '0';
-      throw new NotAppliedError(`cannot look at ${path}`, { cause: error, sinkAway: true });
+      throw away(path)(error);
     }
   }
 

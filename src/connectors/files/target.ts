@@ -3,8 +3,9 @@ import { mkdir, open, realpath } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative } from 'node:path';
 import { WaybillError } from '../../model/errors.ts';
 import { segmentsOf } from '../../objects/paths.ts';
+import { unfit } from './away.ts';
 
-/** Where a file of this name goes, its folder made. Throws SINK_AWAY where a link leads out of the root. */
+/** Where a file of this name goes, its folder made. Throws RefusedError where a link leads out of the root. */
 export async function madeTarget(root: string, name: string): Promise<{ target: string; folder: string }> {
   const target = join(root, ...segmentsOf(name));
   const made = await mkdir(dirname(target), { recursive: true });
@@ -14,13 +15,13 @@ export async function madeTarget(root: string, name: string): Promise<{ target: 
   throw new WaybillError('SINK_AWAY', `the folder of ${name} was removed a moment after it was made`);
 }
 
-/** The real folder of a file; undefined when there is none. Throws SINK_AWAY where a link leads out of the root. */
+/** The real folder of a file; undefined when there is none. Throws RefusedError where a link leads out of the root. */
 export async function confinedFolder(root: string, name: string): Promise<string | undefined> {
   const folder = await existing(dirname(join(root, ...segmentsOf(name))));
   if (folder === undefined) return undefined;
   const way = relative(await realpath(root), folder);
   if (!way.startsWith('..') && !isAbsolute(way)) return folder;
-  throw new WaybillError('SINK_AWAY', `${name} lies behind a symbolic link that leads out of ${root}`);
+  throw unfit(name, `it lies behind a symbolic link that leads out of ${root}`, { reason: 'link' });
 }
 
 async function existing(folder: string): Promise<string | undefined> {
