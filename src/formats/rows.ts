@@ -35,13 +35,24 @@ function csvRecord(text: string, columns: readonly string[]): DataRecord {
 
 /** A number that a double may not hold: 16 digits or more, or an exponent of three. May be one inside a string. */
 const LONG_NUMBER = /[:,[\s]-?(?:\d[\d.]{15}|\d+(?:\.\d+)?[eE][+-]?\d{3})/;
+/** All of them, each to its end. */
+const LONG_NUMBERS = /[:,[\s](-?\d[\d.eE+-]{15,}|-?[\d.]+[eE][+-]?\d{3,})/g;
+
+/** Whether a double may not hold some number of the text. It holds a fraction that it spells with the same digits. */
+function isLossy(text: string): boolean {
+  if (!LONG_NUMBER.test(text)) return false;
+  for (const [, number = ''] of text.matchAll(LONG_NUMBERS)) {
+    if (!number.includes('.') || String(Number(number)) !== number) return true;
+  }
+  return false;
+}
 
 /**
  * One JSON object without loss. Throws JSON_INVALID when the text is not one. `plain` says that all its numbers are
  * known to fit into a double, and saves looking for one that does not: half the time that parsing takes.
  */
 export function parseObject(text: string, plain = false): Record<string, unknown> {
-  const value = parsed(text, !plain && LONG_NUMBER.test(text));
+  const value = parsed(text, !plain && isLossy(text));
   if (value === null || typeof value !== 'object' || Array.isArray(value)) {
     throw new WaybillError('JSON_INVALID', 'a record is not a JSON object');
   }
@@ -49,7 +60,7 @@ export function parseObject(text: string, plain = false): Record<string, unknown
 }
 
 /** Any JSON without loss, a number that stands alone included. Throws JSON_INVALID. */
-export const parseJson = (text: string): unknown => parsed(text, LONG_NUMBER.test(text) || /^-?\d/.test(text));
+export const parseJson = (text: string): unknown => parsed(text, isLossy(text) || /^-?\d/.test(text));
 
 function parsed(text: string, exactly: boolean): unknown {
   try {
