@@ -31,7 +31,8 @@ describe('numbers of JSON', () => {
         (numbers, text, wide) => {
           const gap = wide ? ' ' : '';
           const list = numbers.join(`,${gap}`);
-          const line = `{"before":${JSON.stringify(`${text}: ${numbers[0]}`)},${gap}"list":[${list}],"last":${gap}${numbers[0]}}`;
+          const before = JSON.stringify(`${text}: ${numbers[0]}`);
+          const line = `{"before":${before},${gap}"list":[${list}],"last":${gap}${numbers[0]}}`;
           const record = parseObject(line);
           const got = [...(record.list as unknown[]), record.last].map((value) => canonicalNumber(encodeJson(value)));
           expect(got).toEqual([...numbers, numbers[0]!].map((number) => canonicalNumber(number)));
