@@ -109,7 +109,7 @@ describe('a lane whose batches do not get through', () => {
     expect(waits(heard.at(-1)!)).toBeUndefined();
   });
 
-  it('gives up at once where the sink cannot even be asked for its place until somebody changes something', async () => {
+  it('gives up at once where the sink refuses to be asked for its place', async () => {
     let asked = 0;
     const tail = async () => {
       asked++;

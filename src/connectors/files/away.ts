@@ -1,6 +1,6 @@
 import { describeError, NotAppliedError, RefusedError } from '../../model/errors.ts';
 
-/** What stays so until somebody changes something: rights, a file where a folder should be, a link instead of a file. */
+/** What stays so until somebody changes something: rights, a file where a folder should be, a link for a file. */
 const SETTLED: ReadonlySet<unknown> = new Set([
   'EACCES',
   'EPERM',
