@@ -19,7 +19,10 @@ const parameter = (what: string) => nameSchema.describe(`The parameter of the qu
 const jsonPath = (what: string) => z.string().min(1).describe(what);
 
 const shared = {
-  more: jsonPath('Path of what says that there are further pages; nothing, false or null there ends them.').optional(),
+  more: jsonPath(
+    'Path of what says that there are further pages: false or null there ends them, and so does nothing at all where ' +
+      'an earlier page had something.',
+  ).optional(),
   pagesMax: z.int().min(1).default(100_000).describe('A source with more pages than this is an error.'),
 };
 
