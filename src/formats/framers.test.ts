@@ -194,6 +194,24 @@ describe('csv', () => {
     expect(recordsOf(chunks)).toEqual([{ a: '1\n2' }, { a: '3' }]);
   });
 
+  test.each([
+    ['id;v;w\n1;a;b\n', {}, '3 by ";"'],
+    ['"id"\t"v"\n', {}, '2 by "\\t"'],
+    ['id|v', {}, '2 by "|"'],
+    ['id,v\n', { delimiter: '\t' }, '2 by ","'],
+  ])(
+    'a first row of one column that another delimiter would part is refused unless that is said: %j',
+    (text, by, what) => {
+      expect(() => csv(text, { ...by, supposed: true })).toThrow(what);
+      expect(() => csv(text, by)).not.toThrow();
+    },
+  );
+
+  test.each(['"a;b"\nx\n', 'a\n1;2\n', 'a;b,c\n1,2\n'])('and one that none would is taken: %j', (text) => {
+    expect(recordsOf(csv(text, { supposed: true }))).toHaveLength(1);
+    expect(recordsOf(csv('x;y\n', { supposed: true, header: false }))).toHaveLength(1);
+  });
+
   test('rewrites other dialects to the one that chunks hold', () => {
     const chunks = csv("a;b\n'x;''y''';1,5\n;''\n", { delimiter: ';', quote: "'" });
     expect(chunks[0]).toMatchObject({ format: 'csv', columns: ['a', 'b'] });
