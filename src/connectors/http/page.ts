@@ -11,6 +11,7 @@ import type { OpenReply } from './open-reply.ts';
 import { at, identityOf } from './paths.ts';
 import type { Place } from './place.ts';
 import type { Stop } from './reach.ts';
+import { isSaid } from './telling-names.ts';
 
 /** One answer of an API that gives its records in many, small enough to be held in memory. */
 export interface Page {
@@ -163,10 +164,6 @@ function expectNoFailure(place: Place, { name }: PageAsk, body: Buffer): void {
     `${name} of ${place.name} holds no records, and says at ${path} what went wrong`,
   );
 }
-
-/** Neither nothing nor a list or an object without anything in it. */
-const isSaid = (value: unknown): boolean =>
-  typeof value === 'object' && value !== null ? Object.keys(value).length > 0 : Boolean(value);
 
 /** Whatever a reply is: undefined where it is no JSON. */
 function looseOf(body: Buffer): unknown {
