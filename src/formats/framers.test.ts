@@ -1,3 +1,4 @@
+import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { DataRecord } from '../model/chunk.ts';
@@ -125,6 +126,19 @@ describe('ndjson', () => {
     expect(rejectsOf(chunks)).toHaveLength(3000);
     expect(rejectsOf(chunks).at(-1)).toMatchObject({ row: 3000, line: 3000 });
     expect(recordsOf(chunks)).toEqual([{ a: 1 }]);
+  });
+
+  test.each([
+    ['gzip', gzipSync('{"a":1}\n'), 'gz'],
+    ['zstd', Buffer.from('28b52ffd0458', 'hex'), 'Unpack'],
+    ['UTF-16', Buffer.from('{"a":1}\n', 'utf16le'), 'UTF-8'],
+    ['UTF-16', Buffer.from('{"a":1}\n', 'utf16le').swap16(), 'UTF-8'],
+  ])('refuses what is no text at once, and not record by record: %s', (kind, bytes, hint) => {
+    for (const framer of [ndjsonFramer(), csvFramer(), jsonFramer()]) {
+      const told = { code: 'SOURCE_INVALID', message: expect.stringContaining(kind) };
+      const feeding = () => feed(framer, bytes, [1, 2]);
+      expect(feeding).toThrow(expect.objectContaining({ ...told, hint: expect.stringContaining(hint) }));
+    }
   });
 
   test('refuses UTF-16 at once', () => {
