@@ -8,8 +8,8 @@ const PACKED: readonly (readonly [readonly number[], string, string])[] = [
 ];
 
 /**
- * What is no text in UTF-8 by its first three bytes. Read as lines, each of them would be rejected for itself, and a flow
- * that passes over rejects would pass over all of it.
+ * What is no text in UTF-8 by its first three bytes. Read as lines, each of them would be rejected for itself, and a
+ * flow that passes over rejects would pass over all of it.
  */
 export function refuseNoText(bytes: Uint8Array): void {
   if (isUtf16(bytes)) {
