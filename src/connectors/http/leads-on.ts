@@ -1,4 +1,6 @@
 import { nextLink } from './next-link.ts';
+import { at } from './paths.ts';
+import type { Reply } from './reply.ts';
 import { namedIn } from './telling-names.ts';
 
 /** As APIs call what says that there is more. */
@@ -18,4 +20,11 @@ export function leadsOn(body: unknown, link: string | undefined): string | undef
     more.find(({ held }) => held === true) ??
     named.find(({ bare, held }) => NEXT.test(bare) && typeof held === 'string' && held !== '');
   return found === undefined ? undefined : `something at ${found.path}`;
+}
+
+/** Whether a list in a reply goes on elsewhere: as the reply says at `more`, else by what it says of its own accord. */
+export function listGoesOn(reply: Reply, body: unknown, more: string | undefined): boolean {
+  const said = more === undefined ? undefined : at(body, more);
+  if (said === undefined) return leadsOn(body, reply.header('link')) !== undefined;
+  return said !== null && said !== false && said !== '';
 }

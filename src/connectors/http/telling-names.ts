@@ -33,3 +33,13 @@ export function tellsOfFailure(reply: unknown): string | undefined {
   for (const { path, bare, held } of namedIn(reply)) if (FAILED.test(bare) && isSaid(held)) return path;
   return undefined;
 }
+
+const TOTAL = /^(total|numfound|count)(count|results?|items|records|elements|hits|size|value)?$/;
+
+/** Whether a reply counts more than it has listed: what is not in the list may be on another page. */
+export function countsMoreThan(listed: number, reply: unknown): boolean {
+  for (const { bare, held } of namedIn(reply)) {
+    if (TOTAL.test(bare) && typeof held === 'number' && held > listed) return true;
+  }
+  return false;
+}
