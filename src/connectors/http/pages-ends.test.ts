@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type DocumentPeer, openDocumentPeer, type PeerDocument } from '../../testing/peer/document-peer.ts';
 import { openContext } from '../../testing/peer/open-context.ts';
@@ -187,5 +188,47 @@ describe('an answer of 200 without records', () => {
     const source = http.source!.open(http.connection.parse({ url: peer.url }), config, openContext());
     closing.push(async () => source.close?.());
     await expect(pull(source, { downloads })).rejects.toMatchObject({ code: 'SOURCE_INVALID' });
+  });
+});
+
+describe('one page of many that is taken for all there is', () => {
+  const list = (rest: object) => JSON.stringify({ items: ids(1, 5), ...rest });
+  const packed = (text: string): PeerDocument => ({
+    body: gzipSync(text),
+    headers: { 'content-type': 'application/json', 'content-encoding': 'gzip' },
+  });
+  const NONE = { by: 'none' };
+  const leading: [string, PeerDocument, string][] = [
+    ['a header Link', json({ items: ids(1, 5) }, { link: '</i?p=2>; rel="next"' }), 'a header Link'],
+    ['a cursor', json({ items: ids(1, 5), meta: { next_cursor: 'c' } }), 'meta.next_cursor'],
+    ['a cursor, packed', packed(list({ next_page_token: 't' })), 'next_page_token'],
+    ['a link of HAL', json({ items: ids(1, 5), _links: { next: { href: '/i?p=2' } } }), '_links.next'],
+    ['a list of links', json({ items: ids(1, 5), links: [{ rel: 'self' }, { rel: 'next', href: '/' }] }), 'links'],
+  ];
+
+  it.each(leading)('is an error that says how to go on, unless no more is meant: %s', async (_name, page, where) => {
+    const told = {
+      code: 'SOURCE_INVALID',
+      message: expect.stringContaining(where),
+      hint: expect.stringMatching(/none/),
+    };
+    await expect(read(() => page, undefined)).rejects.toMatchObject(told);
+    expect((await read(() => page, NONE)).ids).toEqual(upTo(5));
+  });
+
+  it.each([{ next: null }, { next_cursor: 'c', has_more: false }, { links: [{ rel: 'prev' }] }])(
+    'is none where it says nothing of the kind: %j',
+    async (rest) => {
+      expect((await read(() => json({ items: ids(1, 5), ...rest }), undefined)).ids).toEqual(upTo(5));
+    },
+  );
+
+  it('may be a step of numbers', async () => {
+    const head = { path: '/items?head=1', at: 'head' };
+    const settings = { path: '/items?n={{ from }}&to={{ to }}', sequence: { head, first: 1, step: 10 } };
+    const answer: Answer = (q) => json(q.has('head') ? { head: 10 } : { items: ids(1, 5), has_more: true });
+    const told = { code: 'SOURCE_INVALID', hint: expect.stringContaining('`step`') };
+    await expect(read(answer, undefined, settings)).rejects.toMatchObject(told);
+    expect((await read(answer, NONE, settings)).ids).toEqual(upTo(5));
   });
 });
