@@ -18,8 +18,8 @@ export function leadsOn(body: unknown, link: string | undefined): string | undef
   const more = named.filter(({ bare }) => MORE.test(bare));
   if (more.some(({ held }) => held === false)) return undefined;
   const found =
-    more.find(({ held }) => held === true) ??
-    named.find(({ bare, held }) => (NEXT.test(bare) && isAddress(held)) || (bare === 'links' && hasNext(held)));
+    named.find(({ bare, held }) => (NEXT.test(bare) && isAddress(held)) || (bare === 'links' && hasNext(held))) ??
+    more.find(({ held }) => held === true);
   return found === undefined ? undefined : `something at ${found.path}`;
 }
 
