@@ -160,6 +160,19 @@ describe('MySQL, on a real server', () => {
       ]);
     });
 
+    it('tells geometries of one list of points apart', async () => {
+      await server.run(`drop table if exists places; create table places (id int primary key, g geometry);
+        insert into places values (1, st_geomfromtext('LINESTRING(1 2,3 4)')), (2, null),
+        (3, st_geomfromtext('MULTIPOINT(1 2,3 4)', 4326))`);
+      const lines = textsOf(await readAll(open({ table: 'places' }), rangeOf({})));
+      expect(lines).toEqual([
+        '{"id":1,"g":{"type":"LineString","coordinates":[[1,2],[3,4]]}}',
+        '{"id":2,"g":null}',
+        '{"id":3,"g":{"type":"MultiPoint","coordinates":[[1,2],[3,4]],' +
+          '"crs":{"type":"name","properties":{"name":"EPSG:4326"}}}}',
+      ]);
+    });
+
     it('says what is wrong with a query, an address, or the way there', async () => {
       await server.run('drop table if exists t; create table t (`__proto__` int)');
       await expect(readAll(open({ table: 't' }), rangeOf({}))).rejects.toThrow(/broke off: .*__proto__/);

@@ -198,6 +198,43 @@ describe('keys of Redis', () => {
   });
 });
 
+describe('a server that removes what it has acknowledged', () => {
+  const policies = (policy: string) => TestRedis.start(['--maxmemory', '100mb', '--maxmemory-policy', policy]);
+  const toKeys = { key: ['id'] };
+
+  it.each([
+    ['allkeys-lru', [toKeys, { stream: 's' }, { ...toKeys, expireSeconds: 60 }], []],
+    [
+      'volatile-ttl',
+      [
+        { ...toKeys, expireSeconds: 60 },
+        { stream: 's', markerDays: 1 },
+      ],
+      [toKeys, { stream: 's' }],
+    ],
+    ['noeviction', [], [toKeys, { stream: 's' }, { stream: 's', markerDays: 1 }]],
+  ])('%s: is sent nothing that it may remove, unless that is said', async (policy, refused, taken) => {
+    const server = await policies(policy);
+    const send = async (settings: Record<string, unknown>): Promise<unknown> => {
+      const { can, close } = server.sink(settings);
+      const sending = can.commitOnce?.(permit({ id: 1 })) ?? can.put!(permit({ id: 1 }));
+      return await sending.finally(() => close!());
+    };
+    try {
+      for (const settings of refused) {
+        const error = await thrownBy(send(settings));
+        expect(error).toMatchObject({ reason: 'eviction', about: 'request', hint: /noeviction.*eviction: accept/ });
+      }
+      expect(await server.ask('DBSIZE')).toBe(0);
+      for (const settings of [...taken, ...refused.map((one) => ({ ...one, eviction: 'accept' }))])
+        await send(settings);
+      expect(await server.ask('DBSIZE')).toBeGreaterThan(0);
+    } finally {
+      await server.stop();
+    }
+  });
+});
+
 describe('a user of Redis who has what the guide lists', () => {
   it.each([
     ['keys', { key: ['id'] }, ['+set']],

@@ -403,7 +403,8 @@ describe('parameters', () => {
   it('are typed templates of the window, plain values, or values with a type', async () => {
     const config = await parametersOf(
       '{ d: "{{ window.start | date }}", e: "{{window.end}}", n: "{{ flow.name }}", y: "{{ window.start | year }}", ' +
-        's: x, i: 3, b: true, t: { type: date, value: 2026-01-02 } }',
+        's: x, i: 3, b: true, t: { type: date, value: 2026-01-02 }, v: { type: integer, value: "${V:12}" }, ' +
+        'w: { type: boolean, value: "${W:false}" }, x: { type: number, value: "${X:-1.5}" } }',
     );
     expect(config.findings).toEqual([]);
     const flow = config.flows.get('f')!;
@@ -423,6 +424,9 @@ describe('parameters', () => {
       i: { type: 'integer', value: 3 },
       b: { type: 'boolean', value: true },
       t: { type: 'date', value: '2026-01-02' },
+      v: { type: 'integer', value: 12 },
+      w: { type: 'boolean', value: false },
+      x: { type: 'number', value: -1.5 },
     });
   });
 
@@ -433,6 +437,7 @@ describe('parameters', () => {
     ['{ p: "{{ window.start | dates }}" }', /not dates/],
     ['{ p: "{{ window.name | date }}" }', /is text/],
     ['{ p: { type: integer, value: x } }', /not of the type integer/],
+    ['{ p: { type: integer, value: "9007199254740993" } }', /not of the type integer/],
     ['{ "a b": 1 }', /plain word/],
   ])('are refused with their place: %s', async (params, message) => {
     expect(lines(await parametersOf(params))).toEqual([expect.stringMatching(message)]);

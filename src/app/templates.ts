@@ -47,7 +47,8 @@ const FILTERS: Readonly<
 /** Makes the parameter of each window, or says what is wrong with the setting. */
 export function parameterMaker(setting: ParameterSetting): ParameterMaker | { readonly wrong: string } {
   if (typeof setting === 'object') {
-    const { type, value } = setting;
+    const { type } = setting;
+    const value = spelled(type, setting.value);
     const wrong = misfit(type, value);
     return wrong === undefined ? () => ({ type, value }) : { wrong };
   }
@@ -71,6 +72,15 @@ function templateMaker(text: string): ParameterMaker | { readonly wrong: string 
     const value = pick(context);
     return { type: filter.type, value: value === undefined ? null : filter.make(value, context.cut) };
   };
+}
+
+/** What comes out of the environment is text: where the type is said, it is what the text spells. */
+function spelled(type: Parameter['type'], value: string | number | boolean): string | number | boolean {
+  if (typeof value !== 'string') return value;
+  const text = value.trim();
+  if (type === 'boolean' && (text === 'true' || text === 'false')) return text === 'true';
+  const pattern = { integer: /^-?\d+$/, number: /^-?\d+(\.\d+)?(e[+-]?\d+)?$/i }[type as string];
+  return pattern?.test(text) === true ? Number(text) : value;
 }
 
 function misfit(type: Parameter['type'], value: string | number | boolean): string | undefined {

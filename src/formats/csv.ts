@@ -11,7 +11,9 @@ import { LineWriter } from './line-writer.ts';
 
 export interface CsvFramerOptions extends FramerOptions {
   /** One ASCII character. A comma. */
-  readonly delimiter?: string;
+  readonly delimiter?: string | undefined;
+  /** Nobody has named the delimiter: a first row that another one would part is an error, and not one column. */
+  readonly supposed?: boolean;
   /** One ASCII character. A double quote; doubled for one inside a quoted field. */
   readonly quote?: string;
   /**
@@ -55,6 +57,8 @@ export function csvFramer(options: CsvFramerOptions = {}): CsvFramer {
   };
 }
 
+/** What else than commas parts the fields of what people call CSV. */
+const DELIMITERS = [',', ';', '\t', '|'];
 const HEADER_BYTES_MAX = 1024 * 1024;
 
 class CsvFormat implements LineFormat {
@@ -106,9 +110,22 @@ class CsvFormat implements LineFormat {
     if (!isUtf8(text)) throw new WaybillError('TEXT_INVALID', 'the first row of the CSV file is not UTF-8 text');
     const fields = splitRow(text.toString('utf8'), this.#dialect);
     const named = this.#options.header !== false;
+    if (named && this.#options.supposed === true && fields.length === 1) this.#expectOneColumn(text.toString('utf8'));
     const names = fields.map((name, i) => (named && name !== null && name !== '' ? name : `column_${i + 1}`));
     this.#columns = checkedNames(names, this.#options.types);
     return named ? { bytes: row.after, lines: row.lines } : { bytes: 0, lines: 0 };
+  }
+
+  #expectOneColumn(row: string): void {
+    const { delimiter, quote } = this.#dialect;
+    const parted = (by: string): number => splitRow(row, { delimiter: by, quote }).length;
+    const other = DELIMITERS.find((one) => one !== delimiter && one !== quote && parted(one) > 1);
+    if (other === undefined) return;
+    const shown = (one: string): string => `\`delimiter: ${JSON.stringify(one)}\``;
+    const count = `one column by ${JSON.stringify(delimiter)} and ${parted(other)} by ${JSON.stringify(other)}`;
+    throw new WaybillError('SOURCE_INVALID', `the first row of the CSV file has ${count}`, {
+      hint: `Set ${shown(other)}; or ${shown(delimiter)} if it is one column indeed.`,
+    });
   }
 
   frame(bytes: Uint8Array): FramedLines {

@@ -1,3 +1,4 @@
+import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { DataRecord } from '../model/chunk.ts';
@@ -127,6 +128,19 @@ describe('ndjson', () => {
     expect(recordsOf(chunks)).toEqual([{ a: 1 }]);
   });
 
+  test.each([
+    ['gzip', gzipSync('{"a":1}\n'), 'gz'],
+    ['zstd', Buffer.from('28b52ffd0458', 'hex'), 'Unpack'],
+    ['UTF-16', Buffer.from('{"a":1}\n', 'utf16le'), 'UTF-8'],
+    ['UTF-16', Buffer.from('{"a":1}\n', 'utf16le').swap16(), 'UTF-8'],
+  ])('refuses what is no text at once, and not record by record: %s', (kind, bytes, hint) => {
+    for (const framer of [ndjsonFramer(), csvFramer(), jsonFramer()]) {
+      const told = { code: 'SOURCE_INVALID', message: expect.stringContaining(kind) };
+      const feeding = () => feed(framer, bytes, [1, 2]);
+      expect(feeding).toThrow(expect.objectContaining({ ...told, hint: expect.stringContaining(hint) }));
+    }
+  });
+
   test('refuses UTF-16 at once', () => {
     expect(() => ndjson(Buffer.from('\ufeff{"a":1}', 'utf16le'))).toThrow(/UTF-16/);
   });
@@ -192,6 +206,24 @@ describe('csv', () => {
     const chunks = csv(Buffer.concat([Buffer.from('a\n"1\n2"\n'), Buffer.of(0xe9), Buffer.from('\n3\n')]));
     expect(places(chunks)).toEqual([[2, 4, 'TEXT_INVALID']]);
     expect(recordsOf(chunks)).toEqual([{ a: '1\n2' }, { a: '3' }]);
+  });
+
+  test.each([
+    ['id;v;w\n1;a;b\n', {}, '3 by ";"'],
+    ['"id"\t"v"\n', {}, '2 by "\\t"'],
+    ['id|v', {}, '2 by "|"'],
+    ['id,v\n', { delimiter: '\t' }, '2 by ","'],
+  ])(
+    'a first row of one column that another delimiter would part is refused unless that is said: %j',
+    (text, by, what) => {
+      expect(() => csv(text, { ...by, supposed: true })).toThrow(what);
+      expect(() => csv(text, by)).not.toThrow();
+    },
+  );
+
+  test.each(['"a;b"\nx\n', 'a\n1;2\n', 'a;b,c\n1,2\n'])('and one that none would is taken: %j', (text) => {
+    expect(recordsOf(csv(text, { supposed: true }))).toHaveLength(1);
+    expect(recordsOf(csv('x;y\n', { supposed: true, header: false }))).toHaveLength(1);
   });
 
   test('rewrites other dialects to the one that chunks hold', () => {

@@ -42,7 +42,10 @@ export class JsonPath {
   }
 
   notFound(): WaybillError {
-    return documentInvalid(`has no array at ${this.#shown}`, 'Correct `path`, or the format, of the source.');
+    return documentInvalid(
+      `has no array at ${this.#shown}`,
+      'Say with `recordsAt` where its array of records is, or correct the format of the source.',
+    );
   }
 
   /** The caller has read the array up to its end. */
@@ -74,7 +77,7 @@ export class JsonPath {
     if (atTarget && code !== OPEN_ARRAY) {
       throw documentInvalid(
         `has no array at ${this.#shown} but something else`,
-        'One object a line is the format `ndjson`; for an array deeper in the document give its `path`.',
+        'One object a line is the format `ndjson`; for an array deeper in it say `recordsAt`.',
       );
     }
     if (code === QUOTE) this.#inString = true;

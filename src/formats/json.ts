@@ -1,9 +1,10 @@
 import { isUtf8 } from 'node:buffer';
 import type { Reject } from '../model/chunk.ts';
+import { refuseNoText } from './first-bytes.ts';
 import type { FramedChunk, PlacedFramer } from './formats.ts';
 import { documentInvalid, JsonPath } from './json-path.ts';
 import { type Fault, kernel } from './kernel.ts';
-import { type FramerOptions, NOT_UTF8, RECORD_BYTES_MAX, refuseUtf16, tooLarge } from './line-framer.ts';
+import { type FramerOptions, NOT_UTF8, RECORD_BYTES_MAX, tooLarge } from './line-framer.ts';
 import { describeLine, TOO_DEEP } from './ndjson.ts';
 
 export interface JsonFramerOptions extends FramerOptions {
@@ -125,7 +126,7 @@ class JsonFramer implements PlacedFramer {
       return undefined;
     }
     this.#first = undefined;
-    refuseUtf16(all);
+    refuseNoText(all);
     if (all.length < 3 || all.readUIntBE(0, 3) !== 0xefbbbf) return all;
     this.#offset += 3;
     return all.subarray(3);

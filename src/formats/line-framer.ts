@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { Chunk, Reject } from '../model/chunk.ts';
-import { WaybillError } from '../model/errors.ts';
+import { refuseNoText } from './first-bytes.ts';
 import type { FramedChunk, GrowingFramer } from './formats.ts';
 import type { Fault, FramedLines } from './kernel.ts';
 
@@ -26,7 +26,7 @@ const LF = 0x0a;
 /** What differs between formats whose records are lines. */
 export interface LineFormat {
   readonly shape: Pick<Chunk, 'format' | 'columns' | 'types'>;
-  /** There is no byte order mark: what looks like one is the beginning of the first record. */
+  /** It does not begin like a file: what looks like a mark of the order of bytes, or of a packing, is a record. */
   readonly unmarked?: true;
   /** Takes a header off the beginning: bytes taken, or undefined when more are needed to tell. */
   header?(bytes: Buffer, final: boolean): { readonly bytes: number; readonly lines: number } | undefined;
@@ -139,7 +139,7 @@ export class LineFramer implements GrowingFramer {
   /** The byte order mark and the header. Undefined: more bytes are needed. */
   #begin(data: Buffer, final: boolean): Buffer | undefined {
     if (data.length < 3 && !final) return undefined;
-    refuseUtf16(data);
+    if (this.#format.unmarked !== true) refuseNoText(data);
     const mark = this.#format.unmarked !== true && data.length >= 3 && data.readUIntBE(0, 3) === 0xefbbbf ? 3 : 0;
     const rest = data.subarray(mark);
     const header = this.#format.header?.(rest, final) ?? (this.#format.header === undefined ? NO_HEADER : undefined);
@@ -321,11 +321,4 @@ function without(
   rejects.sort((a, b) => a.row - b.row);
   const { where } = stretch;
   return { bytes: stretch.bytes, spans: Uint32Array.from(kept), rejects, where: (place) => where(places[place]!) };
-}
-
-/** UTF-16 has a mark of its own; read as UTF-8 every line of it would be rejected one by one. */
-export function refuseUtf16(data: Uint8Array): void {
-  const [a, b] = data;
-  if (!(a === 0xff && b === 0xfe) && !(a === 0xfe && b === 0xff)) return;
-  throw new WaybillError('SOURCE_INVALID', 'the file is UTF-16', { hint: 'Convert it to UTF-8 first.' });
 }

@@ -95,6 +95,7 @@ export function lineFramerOf(
   return csvFramer({
     ...from,
     delimiter: delimiterOf(name, options),
+    supposed: options.delimiter === undefined,
     header: start.columns ?? options.header,
     emptyIsNull: options.emptyIsNull,
     ...(options.quote === undefined ? {} : { quote: options.quote }),

@@ -1,6 +1,7 @@
 import { OUTCOME, type Refusal } from '../../model/verdict.ts';
 import { at, canonical } from './paths.ts';
 import type { Condition } from './receipt-config.ts';
+import { tellsOfFailure } from './telling-names.ts';
 
 /** Longest message of one refusal that is kept. */
 const MESSAGE_CHARS = 500;
@@ -119,7 +120,12 @@ export function errorsIn(
   }
   const list = at(json, path) ?? undefined;
   if (Array.isArray(list)) return list;
-  if (list === undefined && typeof json === 'object' && json !== null && config.optional) return [];
+  if (list === undefined && typeof json === 'object' && json !== null && config.optional) {
+    const failure = tellsOfFailure(json);
+    if (failure === undefined) return [];
+    account.notes.push(`the reply has no list at ${path}, but tells of failures at ${failure}`);
+    return undefined;
+  }
   account.notes.push(`the reply has no list at ${path === '' ? 'its root' : path}`);
   return undefined;
 }

@@ -1,7 +1,9 @@
 import { Buffer } from 'node:buffer';
 import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, readFile } from 'node:fs/promises';
+import { gunzipSync } from 'node:zlib';
 import type { RandomAccess } from '../../formats/parquet/read.ts';
+import { parseJson } from '../../formats/rows.ts';
 import { WaybillError } from '../../model/errors.ts';
 import { fitsPattern } from '../../objects/paths.ts';
 import { readingSource } from '../../objects/reading.ts';
@@ -79,6 +81,20 @@ function expectShown(name: string, format: FileFormat | undefined, { untoldLengt
   throw new WaybillError('SOURCE_FAILED', `nothing shows that ${name} is whole: the answer did not say where it ends`, {
     hint: 'Have the server send Content-Length or chunks; or set `untoldLength: accept` and risk a part of it.',
   });
+}
+
+/** The whole of a document that is no larger than this; undefined where it is, or is no JSON. */
+export async function smallJson({ path, bytes }: Saved, bytesMax: number): Promise<unknown> {
+  const packing = await packingOf(path);
+  if (bytes > bytesMax || packing === 'zip') return undefined;
+  const whole = await readFile(path);
+  try {
+    const text = packing === 'gzip' ? gunzipSync(whole, { maxOutputLength: bytesMax }) : whole;
+    return parseJson(new TextDecoder().decode(text));
+  } catch {
+    // What is wrong with it is for the reading to say, which comes next.
+    return undefined;
+  }
 }
 
 async function packingOf(path: string): Promise<Packing> {

@@ -6,6 +6,7 @@ import type { Abilities, Permit } from '../connector.ts';
 import type { Sent } from './account.ts';
 import { batchHeaders } from './caller.ts';
 import { sentOf } from './judge.ts';
+import { listGoesOn } from './leads-on.ts';
 import { nameOf, type Parts } from './parts.ts';
 import { at, identityOf } from './paths.ts';
 import { countAt } from './receipt.ts';
@@ -79,8 +80,7 @@ class Jobs {
     if (errors === undefined) throw unclear(`job ${handle} has ended, and nothing tells what became of its records`);
     const listed = await this.#ask(errors, handle);
     const detailed = withHandle(judge.read(listed, errors.receipt, sent), handle);
-    const more = errors.more === undefined ? undefined : at(jsonOf(listed), errors.more);
-    const cut = more !== undefined && more !== null && more !== false && more !== '';
+    const cut = listGoesOn(listed, jsonOf(listed), errors.more);
     if (!cut && this.#agrees(jsonOf(reply), detailed)) return detailed;
     const why = cut ? 'its list of errors goes on' : 'its list of errors is not what its counts say';
     return unknown(sent.count, { ...detailed.receipt, summary: `job ${handle} has ended, but ${why}` });

@@ -41,6 +41,12 @@ export class Judge {
     const kind = this.classOf(reply.status);
     switch (kind) {
       case 'read':
+        if (this.#isMixed(reply.status, config)) {
+          return unknown(
+            batch.records,
+            this.receipt(reply, `${reply.status}: not the same for all records`, config, true),
+          );
+        }
         return { ...this.read(reply, config, sentOf(batch, payload)), ...later };
       case 'already':
         return applied(batch.records, this.receipt(reply, `${reply.status}: applied before`, config));
@@ -59,6 +65,12 @@ export class Judge {
 
   classOf(status: number): ReturnType<typeof classOf> {
     return classOf(status, this.#options.statuses, this.#options.atomic);
+  }
+
+  /** 207 says that its body tells what became of each: a flow that reads no body knows of none. */
+  #isMixed(status: number, config: ReceiptConfig): boolean {
+    if (status !== 207 || this.#options.statuses.applied.includes(status)) return false;
+    return config.shape === 'none' || (config.shape === 'all-or-nothing' && !config.ok && !config.applied);
   }
 
   refused(name: string, reply: Reply, config: ReceiptConfig | undefined): RefusedError {

@@ -4,9 +4,11 @@ import { WaybillError } from '../../model/errors.ts';
 import type { Found } from '../connector.ts';
 import { holds } from './account.ts';
 import { sentOf } from './judge.ts';
+import { listGoesOn } from './leads-on.ts';
 import { nameOf, type Parts } from './parts.ts';
 import { at, identityOf } from './paths.ts';
 import type { LookupConfig } from './settings.ts';
+import { countsMoreThan, tellsOfFailure } from './telling-names.ts';
 import { fill, holdsName, isSegment } from './template.ts';
 
 type Finding = Found['records'][number];
@@ -14,6 +16,8 @@ type Finding = Found['records'][number];
 /** What one answer showed: how often each id was found, and whether there may be more to see. */
 interface Seen {
   readonly times: Map<string, number>;
+  /** All ids of the batch. */
+  readonly sent: Set<string>;
   complete: boolean;
 }
 
@@ -25,13 +29,14 @@ export function openLookup(parts: Parts, config: LookupConfig): (batch: Batch, p
   return async (batch, payload) => {
     const sent = sentOf(batch, payload);
     const ids: (string | undefined)[] = [];
+    const seen: Seen = { times: new Map(), sent: new Set(), complete: true };
     for (let index = 0; index < sent.count; index++) {
       const id = identityOf(at(sent.record(index), config.recordId));
+      if (id !== undefined) seen.sent.add(id);
       // What cannot be asked for must not keep the others from being found.
       ids.push(id !== undefined && (config.method === 'POST' || isSegment(id)) ? id : undefined);
     }
     const distinct = [...new Set(ids.filter((id) => id !== undefined))];
-    const seen: Seen = { times: new Map(), complete: true };
     for (const group of groupsOf(distinct, config)) await ask(parts, config, batch, group, seen);
     const records = decide(ids, seen);
     const count = (finding: Finding): number => records.filter((one) => one === finding).length;
@@ -85,18 +90,35 @@ async function ask(
   if (reply.status < 200 || reply.status > 299) throw unanswered(name, `answered ${reply.status}`);
   const json = parse(reply.text(), name);
   if (single !== undefined && config.resultId === undefined) {
+    if (config.match === undefined) expectNamed(name, json, single);
     if (config.match === undefined || holds(config.match, json) === true) note(seen, single);
     return;
   }
   const results = at(json, config.results);
   if (!Array.isArray(results)) throw unanswered(name, `answered without a list at ${config.results}`);
   for (const result of results) {
-    if (config.match !== undefined && holds(config.match, result) !== true) continue;
     const id = identityOf(at(result, config.resultId ?? config.recordId));
-    if (id !== undefined) note(seen, id);
+    // What cannot be told apart may be any of those that seem to be absent.
+    if (id === undefined || (asksForSome(config) && !seen.sent.has(id))) seen.complete = false;
+    if (id === undefined || (config.match !== undefined && holds(config.match, result) !== true)) continue;
+    note(seen, id);
   }
-  const more = config.more === undefined ? undefined : at(json, config.more);
-  if (more !== undefined && more !== null && more !== false && more !== '') seen.complete = false;
+  const failed = tellsOfFailure(json) !== undefined;
+  if (failed || countsMoreThan(results.length, json) || listGoesOn(reply, json, config.more)) seen.complete = false;
+}
+
+/** Whether an answer may hold nothing but records of the batch. */
+const asksForSome = (config: LookupConfig): boolean =>
+  config.method === 'POST' || ['id', 'ids', 'batch.idempotencyKey'].some((hole) => holdsName(config.path, hole));
+
+/** An answer of 200 may say that there is nothing. Throws where it does not hold the id that was asked for. */
+function expectNamed(name: string, json: unknown, id: string): void {
+  if (!holdsValue(json, id)) throw unanswered(name, 'answered without the id that was asked for');
+}
+
+function holdsValue(json: unknown, id: string): boolean {
+  if (identityOf(json) === id) return true;
+  return typeof json === 'object' && json !== null && Object.values(json).some((held) => holdsValue(held, id));
 }
 
 function note(seen: Seen, id: string): void {

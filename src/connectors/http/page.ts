@@ -1,15 +1,17 @@
 import { Buffer } from 'node:buffer';
 import { createHash } from 'node:crypto';
-import { parseObject, rowAt } from '../../formats/rows.ts';
+import { parseJson, parseObject, rowAt } from '../../formats/rows.ts';
 import type { Chunk } from '../../model/chunk.ts';
 import { describeError, WaybillError } from '../../model/errors.ts';
 import { framerOf } from '../../objects/record-format.ts';
 import { documentFormat } from './document.ts';
 import { decoded } from './downloads.ts';
+import { leadsOn } from './leads-on.ts';
 import type { OpenReply } from './open-reply.ts';
 import { at, identityOf } from './paths.ts';
 import type { Place } from './place.ts';
 import type { Stop } from './reach.ts';
+import { isSaid } from './telling-names.ts';
 
 /** One answer of an API that gives its records in many, small enough to be held in memory. */
 export interface Page {
@@ -26,6 +28,8 @@ export interface Page {
   readonly link: string | undefined;
   /** What stands at a path of the body: text as it is, a whole number in digits. Throws SOURCE_INVALID. */
   value(path: string): unknown;
+  /** What in it leads on to another page by a name that is used for that; undefined: nothing does. */
+  leadsOn(): string | undefined;
 }
 
 export interface PageAsk {
@@ -35,6 +39,8 @@ export interface PageAsk {
   readonly row: number;
   /** Others have been read before it: what has come so far is worth some patience. */
   readonly further: boolean;
+  /** Null in the place of the list of records is a list without any, as some languages spell it. */
+  readonly nullIsNone?: boolean;
 }
 
 /** What a server answers that is asked too often, or whose back end is away for a moment. */
@@ -96,18 +102,21 @@ function pageOf(place: Place, ask: PageAsk, reply: OpenReply, body: Buffer): Pag
     where: (nth: number) => ({ ...where?.(nth), file: ask.name }),
     ...(rejects && { rejects: rejects.map((one) => ({ ...one, message: `${ask.name}: ${one.message}` })) }),
   }));
+  const count = chunks.reduce((sum, { count, rejects }) => sum + count + (rejects?.length ?? 0), 0);
+  if (count === 0) expectNoFailure(place, ask, body);
   let parsed: unknown;
   return {
     name: ask.name,
     stop: reply.stop,
     chunks: named,
-    count: chunks.reduce((sum, { count, rejects }) => sum + count + (rejects?.length ?? 0), 0),
+    count,
     digest: createHash('sha256').update(body).digest('hex'),
     link: reply.list('link'),
     value: (path) => {
       parsed ??= parsedOf(ask.name, body);
       return at(parsed, path);
     },
+    leadsOn: () => leadsOn(looseOf(body), reply.list('link')),
   };
 }
 
@@ -127,6 +136,7 @@ function chunksOf(place: Place, ask: PageAsk, reply: OpenReply, body: Buffer): O
     return [...framer.push(whole), ...framer.end()].map(({ endOffset: _, startOffset: _start, ...chunk }) => chunk);
   } catch (error) {
     if (!(error instanceof WaybillError)) throw error;
+    if (ask.nullIsNone === true && format === 'json' && listIn(settings.recordsAt, body) === null) return [];
     const message = `${ask.name} of ${place.name}: ${describeError(error)}`;
     throw new WaybillError(error.code, message, { hint: error.hint, cause: error });
   }
@@ -134,13 +144,38 @@ function chunksOf(place: Place, ask: PageAsk, reply: OpenReply, body: Buffer): O
 
 function parsedOf(name: string, body: Buffer): unknown {
   try {
-    return parseObject(new TextDecoder().decode(body));
+    return parseObject(textOf(body));
   } catch (error) {
     throw new WaybillError('SOURCE_INVALID', `${name} is no JSON object, so nothing can be found in it`, {
       cause: error,
     });
   }
 }
+
+const listIn = (path: string | undefined, body: Buffer): unknown => at(looseOf(body), path ?? '');
+
+/** An answer of 200 without records that says itself that it failed: nobody may take it for the end of them. */
+function expectNoFailure(place: Place, { name }: PageAsk, body: Buffer): void {
+  const reply = looseOf(body);
+  const path = ['errors', 'error'].find((one) => isSaid(at(reply, one)));
+  if (path === undefined) return;
+  throw new WaybillError(
+    'SOURCE_AWAY',
+    `${name} of ${place.name} holds no records, and says at ${path} what went wrong`,
+  );
+}
+
+/** Whatever a reply is: undefined where it is no JSON. */
+function looseOf(body: Buffer): unknown {
+  try {
+    return parseJson(textOf(body));
+  } catch (error) {
+    if (error instanceof WaybillError && error.code === 'JSON_INVALID') return undefined;
+    throw error;
+  }
+}
+
+const textOf = (body: Buffer): string => new TextDecoder().decode(body).trim();
 
 /** The cursor in the last record of a page. Undefined for a page without records. */
 export function lastOf({ chunks, name }: Page, path: string): string | undefined {

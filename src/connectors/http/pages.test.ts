@@ -7,7 +7,7 @@ import { openContext } from '../../testing/peer/open-context.ts';
 import { pull, readPull } from '../../testing/peer/pull.ts';
 import type { Source } from '../connector.ts';
 import { http } from './config.ts';
-import { nextLink } from './paging.ts';
+import { nextLink } from './next-link.ts';
 
 let downloads: string;
 const closing: (() => Promise<void> | undefined)[] = [];

@@ -174,14 +174,27 @@ async function* walk(
     }
     const [known, cursor] = nth === 1 ? [held, kept] : [];
     const asking = behind(cursor, known ?? pageAt(place, { step, nth, row }, signal));
-    const page: Page | undefined = await (endsMissing && nth > 1 ? orMissing(asking) : asking);
-    if (page === undefined) return;
+    const page: Page | undefined = await (endsMissing && nth > 1 ? orMissing(asking) : tried(step, asking));
+    if (page === undefined || (step.onTrial === true && loop.isAgain(page))) return;
     loop.passed(page);
     row += page.count;
     const next = following(paging, step, page);
     if (next !== undefined) loop.expectNew(next, `what follows page ${nth}`);
     yield { page, step };
     step = next;
+  }
+}
+
+/** What APIs answer that are asked for a page behind the last one. */
+const NO_SUCH_PAGE: ReadonlySet<unknown> = new Set([400, 404, 410, 416, 422, 500]);
+
+/** Undefined where there is no page that is asked for on trial. */
+async function tried({ onTrial }: Step, asking: Page | Promise<Page>): Promise<Page | undefined> {
+  try {
+    return await asking;
+  } catch (error) {
+    if (onTrial === true && error instanceof WaybillError && NO_SUCH_PAGE.has(error.ids.status)) return undefined;
+    throw error;
   }
 }
 
@@ -213,4 +226,5 @@ const pageAt = (
   place: Place,
   { step, nth, row }: { readonly step: Step; readonly nth: number; readonly row: number },
   signal: AbortSignal,
-): Promise<Page> => getPage(place, { name: `page ${nth}`, stop: step.stop, row, further: nth > 1 }, signal);
+): Promise<Page> =>
+  getPage(place, { name: `page ${nth}`, stop: step.stop, row, further: nth > 1, nullIsNone: true }, signal);

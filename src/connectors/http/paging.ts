@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { WaybillError } from '../../model/errors.ts';
+import { nextLink } from './next-link.ts';
 import { lastOf, type Page } from './page.ts';
 import { identityOf } from './paths.ts';
 import type { Reach, Stop } from './reach.ts';
@@ -12,6 +13,8 @@ export interface Step {
   readonly cursor?: string | undefined;
   /** The number of the page, or of the records before it. */
   readonly number: number;
+  /** By the word of the flow there is none; it is asked for because that word may be wrong. */
+  readonly onTrial?: boolean;
 }
 
 export interface Paging {
@@ -37,12 +40,14 @@ export function pagingOf(config: PagesConfig, base: URL, reach: Reach): Paging {
 }
 
 function byLink(config: Kind<'link'>, base: URL, reach: Reach): Paging {
+  const course = new Course(config);
   return {
     first: () => ({ stop: reach.start(base), number: 1 }),
     next: (step, page) => {
-      if (ends(config, page)) return undefined;
+      const said = course.passed(page);
       const link = config.at === undefined ? nextLink(page.link) : page.value(config.at);
-      if (link === undefined || link === null || link === '') return undefined;
+      course.pointed(page, link, config.at);
+      if (said === 'no' || link === undefined || link === null || link === '') return undefined;
       if (typeof link !== 'string') {
         throw new WaybillError('SOURCE_INVALID', `${page.name} has no address at ${config.at} but something else`);
       }
@@ -53,6 +58,7 @@ function byLink(config: Kind<'link'>, base: URL, reach: Reach): Paging {
 
 function byPage(config: Kind<'page'>, base: URL, reach: Reach): Paging {
   const { parameter, size, sizeParameter } = config;
+  const course = new Course(config);
   const at = (number: number): Step => {
     const sized = size === undefined || sizeParameter === undefined ? {} : { [sizeParameter]: String(size) };
     return { stop: reach.start(withQuery(base, { [parameter]: String(number), ...sized })), number };
@@ -61,12 +67,13 @@ function byPage(config: Kind<'page'>, base: URL, reach: Reach): Paging {
     first: () => at(config.first),
     next: (step, page) => {
       const done = step.number - config.first + 1;
-      return isLast(config, page, done) ? undefined : at(step.number + 1);
+      return on(course.outlook(config, page, { done, what: 'pages' }), at(step.number + 1));
     },
   };
 }
 
 function byOffset(config: Kind<'offset'>, base: URL, reach: Reach): Paging {
+  const course = new Course(config);
   const at = (number: number): Step => {
     const query = { [config.parameter]: String(number), [config.sizeParameter]: String(config.size) };
     return { stop: reach.start(withQuery(base, query)), number };
@@ -76,13 +83,17 @@ function byOffset(config: Kind<'offset'>, base: URL, reach: Reach): Paging {
     next: (step, page) => {
       // By what has come, not by what was asked for: some APIs give less than that on every page.
       const done = step.number + page.count;
-      if (isLast(config, page, done)) return undefined;
-      return at(page.count === 0 ? step.number + config.size : done);
+      const outlook = course.outlook(config, page, { done, what: 'records' });
+      return on(outlook, at(page.count === 0 ? step.number + config.size : done));
     },
   };
 }
 
+const on = (outlook: Outlook, next: Step): Step | undefined =>
+  outlook === 'last' ? undefined : { ...next, onTrial: outlook === 'try' };
+
 function byCursor(config: Kind<'cursor'>, base: URL, reach: Reach): Paging {
+  const course = new Course(config);
   const at = (cursor: string | undefined, number: number): Step => {
     const query = cursor === undefined ? {} : { [config.parameter]: cursor };
     return { stop: reach.start(withQuery(base, query)), cursor, number };
@@ -90,8 +101,10 @@ function byCursor(config: Kind<'cursor'>, base: URL, reach: Reach): Paging {
   return {
     first: (cursor) => at(cursor ?? config.initial, 1),
     next: (step, page) => {
+      const said = course.passed(page);
       const cursor = cursorAfter(config, page);
-      return cursor === undefined || ends(config, page) ? undefined : at(cursor, step.number + 1);
+      if (config.at !== undefined) course.pointed(page, page.value(config.at), config.at);
+      return cursor === undefined || said === 'no' ? undefined : at(cursor, step.number + 1);
     },
   };
 }
@@ -106,58 +119,106 @@ export function cursorAfter(config: Kind<'cursor'>, page: Page): string | undefi
   throw new WaybillError('SOURCE_INVALID', `${page.name} has no cursor at ${config.at} but something else`);
 }
 
-/** The reply itself says that this was the last page. */
-export function ends(config: PagesConfig, page: Page): boolean {
-  if (config.more === undefined) return false;
-  const more = page.value(config.more);
-  return more === undefined || more === null || more === false || more === '' || more === 0;
+/** What a reply says of further pages, where a path of it is to say so. */
+type Said = 'yes' | 'no' | 'nothing';
+
+function saidBy({ more: path }: PagesConfig, page: Page): Said {
+  const more = path === undefined ? undefined : page.value(path);
+  if (more === undefined) return 'nothing';
+  return more === null || more === false || more === '' || more === 0 ? 'no' : 'yes';
 }
 
 /** The reply itself says that further pages follow, whatever this one holds. */
-export const goesOn = (config: PagesConfig, page: Page): boolean => config.more !== undefined && !ends(config, page);
+export const goesOn = (config: PagesConfig, page: Page): boolean => saidBy(config, page) === 'yes';
 
-/** What the reply says of further pages outranks what the page holds: a page in the middle may be empty. */
-function isLast(config: Kind<'page'> | Kind<'offset'>, page: Page, done: number): boolean {
-  const total = config.total === undefined ? undefined : totalAt(page, config.total);
-  if (ends(config, page) || (total !== undefined && done >= total)) return true;
-  if (goesOn(config, page)) return false;
-  if (config.endsWith === 'short' && page.count < (config.size ?? 0)) return true;
-  return page.count === 0 && total === undefined;
+/** `try`: by what the flow says this was the last page, but it may have been told by the wrong thing. */
+type Outlook = 'further' | 'try' | 'last';
+
+const EMPTY_MAX = 100;
+
+/**
+ * What the pages so far have shown. A path that leads to nothing, a size that the server does not give and a total of
+ * something else all look like an end, and what stands behind it would be lost without a word. So an end is believed
+ * that has been seen to be one: by a page that said so where others said the contrary, or was not as full as others.
+ */
+class Course {
+  readonly #config: PagesConfig;
+  #told = false;
+  #pointed = false;
+  #fullest = 0;
+  #empty = 0;
+
+  constructor(config: PagesConfig) {
+    this.#config = config;
+  }
+
+  /** A page without a word of it is the last one where others had one; where none had, it is not known to speak. */
+  passed(page: Page): Said {
+    const said = saidBy(this.#config, page);
+    this.#fullest = Math.max(this.#fullest, page.count);
+    this.#empty = page.count === 0 ? this.#empty + 1 : 0;
+    if (said !== 'nothing') this.#told = true;
+    return said === 'nothing' && this.#told ? 'no' : said;
+  }
+
+  /** Throws SOURCE_INVALID where no page has led on as the flow says, and this one does in another way. */
+  pointed(page: Page, found: unknown, path: string | undefined): void {
+    if (found !== undefined || this.#told) this.#pointed = true;
+    if (this.#pointed) return;
+    const elsewhere = page.leadsOn();
+    if (elsewhere === undefined) return;
+    const nothing = path === undefined ? 'no header Link to a next page' : `nothing at ${path}`;
+    throw new WaybillError('SOURCE_INVALID', `${page.name} has ${nothing}, but ${elsewhere}: more pages may follow`, {
+      hint: 'Correct `pages` of the source: where the reply tells the next page.',
+    });
+  }
+
+  /** What the reply says of further pages outranks what the page holds: a page in the middle may be empty. */
+  outlook(config: Kind<'page'> | Kind<'offset'>, page: Page, { done, what }: Done): Outlook {
+    const said = this.passed(page);
+    const total = config.total === undefined ? undefined : totalAt(page, config.total);
+    if (total !== undefined && page.count > 0 && done > total) {
+      throw wrongTotal(`${page.name} is beyond the ${total} ${what} that \`total\` tells of`);
+    }
+    if (said === 'no') return 'last';
+    if (total !== undefined && done >= total) return this.#isFull(page) || said === 'yes' ? 'try' : 'last';
+    if (said === 'yes') return 'further';
+    if (config.endsWith === 'short' && page.count < (config.size ?? 0)) return this.#isFull(page) ? 'try' : 'last';
+    if (page.count === 0 && total === undefined) return 'last';
+    if (this.#empty > EMPTY_MAX) {
+      throw wrongTotal(`${this.#empty} pages in a row are empty, and \`total\` tells of ${total} ${what}`);
+    }
+    return config.more === undefined ? 'further' : 'try';
+  }
+
+  /** No page held more: for all that is known the server gives no fuller ones. */
+  #isFull({ count }: Page): boolean {
+    return count > 0 && count >= this.#fullest;
+  }
 }
+
+interface Done {
+  readonly done: number;
+  readonly what: 'pages' | 'records';
+}
+
+const wrongTotal = (message: string): WaybillError =>
+  new WaybillError('SOURCE_INVALID', message, {
+    hint: 'Correct `total` of `pages`, or leave it out: then the pages end with the first one without records.',
+  });
 
 /** Null is no number: an API that cannot count says so in this way, and it is not the end. */
 function totalAt(page: Page, path: string): number {
   const value = page.value(path);
   const total = typeof value === 'string' && /^[0-9]+$/.test(value) ? Number(value) : value;
   if (Number.isSafeInteger(total) && (total as number) >= 0) return total as number;
-  throw new WaybillError('SOURCE_INVALID', `${page.name} has no number at ${path}`, {
-    hint: 'Correct `total` of `pages`, or leave it out: then the pages end with the first one without records.',
-  });
+  throw wrongTotal(`${page.name} has no number at ${path}`);
 }
 
 function withQuery(base: URL, values: Readonly<Record<string, string>>): URL {
   const url = new URL(base);
   for (const [name, value] of Object.entries(values)) url.searchParams.set(name, value);
   return url;
-}
-
-/** The target of `rel="next"` in a header `Link` (RFC 8288). */
-export function nextLink(header: string | undefined): string | undefined {
-  const text = header ?? '';
-  const target = /[\s,]*<([^<>]*)>/y;
-  // Matched in place, one after the other: a header is somebody else's text, and is to be gone through once.
-  const parameter = /\s*;\s*([^\s=;,"<>]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",;]+)))?/y;
-  for (let link = target.exec(text); link !== null; link = target.exec(text)) {
-    let relations: string | undefined;
-    parameter.lastIndex = target.lastIndex;
-    for (let found = parameter.exec(text); found !== null; found = parameter.exec(text)) {
-      target.lastIndex = parameter.lastIndex;
-      // Only the first `rel` of a link counts.
-      if (found[1]?.toLowerCase() === 'rel') relations ??= found[2] ?? found[3] ?? '';
-    }
-    if (relations?.toLowerCase().split(/\s+/).includes('next')) return link[1];
-  }
-  return undefined;
 }
 
 const ALIKE_MAX = 2;
@@ -180,6 +241,11 @@ export class LoopWatch {
     const mark = createHash('sha256').update(stop.url.href).digest('base64').slice(0, 20);
     if (this.#seen.has(mark)) throw loops(`${name} leads back to a page that was read before`);
     this.#seen.add(mark);
+  }
+
+  /** Holds the same bytes as the page before it. */
+  isAgain({ digest, count }: Page): boolean {
+    return count > 0 && this.#before === digest;
   }
 
   /**

@@ -7,8 +7,9 @@ import { WaybillError } from '../../model/errors.ts';
 import type { Position } from '../../model/position.ts';
 import { emittedFormats } from '../../objects/record-format.ts';
 import type { Look, LookNotice, Pulls, ReadRange, Source } from '../connector.ts';
-import { openDocument } from './document.ts';
+import { openDocument, smallJson } from './document.ts';
 import { Downloads, type Purpose, type Saved } from './downloads.ts';
+import { leadsOn, notAll } from './leads-on.ts';
 import type { OpenReply } from './open-reply.ts';
 import { canonical } from './paths.ts';
 import { type Place, pathIn, stoppable } from './place.ts';
@@ -174,18 +175,28 @@ class Poll implements Pulls {
     return same('the server sends the version that was read before');
   }
 
-  #ask(range: ReadRange, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<OpenReply> {
+  async #ask(range: ReadRange, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<OpenReply> {
     const { fetcher, name } = this.#place;
     const url = fetcher.address(pathIn(this.#place, range));
     const conditional = Object.keys(headers).length === 0 ? {} : { headers };
-    return fetcher.get({ stop: fetcher.reach.start(url), name, ...conditional }, signal);
+    const reply = await fetcher.get({ stop: fetcher.reach.start(url), name, ...conditional }, signal);
+    try {
+      expectAll(this.#place, reply.list('link'), undefined);
+      return reply;
+    } catch (error) {
+      reply.discard();
+      throw error;
+    }
   }
 
-  #records(saved: Saved, range: ReadRange, signal: AbortSignal): Promise<AsyncIterable<Chunk>> {
+  async #records(saved: Saved, range: ReadRange, signal: AbortSignal): Promise<AsyncIterable<Chunk>> {
     const { settings } = this.#place;
-    return openDocument(saved, nameIn(pathIn(this.#place, range)), settings, signal).then((source) =>
-      source.read({ window: range.window, parameters: range.parameters }, signal),
-    );
+    const name = nameIn(pathIn(this.#place, range));
+    // What stands around an array in a large document is not looked at: pages are small.
+    const around = settings.recordsAt === undefined ? undefined : await smallJson(saved, settings.pageBytesMax);
+    expectAll(this.#place, undefined, around);
+    const source = await openDocument(saved, name, settings, signal);
+    return source.read({ window: range.window, parameters: range.parameters }, signal);
   }
 
   #named(reply: OpenReply) {
@@ -210,6 +221,13 @@ const isPull = (range: ReadRange): range is PullRanged => range.pull !== undefin
 
 const heldKey = ({ from, pull }: PullRanged): string =>
   JSON.stringify([from?.kind ?? null, from?.value ?? null, pull.force === true, pull.downloads]);
+
+/** Throws SOURCE_INVALID where one page of many is taken for a document: the others would never be read. */
+function expectAll({ name, settings }: Place, link: string | undefined, body: unknown): void {
+  if (settings.pages !== undefined || settings.single) return;
+  const further = leadsOn(body, link);
+  if (further !== undefined) throw notAll(name, further, 'Say with `pages` how the others are asked for.');
+}
 
 /** What stands before the query, after the last slash: it tells the format. */
 const nameIn = (path: string): string => path.split('?', 1)[0]?.split('/').at(-1) || 'document';

@@ -5,6 +5,7 @@ import { Account, errorsIn, holds, reasonOf, type Sent } from './account.ts';
 import { readClientIds, readEchoes } from './named-records.ts';
 import { at, identityOf } from './paths.ts';
 import type { ReceiptConfig, ReceiptOf } from './receipt-config.ts';
+import { tellsOfFailure } from './telling-names.ts';
 
 /** A reply of success. `text` is undefined when its body cannot be read as text. */
 export interface ReceiptText {
@@ -17,11 +18,12 @@ export interface ReceiptText {
  */
 export function readReceipt(config: ReceiptConfig, reply: ReceiptText, sent: Sent): Account {
   const account = new Account(sent.count);
-  if (config.shape === 'none' || (config.shape === 'all-or-nothing' && !config.ok && !config.applied)) {
+  if (config.shape === 'none') {
     account.applyTheRest();
     return account;
   }
   const json = parse(reply.text);
+  if (config.shape === 'all-or-nothing' && !config.ok && !config.applied) return wholeByStatus(json, account);
   if (json === undefined) return account.distrust('the reply is not JSON');
   read(config, json, sent, account);
   return 'check' in config && config.check ? checked(account, json, config.check) : account;
@@ -125,6 +127,14 @@ function readCounts(config: ReceiptOf<'counts'>, json: unknown, account: Account
   else if (refusedCount === account.count) {
     for (let index = 0; index < account.count; index++) account.refuse(index, reasonOf(json, {}));
   } else account.notes.push(`${appliedCount} of ${account.count} applied, and the reply does not say which`);
+}
+
+/** The status says it all, unless the reply speaks against it. */
+function wholeByStatus(json: unknown, account: Account): Account {
+  const failure = tellsOfFailure(json);
+  if (failure === undefined) account.applyTheRest();
+  else account.notes.push(`the reply tells of failures at ${failure}`);
+  return account;
 }
 
 function readWhole(config: ReceiptOf<'all-or-nothing'>, json: unknown, account: Account): void {

@@ -189,6 +189,38 @@ describe('a reply that does not add up', () => {
     expect(told(await send(events(2)))).toBe('??');
   });
 
+  it.each<[string, object, number, string]>([
+    ['a list under another name than the flow says', { errorz: [], failedRecords: [{ id: 'e-1' }] }, 200, '??'],
+    ['a count', { result: { failure_count: 1 } }, 200, '??'],
+    ['a yes', { hasErrors: true }, 200, '??'],
+    ['nothing of the kind', { ok: true, errorCount: 0, rejected: [], error: '' }, 200, 'AA'],
+    ['nothing, but its status', {}, 207, '??'],
+  ])('U11: silence is no success where the reply holds %s', async (_what, body, status, wanted) => {
+    await open({ faults: [{ answer: { status, body } }] }, { receipt: { shape: 'all-or-nothing' } });
+    expect(told(await send(events(2)))).toBe(wanted);
+    if (status === 207) return;
+    for (const receipt of [
+      { shape: 'client-id', recordId: 'id', errors: 'errs', optional: true },
+      { shape: 'index-in-array', errors: 'errs', optional: true },
+    ]) {
+      peer.set({ faults: [{ answer: { status, body } }] });
+      await sink.close?.();
+      const config = http.sink!.settings.parse({ path: '/v1/records', receipt });
+      sink = http.sink!.open(http.connection.parse({ url: peer.url }), config, openContext());
+      expect(told(await send(events(2), 2))).toBe(wanted);
+    }
+  });
+
+  it('U11: a 207 is believed without its body only where the flow says so', async () => {
+    const faults = () => [{ answer: { status: 207, body: {} } }];
+    await open({ faults: faults() }, { receipt: { shape: 'none' } });
+    expect(told(await send(events(1)))).toBe('?');
+    await sink.close?.();
+    await peer.close();
+    await open({ faults: faults() }, { receipt: { shape: 'none' }, statuses: { applied: [207] } });
+    expect(told(await send(events(1)))).toBe('A');
+  });
+
   it('U11: names records by all digits of their ids, and of what comes back of them', () => {
     const record = (index: number) => ({ id: [9007199254740992n, 9007199254740993n][index], at: 1e21 });
     const text = '{"errors":[{"id":9007199254740993,"error":{"limit":12345678901234567890}}]}';

@@ -4,6 +4,7 @@ import { WaybillError } from '../../model/errors.ts';
 import type { Position } from '../../model/position.ts';
 import { emittedFormats } from '../../objects/record-format.ts';
 import type { Look, LookNotice, PullRange, Pulls, ReadRange, Source } from '../connector.ts';
+import { notAll } from './leads-on.ts';
 import { bodyOf, getPage, orMissing } from './page.ts';
 import { at } from './paths.ts';
 import { type Place, pathIn, stoppable } from './place.ts';
@@ -90,9 +91,12 @@ class Sequence implements Pulls {
     const numbers = { number: `${from}`, from: `${from}`, to: `${to}`, before: `${to + 1n}` };
     const stop = fetcher.reach.start(fetcher.address(pathIn(this.#place, range, numbers)));
     const name = from === to ? `number ${from}` : `numbers ${from} to ${to}`;
-    const further = from > this.#done(range.from) + 1n;
-    const asking = getPage(this.#place, { name, stop, row, further }, signal);
+    const later = from > this.#done(range.from) + 1n;
+    const asking = getPage(this.#place, { name, stop, row, further: later }, signal);
     const page = await (this.#config.whenMissing === 'skip' ? orMissing(asking) : asking);
+    const further = this.#place.settings.pages === undefined ? page?.leadsOn() : undefined;
+    if (further !== undefined)
+      throw notAll(`${sourceName} (${name})`, further, 'Ask for fewer numbers: a smaller `step`.');
     const end = { sourceName, kind: SEQUENCE, value: `${to}` };
     const last = page?.chunks.at(-1);
     if (page === undefined || last === undefined) return [endChunk(end, { firstRow: row })];

@@ -19,12 +19,18 @@ const parameter = (what: string) => nameSchema.describe(`The parameter of the qu
 const jsonPath = (what: string) => z.string().min(1).describe(what);
 
 const shared = {
-  more: jsonPath('Path of what says that there are further pages; nothing, false or null there ends them.').optional(),
+  more: jsonPath(
+    'Path of what says that there are further pages: false or null there ends them, and so does nothing at all where ' +
+      'an earlier page had something.',
+  ).optional(),
   pagesMax: z.int().min(1).default(100_000).describe('A source with more pages than this is an error.'),
 };
 
 const pagesSchema = z
   .discriminatedUnion('by', [
+    z.strictObject({
+      by: z.literal('none').describe('One reply is all that is meant, also where it leads on to further pages.'),
+    }),
     z.strictObject({
       by: z.literal('link').describe('The reply holds the address of the next page.'),
       at: jsonPath('Path of that address in the body, `links.next`; in the header `Link` when absent.').optional(),
@@ -68,7 +74,7 @@ const pagesSchema = z
       ...shared,
     }),
   ])
-  .describe('How the reply goes on: by link, page, offset or cursor.');
+  .describe('How the reply goes on: by link, page, offset or cursor; or that it does not.');
 
 const sequenceSchema = z
   .strictObject({
@@ -135,8 +141,9 @@ export const sourceSchema = z
   .superRefine((source, context) => {
     const issue = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message });
     const { pages, sequence } = source;
-    if (pages !== undefined && sequence !== undefined) issue('sequence', 'a source is numbered or has pages, not both');
-    if ((pages ?? sequence) !== undefined && source.format === 'parquet') issue('format', 'Parquet has no pages');
+    const paged = pages !== undefined && pages.by !== 'none';
+    if (paged && sequence !== undefined) issue('sequence', 'a source is numbered or has pages, not both');
+    if ((paged || sequence !== undefined) && source.format === 'parquet') issue('format', 'Parquet has no pages');
     if (pages?.by === 'cursor' && (pages.at === undefined) === (pages.ofRecord === undefined)) {
       issue('pages', 'say where the cursor is: `at` in the body, or `ofRecord` in the last record');
     }
@@ -155,5 +162,5 @@ export const sourceSchema = z
   });
 
 export type SourceConfig = z.output<typeof sourceSchema>;
-export type PagesConfig = z.output<typeof pagesSchema>;
+export type PagesConfig = Exclude<z.output<typeof pagesSchema>, { by: 'none' }>;
 export type SequenceConfig = z.output<typeof sequenceSchema>;

@@ -12,7 +12,8 @@ export function openHttpSource(connection: ConnectionConfig, settings: SourceCon
   const fetcher = new Fetcher(connection, settings, context);
   const { ports } = context;
   const place = { fetcher, connection, settings, ports, name: placeName(connection, settings) };
-  if (settings.pages !== undefined) return pagedSource(place, settings.pages);
+  const { pages } = settings;
+  if (pages !== undefined && pages.by !== 'none') return pagedSource(place, pages);
   if (settings.sequence !== undefined) return sequenceSource(place, settings.sequence);
   return documentSource(place);
 }

@@ -8,7 +8,7 @@ import type { ReadRange } from '../connector.ts';
 import { connect, type MysqlConnection, quoteName } from './connection.ts';
 import { describe } from './describe.ts';
 import { type BoundQuery, bindQuery } from './parameters.ts';
-import { valueReader } from './values.ts';
+import { castsOf, valueReader } from './values.ts';
 
 export interface MysqlSourceOptions {
   readonly query?: string;
@@ -94,7 +94,7 @@ export class Reading {
     const names = fields.map(({ name }) => name);
     const readers = fields.map(valueReader);
     const packer = new Packer(describe(fields));
-    const asked = this.#client.execute({ sql: text, values: [...values], rowsAsArray: true });
+    const asked = this.#client.execute({ sql: text, values: [...values], rowsAsArray: true, ...castsOf(fields) });
     const rows = asked.stream({ highWaterMark: WAITING_ROWS });
     const broke = (error: Error): void => void rows.destroy(error);
     this.#waiting.add(broke);

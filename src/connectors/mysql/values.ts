@@ -1,6 +1,7 @@
 import type * as Mysql from 'mysql2';
 import { float32Text } from '../../formats/columns/numbers.ts';
 import { exactNumber, parseObject } from '../../formats/rows.ts';
+import { geoJsonOf } from './geometry.ts';
 
 /** How MySQL numbers the types of its columns: part of its protocol. */
 export const TYPE = {
@@ -32,9 +33,15 @@ export const TYPE = {
 /** Turns what the driver gives for one column into what a record holds. */
 export type ValueReader = (value: unknown) => unknown;
 
+/** What the driver is told of values that it would spoil; nothing where there are none, since it costs each value. */
+export function castsOf(fields: readonly Mysql.FieldPacket[]): Pick<Mysql.QueryOptions, 'typeCast'> {
+  if (!fields.some(({ columnType }) => columnType === TYPE.geometry)) return {};
+  return { typeCast: (field, next) => (field.type === 'GEOMETRY' ? field.buffer() : next()) };
+}
+
 /**
  * Whole numbers and decimals keep all of their digits, times are ISO 8601 (a `timestamp` in UTC, a `datetime` as it
- * is), JSON is JSON, and bytes become base64.
+ * is), JSON is JSON, geometries are GeoJSON, and bytes become base64.
  */
 export function valueReader({
   columnType,
@@ -53,6 +60,7 @@ const READERS: ReadonlyMap<number, ValueReader> = new Map([
   [TYPE.newDecimal, number],
   [TYPE.longlong, number],
   [TYPE.json, json],
+  [TYPE.geometry, (value) => geoJsonOf(value as Buffer)],
   [TYPE.datetime, datetime],
   [TYPE.timestamp, (value) => `${String(datetime(value))}+00:00`],
   // A double shows digits of a float that nobody has written.

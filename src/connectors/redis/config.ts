@@ -3,6 +3,7 @@ import { badAddress, type ServerKind, serverOf } from '../../servers/address.ts'
 import { hostSettings, inParts, tlsSettings, urlSetting, userSettings } from '../../servers/settings.ts';
 import type { Connector, OpenContext } from '../connector.ts';
 import type { RedisConnection } from './connection.ts';
+import type { Lasting } from './eviction.ts';
 import { type RedisSinkOptions, redisSink } from './sink.ts';
 import { redisSource } from './source.ts';
 
@@ -72,6 +73,10 @@ const sinkSettings = z
       .enum(['server', 'fsync'])
       .default('server')
       .describe('`fsync` sends nothing to a server that answers before what it was sent is on its disk.'),
+    eviction: z
+      .enum(['refuse', 'accept'])
+      .default('refuse')
+      .describe('`refuse` sends nothing to a server that removes keys of its own accord when its memory is full.'),
     recordsPerBatch: z.int().min(1).max(50_000).default(1000),
     bytesPerBatch: z.int().min(1).default(4_000_000).describe('Bytes of the encoded records of one batch.'),
     connections: z
@@ -126,6 +131,7 @@ export const redis: Connector<Connection, SourceSettings, SinkSettings> = {
         bytesPerBatch,
         connections,
         durability,
+        lasting: settings.eviction === 'accept' ? undefined : lastingOf(settings),
         requestTimeoutMs: requestTimeoutSeconds * 1000,
       });
     },
@@ -140,6 +146,10 @@ function targetOf({ key, stream, prefix, value, expireSeconds, markerDays }: Sin
   if (stream !== undefined) return { stream, value, ...(markerDays === undefined ? {} : { markerDays }) };
   return { key: key ?? [], prefix, value, ...(expireSeconds === undefined ? {} : { expireSeconds }) };
 }
+
+/** Keys that expire are those that a server with a `volatile` policy removes before their time. */
+const lastingOf = ({ expireSeconds, markerDays }: SinkSettings): Lasting =>
+  expireSeconds === undefined && markerDays === undefined ? 'for-good' : 'until-expired';
 
 const SERVER: ServerKind = {
   type: 'redis',

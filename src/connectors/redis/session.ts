@@ -3,6 +3,7 @@ import { NotAppliedError, RefusedError } from '../../model/errors.ts';
 import type { Ports } from '../../model/ports.ts';
 import type { Permit } from '../connector.ts';
 import { type Client, newClient, type RedisConnection, showPlace } from './connection.ts';
+import { expectKept, type Lasting } from './eviction.ts';
 import { beforeSending, replyCode } from './outcome.ts';
 
 export interface SessionOptions {
@@ -10,6 +11,8 @@ export interface SessionOptions {
   connection(): RedisConnection;
   readonly requestTimeoutMs: number;
   readonly durability: 'server' | 'fsync';
+  /** What of it the server may not remove by itself; undefined: it may do so. */
+  readonly lasting?: Lasting | undefined;
   readonly ports: Pick<Ports, 'sleep'>;
 }
 
@@ -41,11 +44,12 @@ export class Session {
     return this.#gaveUp;
   }
 
-  async open(durability: SessionOptions['durability']): Promise<void> {
+  async open({ durability, lasting }: Pick<SessionOptions, 'durability' | 'lasting'>): Promise<void> {
     if (this.#opened) return;
     await this.#client.connect();
     await this.#expectRedis();
     if (durability === 'fsync') await this.#expectSynced();
+    if (lasting !== undefined) await expectKept(this, lasting);
     this.#opened = true;
   }
 
@@ -124,7 +128,7 @@ export class SessionPool {
     }
     const unwatch = this.#watch(session, permit.signal);
     try {
-      await session.open(this.#options.durability);
+      await session.open(this.#options);
       return await work(session);
     } catch (error) {
       const reason = session.gaveUp;

@@ -57,14 +57,17 @@ function streamAbilities(pool: SessionPool, into: StreamOptions): Partial<Abilit
 }
 
 /** What Redis keeps of what it has acknowledged is a matter of how the server is set up, and not of this side. */
-function assumptions({ durability, into }: RedisSinkOptions): readonly string[] {
+function assumptions({ durability, into, lasting }: RedisSinkOptions): readonly string[] {
   const kept =
     durability === 'fsync'
       ? 'The Redis server keeps `appendfsync always`, which is looked at when a connection is made; a replica that ' +
         'takes over has everything that its master acknowledged.'
       : 'The Redis server keeps what it acknowledged: a crash or a failover of the server takes what was not on its ' +
         'disk or its replica yet, unless `durability: fsync` is asked for.';
-  const evicted = 'The server evicts nothing: its `maxmemory-policy` is `noeviction`.';
+  const evicted =
+    lasting === undefined
+      ? 'The server evicts nothing, though it may be set up to: `eviction: accept`.'
+      : 'The server evicts nothing: its `maxmemory-policy`, which is looked at when a connection is made, stays so.';
   if (!('stream' in into)) {
     return [
       kept,

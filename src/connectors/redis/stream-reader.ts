@@ -72,7 +72,7 @@ export class StreamReader {
     try {
       session = this.#session?.usable === true ? this.#session : await Session.make(this.#options.connection());
       this.#session = session;
-      await session.open('server');
+      await session.open({ durability: 'server' });
       const asked = commands.map((command) => session!.askForBytes(command).catch(gone));
       return await Promise.all(asked);
     } catch (error) {

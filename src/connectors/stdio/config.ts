@@ -8,7 +8,7 @@ const nothing = z.strictObject({});
 
 const stdinSettings = z.strictObject({
   format: z.enum(['ndjson', 'csv', 'json']).default('ndjson'),
-  delimiter: z.string().length(1).default(',').describe('Between the fields of CSV.'),
+  delimiter: z.string().length(1).optional().describe('Between the fields of CSV. A comma.'),
   header: z
     .union([z.boolean(), z.array(z.string().min(1)).min(1)])
     .default(true)

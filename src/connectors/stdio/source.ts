@@ -11,7 +11,7 @@ import type { Look, Source } from '../connector.ts';
 export interface StdinOptions {
   readonly stdin: NodeJS.ReadableStream;
   readonly format: 'ndjson' | 'csv' | 'json';
-  readonly delimiter: string;
+  readonly delimiter?: string | undefined;
   readonly header: boolean | readonly string[];
   /** A longer record is rejected instead of kept in memory. */
   readonly recordBytesMax: number;
@@ -106,7 +106,7 @@ async function* chunks(options: StdinOptions, passed: PassedBytes, signal: Abort
 function framerOf({ format, delimiter, header, recordBytesMax }: StdinOptions): Framer {
   switch (format) {
     case 'csv':
-      return csvFramer({ delimiter, header, recordBytesMax });
+      return csvFramer({ delimiter, supposed: delimiter === undefined, header, recordBytesMax });
     case 'json':
       return jsonFramer({ recordBytesMax });
     default:

@@ -165,6 +165,8 @@ describe('frames of COPY', () => {
         expect(seen).toBe(lines.length - (lines.at(-1) === '' ? 1 : 0));
         for (const row of fieldsOf(chunks)) expect(row).toHaveLength(1);
       }),
+      // What begins a file that is no text is the beginning of a value here.
+      { examples: [[Uint8Array.of(0xff, 0xfe, 1)], [Uint8Array.of(0, 1, 0)], [Uint8Array.of(0x1f, 0x8b, 8)]] },
     );
   });
   it('carries a row that is longer than a chunk', () => {
