@@ -23,7 +23,7 @@ export function readReceipt(config: ReceiptConfig, reply: ReceiptText, sent: Sen
     return account;
   }
   const json = parse(reply.text);
-  if (config.shape === 'all-or-nothing' && !config.ok && !config.applied) return wholeByStatus(json, account);
+  if (config.shape === 'all-or-nothing' && !config.ok && !config.applied) return wholeByStatus(json, sent, account);
   if (json === undefined) return account.distrust('the reply is not JSON');
   read(config, json, sent, account);
   return 'check' in config && config.check ? checked(account, json, config.check) : account;
@@ -130,8 +130,8 @@ function readCounts(config: ReceiptOf<'counts'>, json: unknown, account: Account
 }
 
 /** The status says it all, unless the reply speaks against it. */
-function wholeByStatus(json: unknown, account: Account): Account {
-  const failure = tellsOfFailure(json);
+function wholeByStatus(json: unknown, sent: Sent, account: Account): Account {
+  const failure = tellsOfFailure(json, sent.count === 1 ? sent.record(0) : undefined);
   if (failure === undefined) account.applyTheRest();
   else account.notes.push(`the reply tells of failures at ${failure}`);
   return account;

@@ -211,6 +211,16 @@ describe('a reply that does not add up', () => {
     }
   });
 
+  it('U11: a reply that repeats the record it was sent says nothing by that', async () => {
+    const build = { id: 'e-1', steps: { failed: 3, errors: ['a', 'b'] } };
+    const receipt = { shape: 'all-or-nothing' };
+    const answered = (body: object) => ({ faults: [{ answer: { status: 201, body } }] });
+    await open(answered(build), { receipt });
+    expect(told(await send([build]))).toBe('A');
+    peer.set(answered({ ...build, steps: { failed: 4 } }));
+    expect(told(await send([build], 2))).toBe('?');
+  });
+
   it('U11: a 207 is believed without its body only where the flow says so', async () => {
     const faults = () => [{ answer: { status: 207, body: {} } }];
     await open({ faults: faults() }, { receipt: { shape: 'none' } });

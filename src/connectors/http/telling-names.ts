@@ -1,3 +1,5 @@
+import { canonical } from './paths.ts';
+
 const DEPTH_MAX = 4;
 
 export interface Named {
@@ -28,9 +30,16 @@ const WORD = 'errors?|fail(?:ed|ures?)?|reject(?:s|ed|ions?)?|refus(?:ed|als?)|i
 const OF_WHAT = 'records|items|rows|entries|results|ids|list|count|total|objects';
 const FAILED = new RegExp(`^(?:has|num|numberof|total|count)?(?:${WORD})(?:${OF_WHAT})?$`);
 
-/** Where a reply says by a name that APIs use for it that something was not applied; undefined where it does not. */
-export function tellsOfFailure(reply: unknown): string | undefined {
-  for (const { path, bare, held } of namedIn(reply)) if (FAILED.test(bare) && isSaid(held)) return path;
+/**
+ * Where a reply says by a name that APIs use for it that something was not applied; undefined where it does not. Many
+ * APIs answer with the record that they were sent, and what stands in that as well is no word about it.
+ */
+export function tellsOfFailure(reply: unknown, sent?: unknown): string | undefined {
+  for (const { path, bare, held } of namedIn(reply)) {
+    if (!FAILED.test(bare) || !isSaid(held)) continue;
+    const said = canonical(held);
+    if (![...namedIn(sent)].some((own) => own.bare === bare && canonical(own.held) === said)) return path;
+  }
   return undefined;
 }
 

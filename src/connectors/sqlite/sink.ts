@@ -120,7 +120,7 @@ class SqliteWriter {
       throw new RefusedError(`there is no table ${JSON.stringify(table)} in ${file}`, {
         reason: 'table-missing',
         about: 'request',
-        hint: 'Make the table, or correct `table`.',
+        hint: 'Make the table, correct `table`, or have it made: `schema: evolve`.',
         ids: { table },
       });
     }
