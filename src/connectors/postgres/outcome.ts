@@ -135,6 +135,7 @@ export function atCommit(error: unknown): WaybillError {
 
 const HINTS: Readonly<Record<string, string>> = {
   '42P10': 'Make a unique index on exactly the columns of `key`.',
+  '42P01': 'Make the table, correct `table`, or have it made: `schema: evolve`.',
   '42501': 'Grant it; the guide to the PostgreSQL sink lists what the sink needs.',
   '3F000': 'Create the schema, or name one in `markerSchema` that this user may write to.',
   '25006': 'The server takes no writes: a standby, or one that is set to read only.',
