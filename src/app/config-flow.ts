@@ -78,6 +78,21 @@ function historyOf(settings: FlowSettings['history']): HistorySettings | undefin
   return eventTime === undefined ? rest : { ...rest, eventTime };
 }
 
+type Told = [message: string, more: { readonly hint: string; readonly level?: 'warning' }];
+const READ_BACK = 'the source of this flow reads what is written here: each run would double it';
+const DOUBLES_AMONG: Told = [
+  READ_BACK,
+  { hint: 'Write to a name that the path of the source does not fit, such as one in another folder.' },
+];
+const DOUBLES: Told = [
+  READ_BACK,
+  { hint: 'Write to another table, or with a strategy that takes the place of what is there, such as `merger`.' },
+];
+const WRITES_OVER: Told = [
+  'the source of this flow reads what is written over here: what others write between the two is lost',
+  { hint: 'Write to another table, or let nobody else write to this one while the flow runs.', level: 'warning' },
+];
+
 const laneSetup = ({ connection, settings }: LaneConfig) => ({ connection: connection.settings, settings });
 
 const isMap = (value: unknown): value is Record<string, unknown> =>
@@ -164,18 +179,17 @@ class FlowReading {
   /** A flow that reads what it writes finds more at each run, and doubles it. */
   waysPart({ connection, settings }: SourceConfig, lanes: readonly LaneConfig[], single: boolean): boolean {
     const { connector } = connection;
-    const back = lanes.filter(
-      (lane) =>
-        lane.connection.connector.type === connector.type &&
-        connector.readsBack?.({ connection: connection.settings, settings }, laneSetup(lane)) === true,
-    );
-    for (const { name } of back) {
-      const path = [...this.#path, ...(single ? ['sink'] : ['sinks', name])];
-      this.#world.reader.report(path, 'the source of this flow reads what is written here: each run would double it', {
-        hint: 'Write to a name that the path of the source does not fit, such as one in another folder.',
-      });
+    let part = true;
+    for (const lane of lanes) {
+      if (lane.connection.connector.type !== connector.type) continue;
+      const back = connector.readsBack?.({ connection: connection.settings, settings }, laneSetup(lane)) ?? 'no';
+      if (back === 'no') continue;
+      const path = [...this.#path, ...(single ? ['sink'] : ['sinks', lane.name])];
+      const rewrites = back === 'all' && this.#world.strategies[lane.strategy]?.rewrites === true;
+      this.#world.reader.report(path, ...(rewrites ? WRITES_OVER : back === 'all' ? DOUBLES : DOUBLES_AMONG));
+      part &&= rewrites;
     }
-    return back.length === 0;
+    return part;
   }
 
   #lane(name: string, raw: Block, path: Path, flow: FlowSettings | undefined): LaneConfig | undefined {

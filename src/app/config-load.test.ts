@@ -95,3 +95,54 @@ flows:
     expect((await load(flow(source, sink))).findings).toEqual([]);
   });
 });
+
+describe('a flow that reads the table that it writes', () => {
+  const flow = (source: string, sink: string): string => `version: 1
+connections:
+  parts: { type: postgres, host: localhost, database: shop, user: reader }
+  whole: { type: postgres, url: "postgresql://writer@127.0.0.1:5432/shop" }
+  secret: { type: postgres, url: "env:SHOP_URL" }
+  same: { type: postgres, url: "env:SHOP_URL" }
+  standby: { type: postgres, host: localhost, port: 5433, database: shop, user: reader }
+  file: { type: sqlite, file: shop.db }
+  again: { type: sqlite, file: ./data/../shop.db }
+flows:
+  copy:
+    source: { ${source}, key: [id] }
+    sink: { ${sink} }
+`;
+
+  it.each([
+    ['connection: parts, table: items', 'connection: parts, table: items'],
+    ['connection: parts, table: items', 'connection: whole, table: public.items, strategy: transactional-writer'],
+    ['connection: secret, table: sales.items', 'connection: same, table: [sales, items], strategy: metadata-cleaner'],
+    ['connection: file, table: items', 'connection: again, table: Items'],
+  ])('is refused where each run would double it: %s -> %s', async (source, sink) => {
+    const { findings, flows } = await load(flow(source, sink));
+    expect(flows.size).toBe(0);
+    expect(findings.map(({ message }) => message).join()).toContain('each run would double it');
+    expect(findings[0]?.hint).toContain('another table');
+  });
+
+  it.each([
+    ['connection: parts, table: items', 'connection: whole, table: items, strategy: data-overwrite'],
+    ['connection: parts, table: items', 'connection: parts, table: items, key: [id], strategy: keyed'],
+    ['connection: parts, table: items', 'connection: parts, table: items, strategy: proxy'],
+    ['connection: file, table: items', 'connection: file, table: items, strategy: stateful-merger'],
+  ])('is warned where it takes the place of what it has read: %s -> %s', async (source, sink) => {
+    const { findings, flows } = await load(flow(source, sink));
+    expect(flows.size).toBe(1);
+    expect(findings).toMatchObject([{ level: 'warning', message: expect.stringContaining('what others write') }]);
+  });
+
+  it.each([
+    ['connection: parts, table: items', 'connection: parts, table: Items'],
+    ['connection: parts, table: items', 'connection: parts, table: sales.items'],
+    ['connection: parts, table: items', 'connection: standby, table: items'],
+    ['connection: parts, table: items', 'connection: secret, table: items'],
+    ['connection: parts, query: "select 1 as id"', 'connection: parts, table: items'],
+    ['connection: file, table: items', 'connection: file, table: others'],
+  ])('is told from one that does not: %s -> %s', async (source, sink) => {
+    expect((await load(flow(source, sink))).findings).toEqual([]);
+  });
+});

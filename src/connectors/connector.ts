@@ -45,9 +45,15 @@ export interface Connector<Connection = unknown, SourceSettings = unknown, SinkS
     /** One for each way of being set up that makes other strategies fit; shown with those that do. */
     readonly samples?: readonly SinkSample[];
   };
-  /** Whether a source reads what a sink of the same flow writes, where each run would write it once more. */
-  readsBack?(source: Setup<Connection, SourceSettings>, sink: Setup<Connection, SinkSettings>): boolean;
+  /** Whether a source reads what a sink of the same flow writes, as far as their settings tell. */
+  readsBack?(source: Setup<Connection, SourceSettings>, sink: Setup<Connection, SinkSettings>): ReadBack;
 }
+
+/**
+ * `all`: the source reads nothing else, so a strategy that takes the place of what was there adds nothing. `among`: it
+ * reads that beside other records, so each run finds them once more whatever the strategy does.
+ */
+export type ReadBack = 'all' | 'among' | 'no';
 
 /** A source or a sink, as a flow file sets it up. */
 export interface Setup<Connection, Settings> {

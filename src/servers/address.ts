@@ -66,6 +66,23 @@ export function databaseServerOf(given: ServerSettings, context: OpenContext, ki
   return server;
 }
 
+/** As far as the settings tell: an address by reference is the same only under the same reference. */
+export const isSameDatabase = (one: ServerSettings, other: ServerSettings, kind: ServerKind): boolean =>
+  placeOf(one, kind) === placeOf(other, kind);
+
+function placeOf(given: ServerSettings, kind: ServerKind): string {
+  const { url } = given;
+  if (url === undefined) {
+    const { host, port, database } = plainParts(given, kind);
+    return JSON.stringify([isLocal(host) ? LOCALHOST : host.toLowerCase(), port, database]);
+  }
+  if (/^(env|file):/.test(url) || !URL.canParse(url)) return url;
+  const parsed = new URL(url);
+  const host = kind.hostIn?.(parsed) ?? (parsed.hostname || LOCALHOST);
+  const port = Number(parsed.port || kind.usualPort);
+  return JSON.stringify([isLocal(host) ? LOCALHOST : host.toLowerCase(), port, parsed.pathname.slice(1)]);
+}
+
 /** Reads the file of a setting `caFile` at the moment of connecting. */
 export const certificateIn =
   (caFile: string, { folder }: OpenContext): (() => string) =>

@@ -7,6 +7,7 @@ import { loadingStrategy, shownAlone } from './loading.ts';
 /** Replaces what the window had brought, or everything, by what it brings now. */
 export const dataOverwrite = loadingStrategy({
   name: 'data-overwrite',
+  rewrites: true,
   summary: 'Replaces a table, a prefix or the rows of the window by what the window brings.',
   promise: 'Readers see what was there before or all that the window brings now; the rest is untouched.',
   lacks: (sink, flow) => {

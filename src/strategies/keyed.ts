@@ -6,6 +6,7 @@ import type { Fit, FlowFacts, Settlement, Strategy } from './strategy.ts';
 /** Writes each record under its key, so that writing it again changes nothing. */
 export const keyed: Strategy = {
   name: 'keyed',
+  rewrites: true,
   summary: 'Writes each record under its key; writing it again changes nothing.',
 
   fit(sink: Sink, flow: FlowFacts): Fit {

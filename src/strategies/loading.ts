@@ -10,6 +10,7 @@ import type { Fit, FlowFacts, Loading, LoadJob, Strategy } from './strategy.ts';
 interface Parts {
   readonly name: string;
   readonly summary: string;
+  readonly rewrites?: true;
   /** One sentence: what readers see, and when. */
   readonly promise: string;
   /** Why it cannot be promised on this sink, or for this flow; undefined when it can. */
@@ -23,10 +24,9 @@ interface Parts {
  * A strategy that collects what a window brings in a place that nobody reads, and publishes it in one step. Its batches
  * are all alike: each goes into the place once, since the sink tells a repeat.
  */
-export function loadingStrategy({ name, summary, promise, lacks, windows, load }: Parts): Strategy {
+export function loadingStrategy({ promise, lacks, windows, load, ...shown }: Parts): Strategy {
   return {
-    name,
-    summary,
+    ...shown,
     load: { open: openPlace, ...load },
 
     fit(sink, flow): Fit {

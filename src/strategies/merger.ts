@@ -5,6 +5,7 @@ import { lacksKey, mergeBy } from './merge-by.ts';
 /** Brings what is there up to date: inserts, changes and removes by key. */
 export const merger = loadingStrategy({
   name: 'merger',
+  rewrites: true,
   summary: 'Inserts, changes and removes rows by key; what the window does not name is left alone.',
   promise: 'Each key that the window names is in the sink once, as the window says; all of it changes at once.',
   lacks: (sink, flow) =>

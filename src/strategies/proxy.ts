@@ -6,6 +6,7 @@ const ALL_OF_THEM = 1_000_000;
 /** Every load has a place of its own for ever; one name leads readers to the newest that is complete. */
 export const proxy = loadingStrategy({
   name: 'proxy',
+  rewrites: true,
   summary: 'Writes each load to a new place that is never changed again; one name shows the newest complete load.',
   promise: 'Readers of the name see the newest complete load; earlier ones can still be read and never change.',
   lacks: (sink, flow) =>

@@ -15,6 +15,7 @@ type Versions = NonNullable<LoadAbilities['versions']>;
  */
 export const statefulMerger = loadingStrategy({
   name: 'stateful-merger',
+  rewrites: true,
   summary: 'Merges by key; a window that is loaded again first takes the sink back to where it stood before it.',
   promise: 'After a window is loaded the sink holds what it held before that window, brought up to date by it.',
   lacks: (sink, flow) => {

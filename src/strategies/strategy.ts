@@ -17,6 +17,8 @@ export interface Strategy {
   readonly summary: string;
   /** What this strategy promises on this sink, or why it cannot. Pure: asked by `check` and `plan`. */
   fit(sink: Sink, flow: FlowFacts): Fit;
+  /** What it writes takes the place of what was there: what was read there and is written again adds nothing. */
+  readonly rewrites?: true;
   /** There where what a window brings is seen as a whole: collected first, published in one step at the end. */
   readonly load?: Loading;
   /**

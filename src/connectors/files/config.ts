@@ -163,5 +163,7 @@ export const files: Connector<Connection, SourceSettings, SinkSettings> = {
     readsBack(
       { root: resolve(source.connection.root), path: source.settings.path },
       { root: resolve(root), path: manifest },
-    ),
+    )
+      ? 'among'
+      : 'no',
 };

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { z } from 'zod';
 import { autoLagSetting, cursorSetting } from '../../cursors/settings.ts';
-import { databaseServerOf, type ServerKind } from '../../servers/address.ts';
+import { databaseServerOf, isSameDatabase, type ServerKind } from '../../servers/address.ts';
 import {
   hostSettings,
   tableName,
@@ -160,7 +160,16 @@ export const postgres: Connector<Connection, SourceSettings, SinkSettings> = {
       { name: 'a table with a key', connection: LOCAL, settings: { table: 'items', key: ['id'] } },
     ],
   },
+  readsBack: (source, { connection, settings: { table } }) =>
+    source.settings.table !== undefined &&
+    fullName(source.settings.table) === fullName(table) &&
+    isSameDatabase(source.connection, connection, SERVER)
+      ? 'all'
+      : 'no',
 };
+
+/** Without a schema as far as the flow file tells: hardly anybody has another first one in the search path. */
+const fullName = (table: SinkSettings['table']): string => JSON.stringify(['public', ...tableName(table)].slice(-2));
 
 const SERVER: ServerKind = {
   type: 'postgres',

@@ -187,7 +187,9 @@ export const s3: Connector<Connection, SourceSettings, SinkSettings> = {
     readsBack(
       { root: source.connection.bucket, path: source.settings.path },
       { root: (manifest === path ? undefined : manifestBucket) ?? connection.bucket, path: manifest },
-    ),
+    )
+      ? 'among'
+      : 'no',
 };
 
 function connectionOf(given: Connection, context: OpenContext): S3Connection {

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { z } from 'zod';
 import { cursorSetting, lagSetting } from '../../cursors/settings.ts';
 import type { Connector } from '../connector.ts';
@@ -70,4 +71,8 @@ export const sqlite: Connector<Connection, z.output<typeof sourceSettings>, z.ou
       { name: 'a table with a key', connection: { file: 'items.db' }, settings: { table: 'items', key: ['id'] } },
     ],
   },
+  readsBack: (source, { connection: { file }, settings: { table } }) =>
+    resolve(source.connection.file) === resolve(file) && source.settings.table?.toLowerCase() === table.toLowerCase()
+      ? 'all'
+      : 'no',
 };
