@@ -343,4 +343,21 @@ describe('connecting to PostgreSQL', () => {
       expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual([1, 2, 3].map((n) => ({ money: 'C', n })));
     }
   });
+
+  it('says that somebody else holds a lock instead of waiting for ever', async () => {
+    await client.query('begin; lock table items in access exclusive mode');
+    try {
+      for (const more of [...MODES.map((mode) => ({ mode })), { cursor: 'id' }]) {
+        const ways = { table: 'items', lockTimeoutSeconds: 1, ...more };
+        await expect(readAll(open(ways), rangeOf())).rejects.toMatchObject({
+          code: 'SOURCE_FAILED',
+          ids: { sqlState: '55P03' },
+          hint: expect.stringContaining('pg_locks'),
+        });
+      }
+    } finally {
+      await client.query('rollback');
+    }
+    expect(await read({ table: 'items', lockTimeoutSeconds: 1 })).toHaveLength(12_000);
+  });
 });

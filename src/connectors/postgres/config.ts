@@ -45,6 +45,12 @@ const sourceSettings = z
       .default('UTC')
       .describe('In which times with a time zone are written, and read in the query.'),
     count: z.boolean().default(false).describe('Count the records first, so that progress has a total.'),
+    lockTimeoutSeconds: z
+      .int()
+      .min(1)
+      .max(86_400)
+      .default(60)
+      .describe('Waiting longer for a lock of somebody else, such as that of a migration, the reading fails.'),
     cursor: cursorSetting,
     lag: autoLagSetting,
   })
@@ -129,9 +135,10 @@ export const postgres: Connector<Connection, SourceSettings, SinkSettings> = {
   connection,
   source: {
     settings: sourceSettings,
-    open: (settings, { query, table, cursor, lag, ...options }, context) =>
+    open: (settings, { query, table, cursor, lag, lockTimeoutSeconds, ...options }, context) =>
       postgresSource(connectionOf(settings, context), {
         ...options,
+        lockTimeoutMs: lockTimeoutSeconds * 1000,
         ...(cursor === undefined ? {} : { cursor }),
         ...(lag === undefined ? {} : { lag }),
         ...(query === undefined ? {} : { query }),

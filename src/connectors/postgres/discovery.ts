@@ -19,12 +19,14 @@ const COLUMNS = `select case when pg_table_is_visible(c.oid) then c.relname else
 
 type Row = readonly [string, string, string, unknown, boolean, number | null];
 
+const SETTINGS = { mode: 'cursor', timeZone: 'UTC', lockTimeoutMs: 60_000, count: false } as const;
+
 /** Tables and views that the user of the connection may read; those of the search path without their schema. */
 export async function discoverTables(
   connection: () => PostgresConnection,
   signal: AbortSignal,
 ): Promise<readonly Discovered[]> {
-  const reading = await begin(connection, { mode: 'cursor', timeZone: 'UTC', count: false }, signal);
+  const reading = await begin(connection, SETTINGS, signal);
   try {
     const { rows } = await reading.client.query<Row>({ text: COLUMNS, rowMode: 'array' } as never);
     return tablesOf((rows as unknown as readonly Row[]).map(columnOf));

@@ -13,6 +13,8 @@ export interface PostgresSourceOptions {
   readonly table?: readonly string[];
   readonly mode: 'copy' | 'cursor';
   readonly timeZone: string;
+  /** How long a table may be locked by somebody else. */
+  readonly lockTimeoutMs: number;
   /** Asks for the number of records first, so that progress has a total. */
   readonly count: boolean;
   /** Columns that only grow: with them a pull reads what lies behind its position. */
@@ -56,7 +58,7 @@ export async function begin(
     signal.throwIfAborted();
     await before?.(client);
     await client.query('begin isolation level repeatable read read only');
-    await client.query(SETTINGS, [options.timeZone]);
+    await client.query(SETTINGS, [options.timeZone, String(options.lockTimeoutMs)]);
     return { client, end };
   } catch (error) {
     await end();
@@ -66,12 +68,13 @@ export async function begin(
 
 // How values are written must not depend on how the server, the database or the role is set up. And a COPY takes as
 // long as those who take its rows: limits that are meant for questions and their answers would end it each time at the
-// same place. So they are lifted, as `pg_dump` does it. Not every server knows the last one.
+// same place. So they are lifted, as `pg_dump` does it. Not every server knows the last one. A wait for a lock ends all the
+// same: nobody would learn what is waited for.
 const SETTINGS = `select set_config('TimeZone', $1, true), set_config('IntervalStyle', 'iso_8601', true),
   set_config('DateStyle', 'ISO', true), set_config('bytea_output', 'hex', true),
   set_config('extra_float_digits', '1', true), set_config('standard_conforming_strings', 'on', true),
   set_config('lc_monetary', 'C', true), set_config('statement_timeout', '0', true),
-  set_config('idle_in_transaction_session_timeout', '0', true),
+  set_config('idle_in_transaction_session_timeout', '0', true), set_config('lock_timeout', $2, true),
   case when current_setting('transaction_timeout', true) <> '0'
     then set_config('transaction_timeout', '0', true) end`;
 
@@ -137,5 +140,11 @@ export function readError(error: unknown): unknown {
   // 42: the query cannot be understood. 25006: it would change something. Reading it again changes neither.
   if (state.startsWith('42') || state === '25006')
     return new WaybillError('SOURCE_INVALID', `PostgreSQL refuses the query (${state}): ${message}`, { ids });
-  return new WaybillError('SOURCE_FAILED', `the query failed in PostgreSQL (${state}): ${message}`, { ids });
+  const hint = state === LOCKED ? { hint: LOCKED_HINT } : {};
+  return new WaybillError('SOURCE_FAILED', `the query failed in PostgreSQL (${state}): ${message}`, { ids, ...hint });
 }
+
+const LOCKED = '55P03';
+const LOCKED_HINT =
+  'Somebody else holds a lock on a table of the query, such as a migration: pg_locks and pg_stat_activity say who. ' +
+  '`lockTimeoutSeconds` of the source says how long to wait.';
