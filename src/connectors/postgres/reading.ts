@@ -68,8 +68,8 @@ export async function begin(
 
 // How values are written must not depend on how the server, the database or the role is set up. And a COPY takes as
 // long as those who take its rows: limits that are meant for questions and their answers would end it each time at the
-// same place. So they are lifted, as `pg_dump` does it. Not every server knows the last one. A wait for a lock ends all the
-// same: nobody would learn what is waited for.
+// same place. So they are lifted, as `pg_dump` does it. Not every server knows the last one. A wait for a lock ends,
+// all the same: nobody would learn what is waited for.
 const SETTINGS = `select set_config('TimeZone', $1, true), set_config('IntervalStyle', 'iso_8601', true),
   set_config('DateStyle', 'ISO', true), set_config('bytea_output', 'hex', true),
   set_config('extra_float_digits', '1', true), set_config('standard_conforming_strings', 'on', true),
