@@ -214,7 +214,7 @@ describe('`staging: range` where it cannot be', () => {
       { source: 'connection: here, path: members.ndjson, pullBy: offset', flow: '    window: pull\n' },
       /cannot be read again in parts/,
     ],
-    'a table': [{ source: 'connection: db, table: copy' }, /sqlite, as it is set up, cannot be read again/],
+    'a table': [{ source: 'connection: db, table: others' }, /sqlite, as it is set up, cannot be read again/],
     history: [{ ...PLAIN, flow: '    window: pull\n    history: { merge: append }\n' }, /does not go with `history`/],
   };
 
