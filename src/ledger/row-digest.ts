@@ -54,12 +54,18 @@ export class RowDigest {
 
   #bytes(bytes: Uint8Array): void {
     this.#mix(bytes.byteLength ^ 0x626c6f62);
-    const words = wordsOf(bytes);
-    const count = words.length;
-    // As in `#mix`, with the state in variables: packed keys are megabytes.
+    this.#mixAll(wordsOf(bytes));
+    for (let at = bytes.byteLength & ~3; at < bytes.byteLength; at++) this.#mix(bytes[at] as number);
+  }
+
+  /**
+   * As in `#mix`, with the state in variables: packed keys are megabytes. A function of its own: a loop that is
+   * translated while it runs knows nothing of what follows it, and would be left that way each time.
+   */
+  #mixAll(words: Int32Array): void {
     let a = this.#a;
     let b = this.#b;
-    for (let at = 0; at < count; at++) {
+    for (let at = 0; at < words.length; at++) {
       a = Math.imul(a ^ (words[at] as number), 0x9e3779b1);
       a ^= a >>> 15;
       b = Math.imul(((b << 13) | (b >>> 19)) ^ a, 0x85ebca6b);
@@ -67,7 +73,6 @@ export class RowDigest {
     }
     this.#a = a;
     this.#b = b;
-    for (let at = count * 4; at < bytes.byteLength; at++) this.#mix(bytes[at] as number);
   }
 
   #mix(word: number): void {
