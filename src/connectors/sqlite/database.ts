@@ -16,12 +16,15 @@ export function quoteName(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
+const FOLDER = 'Correct `file` of the connection: it is meant from the folder of the flow file.';
+const OR_MAKE = 'If it is to be a new one, make an empty file first: that is an empty database.';
+
 /** Opens a file that exists; never makes one, since an empty database where data was expected hides a typing error. */
 export function openDatabase(folder: string, file: string, options: { readonly: boolean }): Handle {
   const path = resolve(folder, file);
   if (!existsSync(path)) {
     throw new WaybillError('SOURCE_FAILED', `there is no database file ${path}`, {
-      hint: 'Correct `file` of the connection: it is meant from the folder of the flow file.',
+      hint: options.readonly ? FOLDER : `${FOLDER} ${OR_MAKE}`,
       ids: { path },
     });
   }
