@@ -71,14 +71,28 @@ describe('dependencies', () => {
     expect([...reasons].sort(), 'docs/dependencies.md: one row for each package').toEqual([...new Set(needed)].sort());
   });
 
+  // The suites for others' connectors need what those are developed with.
+  const used = new Set(
+    files
+      .filter((path) => path.startsWith('src/') && !path.startsWith('src/testing/') && isCode(path) && !isTest(path))
+      .flatMap((path) => importsOf(parseFile(path)).map((one) => one.specifier))
+      .filter((specifier) => !specifier.startsWith('.') && !specifier.startsWith('node:'))
+      .map(packageOf),
+  );
+
   it('needed to run are imported by something that is shipped', () => {
-    const used = new Set(
-      files
-        .filter((path) => path.startsWith('src/') && isCode(path) && !isTest(path))
-        .flatMap((path) => importsOf(parseFile(path)).map((one) => packageOf(one.specifier))),
-    );
     const idle = Object.keys(manifest.dependencies).filter((name) => !used.has(name));
     expect(idle, 'whoever installs Waybill pays for each package').toEqual([]);
+  });
+
+  it('that something shipped imports are installed with it, or bundled into it', () => {
+    const bundled = JSON.parse(readText('scripts/bundled.json')) as string[];
+    const there = new Set([...Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies }), ...bundled]);
+    expect([...used].filter((name) => !there.has(name))).toEqual([]);
+    expect(
+      bundled.filter((name) => !used.has(name)),
+      'bundled and not used',
+    ).toEqual([]);
   });
 
   it('that are optional are marked so, and stand among those of development for the tests', () => {
