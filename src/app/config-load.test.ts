@@ -146,3 +146,77 @@ flows:
     expect((await load(flow(source, sink))).findings).toEqual([]);
   });
 });
+
+describe('flows that write to one place', () => {
+  const flows = (...sinks: string[]): string => `version: 1
+connections:
+  in: { type: files }
+  out: { type: files, root: ./lake }
+  lake: { type: s3, bucket: lake }
+  base: { type: postgres, host: localhost, database: shop, user: one }
+  same: { type: postgres, url: "postgres://other@127.0.0.1/shop" }
+  file: { type: sqlite, file: shop.db }
+  vectors: { type: lancedb, uri: ./shop }
+flows:
+${sinks
+  .map(
+    (sink, nth) => `  flow${nth + 1}:
+    source: { connection: in, path: in.csv, key: [id] }
+    window: day
+    ${sink.startsWith('{') ? `sink: ${sink}` : sink}
+`,
+  )
+  .join('')}`;
+
+  it.each([
+    ['{ connection: base, table: items, strategy: proxy }', '{ connection: same, table: public.items }'],
+    [
+      '{ connection: base, table: items, strategy: data-overwrite, load: { scope: { column: day } } }',
+      '{ connection: base, table: items, key: [id], strategy: merger }',
+    ],
+    ['{ connection: file, table: items, key: [id], strategy: stateful-merger }', '{ connection: file, table: ITEMS }'],
+    ['{ connection: base, table: items, strategy: metadata-cleaner }', '{ connection: same, table: items }'],
+    ['{ connection: vectors, table: t, strategy: data-overwrite }', '{ connection: vectors, table: t }'],
+    [
+      '{ connection: out, path: "a/{{ window }}/{{batch}}.csv", strategy: data-overwrite }',
+      '{ connection: in, path: "lake/a/{{window}}/{{ batch }}.csv" }',
+    ],
+    [
+      '{ connection: lake, path: "a/{{ batch }}.csv", manifest: list.json, strategy: proxy }',
+      '{ connection: lake, path: "b/{{ batch }}.csv", manifest: list.json, strategy: proxy }',
+    ],
+  ])('are warned where one takes the place of the other: %s beside %s', async (one, other) => {
+    const { findings, flows: read } = await load(flows(one, other));
+    expect(read.size, JSON.stringify(findings)).toBe(2);
+    expect(findings[0]).toMatchObject({
+      level: 'warning',
+      message: 'flows.flow1.sink: flow flow2 writes here too: what it has brought is gone once this flow has loaded',
+      hint: expect.stringContaining('a place of its own'),
+    });
+  });
+
+  it('are warned in lanes of one flow as well', async () => {
+    const lane = '{ connection: base, table: items, strategy: proxy }';
+    const { findings } = await load(flows(`sinks: { one: ${lane}, two: ${lane} }`));
+    expect(findings.map(({ message }) => message)).toEqual([
+      'flows.flow1.sinks.one: lane two writes here too: what it has brought is gone once this lane has loaded',
+      'flows.flow1.sinks.two: lane one writes here too: what it has brought is gone once this lane has loaded',
+    ]);
+  });
+
+  it.each([
+    ['{ connection: base, table: items, strategy: proxy }', '{ connection: base, table: others, strategy: proxy }'],
+    ['{ connection: base, table: items, key: [id], strategy: merger }', '{ connection: same, table: items }'],
+    [
+      '{ connection: base, table: items, strategy: data-overwrite, load: { scope: { column: shop, value: a } } }',
+      '{ connection: base, table: items, strategy: data-overwrite, load: { scope: { column: shop, value: b } } }',
+    ],
+    [
+      '{ connection: out, path: "{{ flow }}/{{ window }}/{{ batch }}.csv", strategy: data-overwrite }',
+      '{ connection: out, path: "{{ flow }}/{{ window }}/{{ batch }}.csv", strategy: data-overwrite }',
+    ],
+    ['{ connection: out, path: all.csv }', '{ connection: lake, path: "all.csv" }'],
+  ])('are left alone where none does: %s beside %s', async (one, other) => {
+    expect((await load(flows(one, other))).findings).toEqual([]);
+  });
+});

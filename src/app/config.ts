@@ -10,6 +10,7 @@ import { fileSchema } from './flow-file.ts';
 import type { RawFile } from './places.ts';
 import { readScript } from './script-file.ts';
 import { SettingsReader } from './settings-reader.ts';
+import { warnOfSharedPlaces } from './shared-places.ts';
 import type { Environment } from './variables.ts';
 import { readYaml } from './yaml-file.ts';
 
@@ -67,6 +68,7 @@ export async function loadConfig(path: string, world: ConfigWorld): Promise<Conf
       });
       if (flow !== undefined) flows.set(name, flow);
     }
+    warnOfSharedPlaces(flows, { strategies: world.strategies, reader, raw: parts.flows });
   }
   const { log, store, profile } = top?.status ?? {};
   return {

@@ -42,6 +42,11 @@ export interface Connector<Connection = unknown, SourceSettings = unknown, SinkS
   readonly sink?: {
     readonly settings: z.ZodType<SinkSettings>;
     open(connection: Connection, settings: SinkSettings, context: OpenContext): Sink;
+    /**
+     * What it writes to, as far as its settings tell; all that write there spell it alike. Of sinks that can take the
+     * place of what they hold.
+     */
+    place?(connection: Connection, settings: SinkSettings, lane: LaneNames): string;
     /** One for each way of being set up that makes other strategies fit; shown with those that do. */
     readonly samples?: readonly SinkSample[];
   };
@@ -54,6 +59,12 @@ export interface Connector<Connection = unknown, SourceSettings = unknown, SinkS
  * reads that beside other records, so each run finds them once more whatever the strategy does.
  */
 export type ReadBack = 'all' | 'among' | 'no';
+
+/** What a run fills in that does not depend on the run. */
+export interface LaneNames {
+  readonly flow: string;
+  readonly lane: string;
+}
 
 /** A source or a sink, as a flow file sets it up. */
 export interface Setup<Connection, Settings> {

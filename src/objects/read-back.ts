@@ -17,8 +17,15 @@ export function readsBack(source: Territory, sink: Territory): boolean {
   return !name.startsWith('../') && fitsPattern(name, pattern);
 }
 
+/** What a sink writes to, spelled alike by all that write there. */
+export function objectPlace({ root, path }: Territory, lane: { readonly flow: string; readonly lane: string }): string {
+  return posix.join(slashes(root), sampleOf(path, { ...lane }));
+}
+
 const slashes = (path: string): string => path.split(sep).join('/');
 
-function sampleOf(path: string): string {
-  return fillPath(path, Object.fromEntries(placeholdersOf(path).map((name) => [name, `waybill-${name}`])));
+/** A name as a run makes it, with something for whatever it would fill in. */
+function sampleOf(path: string, known: Readonly<Record<string, string>> = {}): string {
+  const names = placeholdersOf(path);
+  return fillPath(path, Object.fromEntries(names.map((name) => [name, known[name] ?? `waybill-${name}`])));
 }

@@ -66,11 +66,8 @@ export function databaseServerOf(given: ServerSettings, context: OpenContext, ki
   return server;
 }
 
-/** As far as the settings tell: an address by reference is the same only under the same reference. */
-export const isSameDatabase = (one: ServerSettings, other: ServerSettings, kind: ServerKind): boolean =>
-  placeOf(one, kind) === placeOf(other, kind);
-
-function placeOf(given: ServerSettings, kind: ServerKind): string {
+/** A database, spelled alike by all that mean it as far as the settings tell; an address by reference is just that. */
+export function databasePlace(given: ServerSettings, kind: ServerKind): string {
   const { url } = given;
   if (url === undefined) {
     const { host, port, database } = plainParts(given, kind);

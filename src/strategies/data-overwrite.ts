@@ -34,6 +34,7 @@ export const dataOverwrite = loadingStrategy({
   load: {
     uses: ['scope', 'onRefused'],
     replaces: true,
+    displaces: ({ scope }) => scope?.value === undefined,
     async publish({ sink, step, flow }) {
       assert(sink.can.replace !== undefined, 'strategy.fits-its-sink');
       return { receipt: await sink.can.replace(step, scopeOf(flow.load, step.load.window)) };

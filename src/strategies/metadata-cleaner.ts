@@ -25,6 +25,7 @@ export const metadataCleaner = loadingStrategy({
   load: {
     uses: ['period', 'onRefused'],
     replaces: true,
+    displaces: () => true,
     async open(job) {
       partial({ ...job, window: job.step.load.window });
       assert(job.sink.can.load !== undefined, 'strategy.fits-its-sink');

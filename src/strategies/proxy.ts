@@ -18,6 +18,7 @@ export const proxy = loadingStrategy({
   load: {
     uses: ['keep', 'onRefused'],
     replaces: true,
+    displaces: () => true,
     async publish({ sink, step, flow }) {
       assert(sink.can.publish !== undefined, 'strategy.fits-its-sink');
       return { receipt: await sink.can.publish(step, flow.load.keep ?? ALL_OF_THEM) };

@@ -31,6 +31,7 @@ export const statefulMerger = loadingStrategy({
   load: {
     uses: ['deleted', 'latestBy', 'onRefused'],
     replaces: true,
+    displaces: () => true,
     async open(job) {
       if (job.sink.can.mergeAt === undefined) await surelyKept(job);
       assert(job.sink.can.load !== undefined, 'strategy.fits-its-sink');

@@ -66,6 +66,8 @@ export interface Loading {
   readonly uses: readonly (keyof LoadSettings)[];
   /** A later load of the same window takes the place of this one; otherwise it adds to it. */
   readonly replaces: boolean;
+  /** Whether what others have brought to the place of the sink is gone once this is published. */
+  displaces?(load: LoadSettings): boolean;
   /** Before the first batch. Throws a WaybillError with a hint where this window may not be loaded now. */
   open(job: LoadJob): Promise<StepReceipt>;
   /** After the last batch. */

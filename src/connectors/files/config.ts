@@ -5,7 +5,7 @@ import { describeRecords } from '../../objects/description.ts';
 import { needsFlow } from '../../objects/discovery.ts';
 import { columnsOf, writtenFormatOf } from '../../objects/encode.ts';
 import { placeholdersOf } from '../../objects/paths.ts';
-import { readsBack } from '../../objects/read-back.ts';
+import { objectPlace, readsBack } from '../../objects/read-back.ts';
 import { readSettings, readSettingsAgree } from '../../objects/settings.ts';
 import type { Connector, OpenContext, Sink, SourceDescription } from '../connector.ts';
 import { batchFileSink } from './batch-file-sink.ts';
@@ -143,6 +143,7 @@ export const files: Connector<Connection, SourceSettings, SinkSettings> = {
   sink: {
     settings: sinkSettings,
     open: ({ root }, settings, { folder }) => openSink(resolve(folder, root), settings),
+    place: ({ root }, { path, manifest = path }, lane) => objectPlace({ root: resolve(root), path: manifest }, lane),
     samples: [
       { name: 'one file', connection: {}, settings: { path: 'items.ndjson' } },
       { name: 'a file for each window', connection: {}, settings: { path: 'items-{{ window }}.ndjson' } },

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { z } from 'zod';
 import { type Columns, parseColumnType } from '../../model/columns.ts';
 import { WaybillError } from '../../model/errors.ts';
@@ -81,6 +82,8 @@ export const lancedb: Connector<z.output<typeof connection>, unknown, Settings> 
         ...(key === undefined ? {} : { key }),
         ...(columns === undefined ? {} : { columns: columnsOf(columns) }),
       }),
+    // An address may have `//` in it, which no folder keeps.
+    place: ({ uri }, { table }) => JSON.stringify([uri.includes('://') ? uri : resolve(uri), table]),
     samples: [
       { name: 'a table', connection: { uri: 'items' }, settings: { table: 'items' } },
       { name: 'a table with a key', connection: { uri: 'items' }, settings: { table: 'items', key: ['id'] } },

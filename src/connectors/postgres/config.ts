@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { z } from 'zod';
 import { autoLagSetting, cursorSetting } from '../../cursors/settings.ts';
-import { databaseServerOf, isSameDatabase, type ServerKind } from '../../servers/address.ts';
+import { databasePlace, databaseServerOf, type ServerKind } from '../../servers/address.ts';
 import {
   hostSettings,
   tableName,
@@ -162,21 +162,22 @@ export const postgres: Connector<Connection, SourceSettings, SinkSettings> = {
         stepTimeoutMs: stepTimeoutSeconds * 1000,
       });
     },
+    place: (settings, { table }) => tablePlace(settings, table),
     samples: [
       { name: 'a table', connection: LOCAL, settings: { table: 'items' } },
       { name: 'a table with a key', connection: LOCAL, settings: { table: 'items', key: ['id'] } },
     ],
   },
-  readsBack: (source, { connection, settings: { table } }) =>
+  readsBack: (source, sink) =>
     source.settings.table !== undefined &&
-    fullName(source.settings.table) === fullName(table) &&
-    isSameDatabase(source.connection, connection, SERVER)
+    tablePlace(source.connection, source.settings.table) === tablePlace(sink.connection, sink.settings.table)
       ? 'all'
       : 'no',
 };
 
 /** Without a schema as far as the flow file tells: hardly anybody has another first one in the search path. */
-const fullName = (table: SinkSettings['table']): string => JSON.stringify(['public', ...tableName(table)].slice(-2));
+const tablePlace = (connection: Connection, table: SinkSettings['table']): string =>
+  JSON.stringify([databasePlace(connection, SERVER), ...['public', ...tableName(table)].slice(-2)]);
 
 const SERVER: ServerKind = {
   type: 'postgres',

@@ -3,7 +3,7 @@ import { parseColumnType } from '../../model/columns.ts';
 import { needsFlow } from '../../objects/discovery.ts';
 import { columnsOf, writtenFormatOf } from '../../objects/encode.ts';
 import { placeholdersOf } from '../../objects/paths.ts';
-import { readsBack } from '../../objects/read-back.ts';
+import { objectPlace, readsBack, type Territory } from '../../objects/read-back.ts';
 import { readSettings, readSettingsAgree } from '../../objects/settings.ts';
 import type { Connector, OpenContext } from '../connector.ts';
 import type { S3Connection } from './connection.ts';
@@ -166,6 +166,8 @@ export const s3: Connector<Connection, SourceSettings, SinkSettings> = {
         clock: { wallMs: () => context.ports.wallMs() },
         written: { format: format ?? writtenFormatOf(options.path), header, columns: columnsOf(columns ?? {}) },
       }),
+    place: (connection, settings, lane) =>
+      JSON.stringify([connection.endpoint ?? null, objectPlace(shownIn(connection, settings), lane)]),
     samples: [
       { name: 'one object', connection: BUCKET, settings: { path: 'items.ndjson' } },
       { name: 'an object for each window', connection: BUCKET, settings: { path: 'items/{{ window }}.ndjson' } },
@@ -181,16 +183,16 @@ export const s3: Connector<Connection, SourceSettings, SinkSettings> = {
       },
     ],
   },
-  // What a manifest lists stays where no pattern looks.
-  readsBack: (source, { connection, settings: { path, manifest = path, manifestBucket } }) =>
+  readsBack: (source, { connection, settings }) =>
     source.connection.endpoint === connection.endpoint &&
-    readsBack(
-      { root: source.connection.bucket, path: source.settings.path },
-      { root: (manifest === path ? undefined : manifestBucket) ?? connection.bucket, path: manifest },
-    )
+    readsBack({ root: source.connection.bucket, path: source.settings.path }, shownIn(connection, settings))
       ? 'among'
       : 'no',
 };
+
+/** Where readers find what is written: what a manifest lists stays where no pattern looks. */
+const shownIn = ({ bucket }: Connection, { path, manifest, manifestBucket }: SinkSettings): Territory =>
+  manifest === undefined ? { root: bucket, path } : { root: manifestBucket ?? bucket, path: manifest };
 
 function connectionOf(given: Connection, context: OpenContext): S3Connection {
   const { accessKeyId, secretAccessKey, sessionToken, requestTimeoutSeconds, ...place } = given;

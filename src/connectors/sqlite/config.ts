@@ -66,13 +66,17 @@ export const sqlite: Connector<Connection, z.output<typeof sourceSettings>, z.ou
         ...(key === undefined ? {} : { key }),
         ...(columns === undefined ? {} : { columns }),
       }),
+    place: ({ file }, { table }) => tablePlace(file, table),
     samples: [
       { name: 'a table', connection: { file: 'items.db' }, settings: { table: 'items' } },
       { name: 'a table with a key', connection: { file: 'items.db' }, settings: { table: 'items', key: ['id'] } },
     ],
   },
-  readsBack: (source, { connection: { file }, settings: { table } }) =>
-    resolve(source.connection.file) === resolve(file) && source.settings.table?.toLowerCase() === table.toLowerCase()
+  readsBack: (source, sink) =>
+    source.settings.table !== undefined &&
+    tablePlace(source.connection.file, source.settings.table) === tablePlace(sink.connection.file, sink.settings.table)
       ? 'all'
       : 'no',
 };
+
+const tablePlace = (file: string, table: string): string => JSON.stringify([resolve(file), table.toLowerCase()]);
