@@ -2,12 +2,14 @@
 // server, the same table, in turns.
 //   npm run build && node bench/postgres.js [--small]
 // The server is the one of the tests, with its durability on. What was copied is compared after each round, outside of
-// the clock. The command's start and end are part of its time.
+// the clock. The command's start and end are part of its time. Beside it a bare splice: a program on Node that passes the
+// bytes on and does nothing else, which is as fast as one that keeps a ledger could ever be.
+import { fileURLToPath } from 'node:url';
 import { contents, itemsSql } from './parts/items.js';
 import { report, small } from './parts/measure.js';
 import { against, figuresOf, inTurns } from './parts/rounds.js';
 import { startServer } from './parts/server.js';
-import { bash, needs, runOnce } from './parts/timed.js';
+import { bash, needs, runOnce, timed } from './parts/timed.js';
 
 const ROWS = small ? 200_000 : 2_000_000;
 const ROUNDS = small ? 2 : 3;
@@ -26,7 +28,7 @@ try {
   await client.query(`${itemsSql(ROWS)}; create table copies (like items)`);
   const wanted = await contents(client, 'items');
   const own = Object.entries(KINDS).map(([kind, how]) => [kind, () => ledgered(how)]);
-  const kinds = { psql: piped, ...Object.fromEntries(own) };
+  const kinds = { psql: piped, splice: spliced, ...Object.fromEntries(own) };
   const results = await inTurns(kinds, ROUNDS, {
     before: () => client.query('truncate copies; drop schema if exists waybill cascade; checkpoint'),
     after: async (kind) => {
@@ -41,6 +43,8 @@ try {
 
 function tell(results) {
   report(`psql binary COPY pipe of ${ROWS} rows`, figuresOf(results.psql, ROWS));
+  const splice = { ...figuresOf(results.splice, ROWS), ...against(results.psql, results.splice) };
+  report('bare splice on Node, no batches, no ledger (whole process)', splice);
   for (const [kind, { goal }] of Object.entries(KINDS)) {
     const figures = { ...figuresOf(results[kind], ROWS), ...against(results.psql, results[kind]) };
     const name = `PostgreSQL to PostgreSQL with the ledger, ${kind} (whole process)`;
@@ -53,6 +57,11 @@ function piped() {
   const from = `psql -qX "${server.address()}" -c "copy items to stdout (format binary)"`;
   const to = `psql -qX "${server.address()}" -c "copy copies from stdin (format binary)"`;
   return bash(`${from} | ${to}`, options);
+}
+
+function spliced() {
+  const program = fileURLToPath(new URL('parts/splice.js', import.meta.url));
+  return timed([process.execPath, program, server.url('postgres')], options);
 }
 
 function ledgered({ records, staging }) {
