@@ -2,8 +2,8 @@
 // server, the same table, in turns.
 //   npm run build && node bench/postgres.js [--small]
 // The server is the one of the tests, with its durability on. What was copied is compared after each round, outside of
-// the clock. The command's start and end are part of its time. Beside it a bare splice: a program on Node that passes the
-// bytes on and does nothing else, which is as fast as one that keeps a ledger could ever be.
+// the clock. The command's start and end are part of its time. Beside it a bare splice: a program on Node that passes
+// the bytes on and does nothing else: what a program that keeps a ledger as well can be held against.
 import { fileURLToPath } from 'node:url';
 import { contents, itemsSql } from './parts/items.js';
 import { report, small } from './parts/measure.js';
