@@ -14,6 +14,7 @@ export interface LoadAsk {
   /** Which run; two runs of one window are different families. */
   readonly run?: number;
   readonly flow?: string;
+  readonly ledger?: string;
   readonly signal?: AbortSignal;
   /** Records of each batch. */
   readonly perBatch?: number;
@@ -54,11 +55,12 @@ export class LoadBench {
     return new LoadBench(this.places, { ...this.#settings, ...settings }, connection);
   }
 
-  load({ day = 19, generation = 1, run = 1, flow = 'orders' }: LoadAsk = {}): Load {
+  load({ day = 19, generation = 1, run = 1, flow = 'orders', ledger = 'l' }: LoadAsk = {}): Load {
     const family = `wb_${this.table}_r${run}_d${day}_g`;
     return {
       id: `${family}${generation}`,
       family,
+      ledger,
       flow,
       lane: 'main',
       window: { name: `2026-11-${day}`, start: `2026-11-${day}T00:00:00Z`, end: `2026-11-${day + 1}T00:00:00Z` },

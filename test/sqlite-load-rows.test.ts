@@ -61,7 +61,7 @@ class Bench {
     const at = `2026-01-${String(day).padStart(2, '0')}T00:00:00Z`;
     const window = { name: at.slice(0, 10), start: at, end: at };
     const family = `wb_test_${day}_`;
-    const load: Load = { id: `${family}${generation}`, family, flow: 'f', lane: 'l', window, generation };
+    const load: Load = { id: `${family}${generation}`, family, ledger: 'l', flow: 'f', lane: 'l', window, generation };
     const step = { load, fence: 1, correlationId: 'test', signal: new AbortController().signal };
     const { can } = this.sink;
     await can.load!.open(step);

@@ -64,7 +64,8 @@ export class LaneLoad {
   of(generation: number): Load {
     const { flow, lane, window } = this.#facts;
     const family = this.#family;
-    return { id: `${family}${generation}`, family, flow, lane: lane.name, window, generation };
+    const ledger = this.#facts.services.ledger.identity.id;
+    return { id: `${family}${generation}`, family, ledger, flow, lane: lane.name, window, generation };
   }
 
   /** The newest load of this lane of this run, if it ever had one. */

@@ -8,6 +8,7 @@ import { PermitDesk } from './permit.ts';
 
 const batch: Batch = {
   id: asBatchId(7),
+  ledger: 'l',
   run: asRunId(1),
   flow: 'f',
   window: 'all',

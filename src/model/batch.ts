@@ -29,6 +29,8 @@ export interface Limits {
 export interface Batch {
   readonly id: BatchId;
   readonly run: RunId;
+  /** The id of the ledger that it was frozen in. */
+  readonly ledger: string;
   readonly flow: string;
   readonly window: string;
   readonly lane: string;

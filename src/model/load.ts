@@ -11,6 +11,8 @@ export interface Load {
   readonly id: string;
   /** What the ids of all loads of this lane of this run begin with; what follows is the generation. */
   readonly family: string;
+  /** The id of the ledger that knows it. */
+  readonly ledger: string;
   readonly flow: string;
   readonly lane: string;
   readonly window: Window;

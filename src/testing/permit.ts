@@ -17,6 +17,7 @@ export interface TestPermitOptions {
   readonly format?: Format;
   /** Names of the records' keys; the content stands for it when absent. */
   readonly keys?: readonly string[];
+  readonly ledger?: string;
   readonly flow?: string;
   readonly window?: string;
   readonly lane?: string;
@@ -44,6 +45,7 @@ export function testPermit(options: TestPermitOptions): Permit {
     batch: {
       id: asBatchId(number),
       run: asRunId(1),
+      ledger: options.ledger ?? 'test-ledger',
       flow: options.flow ?? 'test-flow',
       window: options.window ?? 'all',
       lane: options.lane ?? 'test-lane',

@@ -7,7 +7,7 @@ export function loadOf(day: number, generation = 1): Load {
   const date = (nth: number): string => `2026-11-${String(nth).padStart(2, '0')}`;
   const window = { name: date(day), start: `${date(day)}T00:00:00Z`, end: `${date(day + 1)}T00:00:00Z` };
   const family = `wb_test_${day}_g`;
-  return { id: `${family}${generation}`, family, flow: 'f', lane: 'l', window, generation };
+  return { id: `${family}${generation}`, family, ledger: 'l', flow: 'f', lane: 'l', window, generation };
 }
 
 export const stepOf = (load: Load, fence = 1, signal = new AbortController().signal): LoadStep => ({

@@ -3,6 +3,7 @@ import type * as Pg from 'pg';
 import type { Batch } from '../../model/batch.ts';
 import { RefusedError } from '../../model/errors.ts';
 import type { Permit } from '../connector.ts';
+import { Deliveries, deliveryTable } from './deliveries.ts';
 import type { Session } from './session.ts';
 import { DDL_LOCK, quoteTable } from './table.ts';
 
@@ -17,6 +18,7 @@ export class Books {
   readonly #schema: string;
   readonly #markers: string;
   readonly #fences: string;
+  readonly deliveries: Deliveries;
   #made = false;
   /** By shard: the fence that this process knows to be raised. */
   readonly #raised = new Map<string, number>();
@@ -25,6 +27,7 @@ export class Books {
     this.#schema = quoteTable([schema]);
     this.#markers = quoteTable([schema, 'waybill_marker']);
     this.#fences = quoteTable([schema, 'waybill_fence']);
+    this.deliveries = new Deliveries(schema);
   }
 
   /** Makes the tables where they are missing, and raises the fence of the shard. Outside of any transaction. */
@@ -54,10 +57,12 @@ export class Books {
   /**
    * The same with the marker of the batch in it; false when that is there already. Whoever puts the same one at the
    * same time waits here for the other's commit or rollback. Throws RefusedError for the marker of other bytes as well.
+   * `note`: goes with the marker.
    */
-  async beginMarked(session: Session, ask: Claim & Pick<Permit, 'batch'>): Promise<boolean> {
+  async beginMarked(session: Session, ask: Claim & Pick<Permit, 'batch'>, note?: string): Promise<boolean> {
     const { client } = session;
-    const [fence, marked] = await session.begin([this.#fenceText(client, ask), this.#markText(client, ask)]);
+    const asked = [this.#fenceText(client, ask), this.#markText(client, ask), ...(note === undefined ? [] : [note])];
+    const [fence, marked] = await session.begin(asked);
     this.#expectNewest(ask, fence);
     if (marked?.rowCount === 1) return true;
     await this.#expectSame(client, ask.batch);
@@ -126,7 +131,8 @@ const END_ELDERS = `select pg_terminate_backend(pid) from pg_stat_activity
     and substr(application_name, length($1) + 1)::bigint < $2`;
 
 /** What an administrator runs where the sink's own user may not create tables. */
-export const bookTables = (schema: string): string => `create schema if not exists ${schema};${tablesIn(schema)}`;
+export const bookTables = (schema: string): string =>
+  `create schema if not exists ${schema};${tablesIn(schema)};\n${deliveryTable(schema)}`;
 
 const tablesIn = (schema: string): string => `
 create table if not exists ${schema}.waybill_marker (

@@ -54,6 +54,7 @@ export class LoadSteps {
       const claim = { shard: shardOf(step.load), fence: step.fence };
       await books.prepare(client, claim);
       await loads.prepare(client);
+      await books.deliveries.prepare(client);
       reached = true;
       await books.begin(session, claim);
       await this.#giveTime(client);

@@ -22,7 +22,7 @@ export function loadAbilities(given: Omit<LoadParts, 'loads'>): Loads {
   const steps = new LoadSteps(parts);
   const can: Loads['can'] = {
     load: { open: (step) => places.open(step), add: (permit) => places.add(permit) },
-    appendLoad: (step) => steps.run(step, appendPlace),
+    appendLoad: (step) => steps.run(step, (one) => appendPlace(one, given.books.deliveries)),
     replace: (step, scope) => steps.run(step, (one) => replacePlace(one, scope)),
     merge: (step, by) => steps.run(step, (one) => mergePlace(one, by)),
     mergeAt: (step, by, at) => steps.run(step, (one) => mergePlaceAt(one, by, at)),

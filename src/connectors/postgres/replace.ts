@@ -1,17 +1,21 @@
 import type * as Pg from 'pg';
+import { deliveryOf } from '../../model/delivery.ts';
 import { RefusedError } from '../../model/errors.ts';
 import type { Scope } from '../../model/load.ts';
 import { quoteName, sqlState } from './connection.ts';
 import { expectAll } from './copy-batch.ts';
+import type { Deliveries } from './deliveries.ts';
 import { expectDeleted } from './left-out.ts';
 import { madeTarget } from './load-place.ts';
 import { columnsInBoth, countOf, type Done, lockForWriters, type Publishing } from './load-steps.ts';
 import { columnOf, quoteNames, type Shape, type ShapeColumn, tableOf } from './shape.ts';
 
 /** Adds the load to the table. */
-export async function appendPlace(publishing: Publishing): Promise<Done> {
-  const { client, options, records } = publishing;
+export async function appendPlace(publishing: Publishing, deliveries: Deliveries): Promise<Done> {
+  const { client, options, records, step } = publishing;
   const table = tableOf(await madeTarget(client, options));
+  const note = await deliveries.noteFor(client, deliveryOf(step.load), table.quoted);
+  if (note !== undefined) await client.query(note);
   await insertAll(publishing, table);
   return {
     receipt: { summary: `${records} rows added to ${table.quoted} in one transaction`, facts: { inserted: records } },

@@ -168,11 +168,20 @@ class PostgresWriter {
       const table = await this.#tableOf(session);
       if (stages || table.noCopy === true) await makeStage(session, table);
       if (!marks) await this.#books.begin(session, permit);
-      else if (!(await this.#books.beginMarked(session, permit))) return undefined;
+      else if (!(await this.#beginMarked(session, permit, table))) return undefined;
       const result = await work(session, at);
       await session.commit();
+      if (marks) this.#books.deliveries.noted(permit.batch);
       return result;
     });
+  }
+
+  /** False when the marker is there already. Throws RefusedError where the records are, as another ledger knows. */
+  async #beginMarked(session: Session, permit: Permit, table: Table): Promise<boolean> {
+    const { deliveries } = this.#books;
+    await deliveries.prepare(session.client);
+    const note = await deliveries.noteFor(session.client, permit.batch, table.name);
+    return await this.#books.beginMarked(session, permit, note);
   }
 
   async #inSession<T>(signal: AbortSignal | undefined, work: Work<T>): Promise<T | undefined> {

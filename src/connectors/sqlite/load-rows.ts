@@ -1,16 +1,26 @@
+import type { Delivery } from '../../model/delivery.ts';
 import { RefusedError } from '../../model/errors.ts';
 import type { Scope } from '../../model/load.ts';
 import { type Handle, kindOf, quoteName } from './database.ts';
+import { noteDelivery } from './deliveries.ts';
 import { expectNone, leftOut, mayLeaveOut } from './left-out.ts';
 import type { Done, OpenPlace } from './load-books.ts';
 import { columnNames, columnsInto, makeTarget, rowNumberOf, type Target } from './load-place.ts';
 import { type Condition, conditionOf, outsideScope } from './scope.ts';
 
 /** The rows of the load join those that are there, in the order in which they came. */
-export function addAll(database: Handle, place: OpenPlace, target: Target): Done {
+export function addAll(database: Handle, { place, target, delivery, atMs }: Adding): Done {
   surelyTable(database, target);
+  noteDelivery(database, delivery, { table: target.table, atMs });
   const inserted = insertRows(database, place, target);
   return { receipt: { summary: `${inserted} rows added in one transaction`, facts: { inserted } } };
+}
+
+interface Adding {
+  readonly place: OpenPlace;
+  readonly target: Target;
+  readonly delivery: Delivery;
+  readonly atMs: number;
 }
 
 interface Replacing {

@@ -74,7 +74,7 @@ function loadOf(day: number, generation = 1): Load {
   const date = new Date(Date.UTC(2026, 0, day)).toISOString().slice(0, 10);
   const window = { name: date, start: `${date}T00:00:00Z`, end: `${date}T00:00:00Z` };
   const family = `wb_test_${date.replaceAll('-', '_')}_`;
-  return { id: `${family}${generation}`, family, flow: 'f', lane: 'l', window, generation };
+  return { id: `${family}${generation}`, family, ledger: 'l', flow: 'f', lane: 'l', window, generation };
 }
 
 async function using<T>(place: Place, work: (place: Place) => Promise<T>): Promise<T> {

@@ -1,3 +1,4 @@
+import { deliveryOf } from '../../model/delivery.ts';
 import { NotAppliedError, RefusedError } from '../../model/errors.ts';
 import type { LoadStep, StepReceipt } from '../../model/load.ts';
 import type { Clock } from '../../model/ports.ts';
@@ -48,7 +49,10 @@ export function loadAbilities(options: LoadOptions): Omit<LoadAbilities, 'versio
   const loads = new SqliteLoads(options);
   return {
     load: { open: async (step) => loads.open(step), add: (permit) => loads.add(permit) },
-    appendLoad: async (step) => loads.publish(step, 'appendLoad', addAll),
+    appendLoad: async (step) =>
+      loads.publish(step, 'appendLoad', (database, place, target) =>
+        addAll(database, { place, target, delivery: deliveryOf(step.load), atMs: options.options.clock.wallMs() }),
+      ),
     replace: async (step, scope) =>
       loads.publish(step, 'replace', (database, place, target) => replaceScope(database, { place, target, scope })),
     merge: async (step, by) =>

@@ -4,6 +4,7 @@ import type { Clock } from '../../model/ports.ts';
 import { applied, type Verdict } from '../../model/verdict.ts';
 import type { Permit, Sink } from '../connector.ts';
 import { columnsOfTable, type Handle } from './database.ts';
+import { noteDelivery } from './deliveries.ts';
 import { loadAbilities } from './loads.ts';
 import { declaredOf, type Into, RecordWriter } from './records.ts';
 import { type LiveOptions, SqliteSchema } from './schema.ts';
@@ -88,6 +89,8 @@ class SqliteWriter {
     return this.#session.transaction<Verdict | 'already'>((database) => {
       database.exec(MARKER_TABLE);
       if (hasMarker(database, permit.batch)) return 'already';
+      const { table } = this.#intoOf(database, this.#options.table);
+      noteDelivery(database, permit.batch, { table, atMs: this.#options.clock.wallMs() });
       this.#insertAll(database, payload);
       const { idempotencyKey, digest, records } = permit.batch;
       database

@@ -43,7 +43,7 @@ export const recordsOf = (date: number, numbers: readonly number[], version = 0)
 export function loadOf(date: number, generation = 1): Load {
   const window = { name: `2026-11-${date}`, start: `2026-11-${date}T00:00:00Z`, end: `2026-11-${date + 1}T00:00:00Z` };
   const family = `wb_suite_d${date}_`;
-  return { id: `${family}${generation}`, family, flow: 'load-suite', lane: 'lane', window, generation };
+  return { id: `${family}${generation}`, family, ledger: 'l', flow: 'load-suite', lane: 'lane', window, generation };
 }
 
 /** A fixture with loads made for it. */

@@ -169,6 +169,7 @@ export function toBatchRow(b: BatchRecord, facts: LaneFacts, segment: string, le
   const digest = hex(b.digest);
   return {
     id: b.id,
+    ledger: ledgerId,
     ...facts,
     seq: b.seq,
     records: b.records,
