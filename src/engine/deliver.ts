@@ -339,7 +339,12 @@ export class LaneDelivery {
         return;
       }
       const settled = await settleDoubt(doubt, work.claim, this.#lane, this.#signals.abort);
-      if ('stays' in settled) return await this.#staysInDoubt(work);
+      if ('stays' in settled) {
+        const batch = showBatch(doubt.id);
+        const message = `${batch} stays in doubt: ${settled.stays}`;
+        this.#lane.services.notice({ level: 'info', kind: 'stays-in-doubt', message, ids: { batch } });
+        return await this.#staysInDoubt(work);
+      }
       await this.#settled(work, doubt, settled.moved);
     } catch (error) {
       if (error instanceof WaybillError && MUST_END.has(error.code)) throw error;
