@@ -12,6 +12,7 @@ import { fileJournal } from '../src/ledger/journal-file.ts';
 import { openSqliteLedger } from '../src/ledger/sqlite/open.ts';
 import { folderStaging } from '../src/ledger/staging-folder.ts';
 import { NotAppliedError, RefusedError } from '../src/model/errors.ts';
+import { unknown, type Verdict } from '../src/model/verdict.ts';
 import { ALL } from '../src/model/window.ts';
 import { strategies } from '../src/strategies/all.ts';
 import { drive } from '../src/testing/drive.ts';
@@ -31,13 +32,28 @@ function turningAway(sink: Sink, reasons: readonly string[]): Sink {
   return { ...sink, can: { ...sink.can, append } };
 }
 
+/** Answers the first batch by this, and writes down when it was asked. */
+function puttingOff(how: () => Promise<Verdict>, at: number[]): (sink: Sink, ports: VirtualPorts) => Sink {
+  return (sink, ports) => {
+    const append: NonNullable<Sink['can']['append']> = async (permit) => {
+      at.push(ports.monotonicMs());
+      return at.length === 1 ? await how() : await sink.can.append!(permit);
+    };
+    return { ...sink, can: { ...sink.can, append } };
+  };
+}
+
 interface Told {
   readonly heard: readonly Progress[];
   readonly summary: RunSummary;
 }
 
 /** What was told of the one lane while three records went out in batches of one. */
-async function told(ability: MemoryAbility, over: (sink: Sink) => Sink, maxAgeMs = 3_600_000): Promise<Told> {
+async function told(
+  ability: MemoryAbility,
+  over: (sink: Sink, ports: VirtualPorts) => Sink,
+  maxAgeMs = 3_600_000,
+): Promise<Told> {
   const ports = new VirtualPorts();
   const place = mkdtempSync(join(folder, 'run-'));
   const ledger = await openSqliteLedger({ path: join(place, 'ledger.db'), ports, thread: 'main', create: true });
@@ -51,7 +67,7 @@ async function told(ability: MemoryAbility, over: (sink: Sink) => Sink, maxAgeMs
     progress: (progress: Progress) => void heard.push(progress),
   };
   const never = new AbortController().signal;
-  const sink = over(memorySink({ table: new MemoryTable(), clock: ports, abilities: [ability] }));
+  const sink = over(memorySink({ table: new MemoryTable(), clock: ports, abilities: [ability] }), ports);
   const running = runJob(job(sink, maxAgeMs), { owner: 'o', leaseMs: 60_000 }, services, {
     stop: never,
     abort: never,
@@ -121,5 +137,48 @@ describe('a lane whose batches do not get through', () => {
       lanes: [{ attempts: 0, balance: { pending: 3 } }],
     });
     expect(asked).toBe(1);
+  });
+});
+
+describe('a sink that asks to be left alone for a while', () => {
+  const retryAfterMs = 600_000;
+  const rejects = (sinkAway: boolean) => async () => {
+    throw new NotAppliedError('not now', { sinkAway, retryAfterMs });
+  };
+
+  it.each<[string, () => Promise<Verdict>]>([
+    ['since too much was sent', rejects(false)],
+    ['since it is away', rejects(true)],
+    ['by an answer that proves nothing', async () => ({ ...unknown(1, { summary: '503' }), retryAfterMs })],
+  ])('%s is left alone, by all batches', async (_what, how) => {
+    const at: number[] = [];
+    await told('append', puttingOff(how, at));
+    expect(at.length).toBeGreaterThanOrEqual(3);
+    expect(at[1]! - at[0]!).toBeGreaterThanOrEqual(retryAfterMs);
+  });
+
+  it.each([true, false])('for longer than anything is tried again is not waited for (away: %s)', async (sinkAway) => {
+    const at: number[] = [];
+    const { summary } = await told('append', puttingOff(rejects(sinkAway), at), 60_000);
+    expect(at).toHaveLength(1);
+    const reason = 'the sink asks to be left alone for longer than retry.maxAge: not now';
+    expect(summary).toMatchObject({ stalled: [{ reason }], lanes: [{ balance: { pending: 3 } }] });
+  });
+
+  it('again and again is waited for as long as anything is tried again, all in all', async () => {
+    const at: number[] = [];
+    const { summary } = await told(
+      'append',
+      (sink, ports) => {
+        const append = async () => {
+          at.push(ports.monotonicMs());
+          return await rejects(false)();
+        };
+        return { ...sink, can: { ...sink.can, append } };
+      },
+      1_500_000,
+    );
+    expect(at).toHaveLength(3);
+    expect(summary.stalled[0]?.reason).toContain('left alone for longer');
   });
 });

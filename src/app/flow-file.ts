@@ -47,7 +47,9 @@ export const retrySchema = z.strictObject({
     .default(1000)
     .describe('Wait before the second attempt; doubles from there, with chance mixed in.'),
   maxDelay: durationMs.default(60_000).describe('No wait is longer, except where the sink asked for it.'),
-  maxAge: durationMs.default(3_600_000).describe('Nothing is tried again after this long.'),
+  maxAge: durationMs
+    .default(3_600_000)
+    .describe('Nothing is tried again after this long, and no sink is waited for that asks for more.'),
 });
 
 export const limitsShape = {

@@ -200,7 +200,8 @@ export class Instance implements Waybill {
         const stop = new AbortController().signal;
         const flow = requireFlow(this.#config, row.flow);
         const carry = flow.window === 'pull' ? goOn : runWindow;
-        await carry(flow, row.window, { only, signals: { stop, abort: stop } }, this.#running());
+        const told = ask.notice === undefined ? {} : { notice: ask.notice };
+        await carry(flow, row.window, { only, signals: { stop, abort: stop }, ...told }, this.#running());
       };
       return await settleBatches(ask, person, run);
     }

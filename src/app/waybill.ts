@@ -193,6 +193,8 @@ export interface SettleAsk {
   readonly as: 'delivered' | 'absent' | 'resend' | 'skip' | 'ask';
   readonly who: string;
   readonly evidence: string;
+  /** Told why a sink that was asked has decided nothing. */
+  readonly notice?: (notice: Notice) => void;
 }
 
 export interface ReadableTrace extends Omit<Trace, 'record'> {

@@ -136,6 +136,12 @@ describe('progress', () => {
     );
   });
 
+  it('says why the source brings nothing, before the lanes', () => {
+    const reading = new ProgressMeter().read({ ...at(2000, { pending: 10 }), waits: 'page 3: 429' });
+    expect(renderBars('f', reading, { width: 40, paint })[1]).toBe('    waits: page 3: 429');
+    expect(renderPlain('f', reading)).toContain('10 records read, waits: page 3: 429; ');
+  });
+
   it('is one plain line for a log', () => {
     const meter = new ProgressMeter();
     meter.read(at(0, { pending: 1000 }));

@@ -23,6 +23,8 @@ export interface Reading {
   readonly read: number;
   readonly elapsedMs: number;
   readonly lanes: readonly LaneReading[];
+  /** Why the source brings nothing for now. */
+  readonly waits?: string;
 }
 
 /** A rate over less than this is noise; over more than the other it hides that a sink has become slow. */
@@ -40,7 +42,8 @@ export class ProgressMeter {
 
   read(progress: Progress): Reading {
     const lanes = progress.lanes.map((lane) => this.#readLane(progress, lane));
-    return { stage: progress.stage, read: progress.read, elapsedMs: progress.elapsedMs, lanes };
+    const { stage, read, elapsedMs, waits } = progress;
+    return { stage, read, elapsedMs, lanes, ...(waits === undefined ? {} : { waits }) };
   }
 
   #readLane(progress: Progress, { lane, balance, waits }: Progress['lanes'][number]): LaneReading {
@@ -93,8 +96,8 @@ export interface BarsStyle {
 }
 
 /**
- * A header and one line a lane, with another below it while the lane waits. None is wider than the terminal: a wrapped
- * line could not be drawn over.
+ * A header and one line a lane, with another below it while the source or the lane waits. None is wider than the
+ * terminal: a wrapped line could not be drawn over.
  */
 export function renderBars(title: string, reading: Reading, style: BarsStyle): string[] {
   const facts = [STAGES[reading.stage], `${countOf(reading.read, 'record')} read`, formatDuration(reading.elapsedMs)];
@@ -108,7 +111,7 @@ export function renderBars(title: string, reading: Reading, style: BarsStyle): s
     laneLine(row, { nameWidth, barWidth }, style),
     ...(row.lane.waits === undefined ? [] : [waitsLine(row.lane.waits, style)]),
   ]);
-  return [style.paint.bold(head), ...lines];
+  return [style.paint.bold(head), ...(reading.waits === undefined ? [] : [waitsLine(reading.waits, style)]), ...lines];
 }
 
 const GAP = '  ';
@@ -198,5 +201,6 @@ export function renderPlain(title: string, reading: Reading): string {
   const elapsed = formatDuration(reading.elapsedMs);
   const stage = reading.stage === 'DONE' ? `ended after ${elapsed}` : `${STAGES[reading.stage]} for ${elapsed}`;
   const start = `${plainText(title)}: ${stage}`;
-  return `${start}, ${countOf(reading.read, 'record')} read; ${lanes.join('; ')}`;
+  const waits = reading.waits === undefined ? '' : `, waits: ${plainText(reading.waits)}`;
+  return `${start}, ${countOf(reading.read, 'record')} read${waits}; ${lanes.join('; ')}`;
 }

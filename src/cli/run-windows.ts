@@ -142,7 +142,7 @@ async function shown<T>(
   }
 }
 
-function noticeLine(context: Context, notice: Notice): string {
+export function noticeLine(context: Context, notice: Notice): string {
   const paint = context.view.talkPaint;
   const word = notice.level === 'warning' ? paint.yellow('warning:') : paint.dim('note:');
   return `${word} ${notice.message} ${paint.dim(`(${notice.kind})`)}`;

@@ -151,6 +151,8 @@ export interface ReadRange {
   readonly from?: Position;
   /** Present in a pull: only what is new is read. */
   readonly pull?: PullRange;
+  /** Told, for people, why nothing comes while the place is waited for; and nothing once it goes on. */
+  readonly waits?: (why: string | undefined) => void;
 }
 
 /** What a pull knows beside the position that it goes on from. */

@@ -110,5 +110,5 @@ function soundly(verdict: Verdict, sent: number): ReturnType<typeof tally> | und
 
 function evidenceOf(verdict: Verdict): string {
   const { summary, excerpt } = verdict.receipt;
-  return excerpt === undefined ? summary : `${summary}; the answer begins: ${excerpt.slice(0, 200)}`;
+  return (excerpt ?? '') === '' ? summary : `${summary}; the answer begins: ${excerpt?.slice(0, 200)}`;
 }

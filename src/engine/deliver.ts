@@ -217,11 +217,13 @@ export class LaneDelivery {
   /** What an answer says about the sink, at once: the next batch must already know. */
   #react(heard: Heard): void {
     const { pace } = this.#lane;
-    if (heard.throttled) pace.throttled(heard.retryAfterMs);
+    if (heard.throttled) pace.throttled();
+    // An answer that decides some records puts off others, and not the sink as a whole.
+    if (heard.retryAfterMs !== undefined && heard.answer.kind !== 'verdict') pace.leaveAlone(heard.retryAfterMs);
     // Answers that never come are a sign of a sink that is away, too; and each leaves a doubt behind.
     if (heard.sinkAway || heard.answer.kind === 'lost') pace.breaker.failed();
     if (heard.answer.kind === 'verdict') pace.succeeded();
-    if (heard.answer.kind === 'refused') pace.breaker.succeeded();
+    if (heard.answer.kind === 'refused') pace.served();
     this.#lane.tally.waitsFor(heard.answer.kind === 'not-applied' ? heard.answer.reason : undefined);
     if (heard.hopeless !== undefined) this.#stall(`the sink refuses every request: ${heard.hopeless}`);
   }
@@ -282,8 +284,10 @@ export class LaneDelivery {
   }
 
   #checkAway(reason: string): void {
-    if (this.#lane.pace.breaker.awayMs() <= this.#lane.job.retry.maxAgeMs) return;
-    this.#stall(`the sink has been away for too long: ${reason}`);
+    const { pace, job } = this.#lane;
+    const { maxAgeMs } = job.retry;
+    if (pace.putOffMs > maxAgeMs) this.#stall(`the sink asks to be left alone for longer than retry.maxAge: ${reason}`);
+    else if (pace.breaker.awayMs() > maxAgeMs) this.#stall(`the sink has been away for too long: ${reason}`);
   }
 
   #childrenAgain(work: Work, moved: Moved, heard: Heard): void {
@@ -335,7 +339,12 @@ export class LaneDelivery {
         return;
       }
       const settled = await settleDoubt(doubt, work.claim, this.#lane, this.#signals.abort);
-      if ('stays' in settled) return await this.#staysInDoubt(work);
+      if ('stays' in settled) {
+        const batch = showBatch(doubt.id);
+        const message = `${batch} stays in doubt: ${settled.stays}`;
+        this.#lane.services.notice({ level: 'info', kind: 'stays-in-doubt', message, ids: { batch } });
+        return await this.#staysInDoubt(work);
+      }
       await this.#settled(work, doubt, settled.moved);
     } catch (error) {
       if (error instanceof WaybillError && MUST_END.has(error.code)) throw error;

@@ -126,6 +126,8 @@ export interface Progress {
   readonly expected?: number;
   readonly lanes: readonly LaneProgress[];
   readonly elapsedMs: number;
+  /** Why the source brings nothing for now. Absent once it goes on. */
+  readonly waits?: string;
 }
 
 export interface LaneProgress {

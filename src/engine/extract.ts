@@ -32,6 +32,8 @@ const SEAL_DECISIONS = 5_000;
 export interface ExtractionEvents {
   /** Rows read so far by this extraction. */
   read(rows: number): void;
+  /** Why the source brings nothing for now; undefined once it goes on. */
+  waits(why: string | undefined): void;
   /** Batches of a lane are durable; deliveries may begin. */
   sealed(decided: readonly Told[], batches: SealedAs): void;
   /** Records of earlier readings count no more. */
@@ -247,7 +249,7 @@ export class Extraction {
       staging: this.#staging,
     });
     const at = from === undefined ? {} : { from };
-    const range = { window, parameters, takes, letsGo: true, ...rangesOf(this.#job), ...at };
+    const range = { window, parameters, takes, letsGo: true, waits: this.#events.waits, ...rangesOf(this.#job), ...at };
     for await (const chunk of asSourceErrors(source.read(range, signal), this.#job.source.name)) {
       signal.throwIfAborted();
       const rows = this.#rowsOf(chunk);

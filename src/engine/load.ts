@@ -164,6 +164,7 @@ export class LaneLoad {
       if (failure === undefined) return undefined;
       if (!failure.again || tries >= lane.retry.attempts || stop.aborted) return failure;
       const delayMs = backoffMs(tries, lane.retry, services.ports.random(), retryAfter(failure.error));
+      if (delayMs > lane.retry.maxAgeMs) return failure;
       await services.ports.sleep(delayMs, stop).catch((error: unknown) => {
         if (!stop.aborted) throw error;
       });

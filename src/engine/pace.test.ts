@@ -42,7 +42,8 @@ describe('the pace of a lane', () => {
     const ports = new VirtualPorts();
     const pace = new Pace(ports, 10, undefined);
     for (let i = 0; i < 10; i++) pace.succeeded();
-    pace.throttled(3_000);
+    pace.throttled();
+    pace.leaveAlone(3_000);
     expect(pace.inFlight).toBe(7);
     const stop = new AbortController();
     let left = false;
@@ -59,7 +60,7 @@ describe('the pace of a lane', () => {
   it('counts several throttled answers to one burst once, and recovers with successes', () => {
     const pace = new Pace(new VirtualPorts(), 10, undefined);
     for (let i = 0; i < 10; i++) pace.succeeded();
-    for (let i = 0; i < 10; i++) pace.throttled(undefined);
+    for (let i = 0; i < 10; i++) pace.throttled();
     expect(pace.inFlight).toBe(7);
     for (let i = 0; i < 40; i++) pace.succeeded();
     expect(pace.inFlight).toBe(10);

@@ -13,6 +13,7 @@ export class Pace {
   readonly retries = new RetryBudget();
   #allowed: number;
   #quietUntilMs = 0;
+  #putOffSinceMs: number | undefined;
   #sinceThrottled = 0;
 
   constructor(ports: Ports, inFlightMax: number, rate: Rate | undefined) {
@@ -44,29 +45,47 @@ export class Pace {
 
   /** Waits until a batch of this size may leave. */
   async acquire(size: { records: number; bytes: number }, signal: AbortSignal): Promise<void> {
-    for (let quietMs = this.quietMs; quietMs > 0; quietMs = this.quietMs) await this.#ports.sleep(quietMs, signal);
+    for (let quietMs = this.quietMs; quietMs > 0; quietMs = this.quietMs)
+      await this.#ports.sleep(quietMs + this.#ports.random() * JITTER_MS, signal);
     const amounts = { requests: 1, ...size };
     for (const { of, bucket } of this.#buckets) await bucket.take(amounts[of], signal);
   }
 
-  /** The sink asked to be left alone: everything of the lane waits, and fewer batches travel at once. */
-  throttled(retryAfterMs: number | undefined): void {
-    const jitterMs = this.#ports.random() * 100;
-    if (retryAfterMs !== undefined) {
-      this.#quietUntilMs = Math.max(this.#quietUntilMs, this.#ports.monotonicMs() + retryAfterMs + jitterMs);
-    }
+  /** How long the sink will have put off whatever it was sent when it may be asked next; 0 since it took something. */
+  get putOffMs(): number {
+    return this.#putOffSinceMs === undefined ? 0 : this.#quietUntilMs - this.#putOffSinceMs;
+  }
+
+  /** The sink asked to be left alone for so long: everything of the lane waits. */
+  leaveAlone(forMs: number): void {
+    const nowMs = this.#ports.monotonicMs();
+    this.#putOffSinceMs ??= nowMs;
+    this.#quietUntilMs = Math.max(this.#quietUntilMs, nowMs + forMs);
+  }
+
+  /** The sink was sent too much: fewer batches travel at once. */
+  throttled(): void {
     // Several answers to one burst count as one: only the first of a window cuts the concurrency.
     if (this.#sinceThrottled >= this.inFlight) this.#allowed = Math.max(1, this.#allowed * 0.7);
     this.#sinceThrottled = 0;
   }
 
-  succeeded(): void {
+  /** The sink has looked at what it was sent, whatever came of it. */
+  served(): void {
     this.breaker.succeeded();
+    this.#putOffSinceMs = undefined;
+  }
+
+  succeeded(): void {
+    this.served();
     this.retries.refund();
     this.#sinceThrottled++;
     if (this.#allowed < this.#ceiling) this.#allowed = Math.min(this.#ceiling, this.#allowed + 1 / this.#allowed);
   }
 }
+
+/** Lanes and processes that were all told the same moment do not come back as one. */
+const JITTER_MS = 100;
 
 /** A token bucket. A demand that is larger than the bucket waits until it is full and leaves it in debt. */
 class Bucket {

@@ -16,6 +16,8 @@ export class ProgressTeller {
   stage: Progress['stage'] = 'EXTRACT';
   read = 0;
   expected: number | undefined;
+  /** Why the source brings nothing for now. */
+  waits: string | undefined;
 
   constructor(ports: Ports, tallies: ReadonlyMap<string, LaneTally>, tell: ((progress: Progress) => void) | undefined) {
     this.#ports = ports;
@@ -49,6 +51,7 @@ export class ProgressTeller {
       })),
       elapsedMs: this.elapsedMs,
       ...(this.expected === undefined ? {} : { expected: this.expected }),
+      ...(this.waits === undefined ? {} : { waits: this.waits }),
     };
   }
 

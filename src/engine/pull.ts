@@ -121,7 +121,8 @@ export class PullExtraction {
     const takes =
       history === undefined ? await takenByAll(this.#job.lanes, this.#at.run, { read: ledger.read, staging }) : [];
     const from = this.#committed === undefined ? {} : { from: this.#committed };
-    const range = { window, parameters, takes, pull: this.#pull.range, ...rangesOf(this.#job), ...from };
+    const { waits } = this.#events;
+    const range = { window, parameters, takes, waits, pull: this.#pull.range, ...rangesOf(this.#job), ...from };
     let end: Position | undefined;
     for await (const chunk of asSourceErrors(source.read(range, signal), this.#job.source.name)) {
       signal.throwIfAborted();

@@ -121,6 +121,7 @@ export class WindowReading {
         over = true;
       });
     } finally {
+      progress.waits = undefined;
       await this.#source.end();
     }
     if (!over && stop.aborted) return;
@@ -138,6 +139,9 @@ export class WindowReading {
     const events: ExtractionEvents = {
       read: (rows) => {
         progress.read = rows;
+      },
+      waits: (why) => {
+        progress.waits = why === undefined ? undefined : mask(why);
       },
       sealed: this.#facts.sealed,
       superseded: (counts) => this.#superseded(counts),

@@ -355,6 +355,10 @@ describe('json documents', () => {
     expect(() => json('{"a":{"b":3}}', { path: 'a.b' })).toThrow(/no array at "a.b"/);
     expect(() => json('{"a":1}', { path: 'b' })).toThrow(/no array at "b"/);
     expect(() => json('{"a":[{}]', { path: 'a' })).toThrow(/ends before/);
+    for (const twice of ['{"a":[{}],"a":[{}]}', '{"a":[],"b":1,"a":[]}'])
+      expect(() => json(twice, { path: 'a' })).toThrow(/several arrays at "a"/);
+    expect(() => json('{"b":{"a":[{}]},"b":{"a":[]}}', { path: 'b.a' })).toThrow(/several arrays at "b.a"/);
+    expect(recordsOf(json('{"a":[{}],"c":{"a":[{}]}}', { path: 'a' }))).toHaveLength(1);
   });
 
   test('give the same wherever the bytes are cut, and go on from any chunk', () => {

@@ -48,6 +48,10 @@ export class JsonPath {
     );
   }
 
+  foundTwice(): WaybillError {
+    return documentInvalid(`has several arrays at ${this.#shown}: a name stands twice in one object`);
+  }
+
   /** The caller has read the array up to its end. */
   leaveArray(): void {
     this.#leave(CLOSE_ARRAY);

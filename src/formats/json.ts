@@ -149,7 +149,8 @@ class JsonFramer implements PlacedFramer {
     if (this.#phase === 'seeking') {
       if (this.#path.step(code)) this.#phase = 'before';
     } else if (this.#phase === 'done') {
-      if (!this.#resumed) this.#path.step(code);
+      // Whoever wrote the one meant it no less than the other.
+      if (!this.#resumed && this.#path.step(code)) throw this.#path.foundTwice();
     } else if (code !== LF && code !== CR && code !== TAB && code !== SPACE) {
       return this.#phase === 'after' ? this.#afterElement(code, at) : this.#beforeElement(code, at);
     }

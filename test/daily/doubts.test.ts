@@ -126,6 +126,16 @@ describe('a batch whose answer was lost', () => {
     expect(job.held().filter((id) => id === 7)).toHaveLength(2);
   });
 
+  it('U10: whoever has a sink asked once more hears why that decides nothing', async () => {
+    const ask = ['settle', 'b2', '--as', 'ask', '--evidence', 'the API is back'];
+    await open({ behaviour: lostAnswer, sink: one });
+    await job.run();
+    const asked = await job.cli(ask);
+    expect(asked.status).toBe(4);
+    expect(asked.stderr).toContain('b2 stays in doubt: the sink offers no way to ask');
+    expect(job.peer.received).toHaveLength(3);
+  });
+
   it('U10: a sink that was only half-way through is asked of each record; only the missing ones are sent', async () => {
     await open({
       behaviour: { faults: [{ when: { nth: [2] }, apply: 'half', answer: 'close' }], idAt: 'member_id' },

@@ -1,4 +1,4 @@
-import type { DoubtRow, SettleAsk, Waybill } from '../../app/waybill.ts';
+import type { DoubtRow, Notice, SettleAsk, Waybill } from '../../app/waybill.ts';
 import { type BatchId, showBatch } from '../../model/ids.ts';
 import { type CommandDefinition, flagOption, type Given, textOption } from '../command.ts';
 import { askLine, confirm } from '../confirm.ts';
@@ -9,6 +9,7 @@ import { runCommand } from '../next-steps.ts';
 import type { OutputOf } from '../output-schemas.ts';
 import { readBatches, readRun, usage } from '../read-words.ts';
 import { nextLines } from '../run-report.ts';
+import { noticeLine } from '../run-windows.ts';
 
 type As = SettleAsk['as'];
 const MEANINGS: Readonly<Record<As, string>> = {
@@ -57,7 +58,8 @@ async function settleBatches(context: Context, given: Given): Promise<number> {
     throw usage('nothing was settled', 'Answer y, or give --yes.');
   }
   const who = textOption(given, 'who') ?? context.io.userName();
-  const moved = batches.length === 0 ? [] : await waybill.settle({ batches, as, who, evidence });
+  const notice = (told: Notice): void => context.talk(noticeLine(context, told));
+  const moved = batches.length === 0 ? [] : await waybill.settle({ batches, as, who, evidence, notice });
   const document: OutputOf<'settle'> = {
     schema: 'waybill.settle/1',
     as,

@@ -109,7 +109,7 @@ export class FolderStore implements ObjectStore {
     signal.throwIfAborted();
     const file = await open(this.#path(name), constants.O_RDONLY | constants.O_NOFOLLOW).catch(away(name));
     try {
-      for await (const bytes of openBytes(file)) {
+      for await (const bytes of openBytes(file, (await file.stat()).size)) {
         signal.throwIfAborted();
         yield bytes;
       }

@@ -1,10 +1,12 @@
 import { Buffer } from 'node:buffer';
 import { constants } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
+import { Readable } from 'node:stream';
 import { WaybillError } from '../../model/errors.ts';
 import type { FoundFile } from '../../objects/shelf.ts';
 import { inflated, type ReadLimits } from '../../objects/unpack.ts';
 import { confined } from './paths.ts';
+import { unspoilt } from './unspoilt.ts';
 
 const READ_BYTES = 1024 * 1024;
 const READ_BYTES_MIN = 4 * 1024;
@@ -14,7 +16,7 @@ interface ReadHow extends ReadLimits {
   readonly into?: (() => Uint8Array | undefined) | undefined;
 }
 
-/** The bytes of a file, 1 MiB at a time; those that are in it, for a file that is compressed. */
+/** The bytes of one content of a file, 1 MiB at a time; those that are in it, for a file that is compressed. */
 export async function* fileBytes(
   root: string,
   file: FoundFile,
@@ -22,9 +24,13 @@ export async function* fileBytes(
 ): AsyncGenerator<Uint8Array> {
   const handle = await openConfined(root, file);
   try {
-    if (!/\.gz$/i.test(file.name)) return yield* openBytes(handle, into);
-    const packed = handle.createReadStream({ highWaterMark: 256 * 1024, autoClose: false });
-    yield* inflated(packed, { name: file.name, bytes: (await handle.stat()).size }, limits);
+    const { name } = file;
+    const before = await handle.stat({ bigint: true });
+    const lines = !/\.gz$/i.test(name);
+    const bytes = unspoilt(handle, { name, before, lines }, openBytes(handle, Number(before.size), into));
+    if (lines) return yield* bytes;
+    const packed = Readable.from(bytes, { objectMode: false });
+    yield* inflated(packed, { name, bytes: Number(before.size) }, limits);
   } finally {
     await handle.close();
   }
@@ -47,10 +53,10 @@ export async function openConfined(root: string, file: FoundFile): Promise<FileH
   }
 }
 
-/** What is in an open file from where it stands, 1 MiB at a time. */
-export async function* openBytes(handle: FileHandle, into?: ReadHow['into']): AsyncGenerator<Uint8Array> {
-  // A guess, since a file may grow: for a small one a large buffer costs more than what is read into it.
-  let left = (await handle.stat()).size;
+/** What is in an open file from where it stands, 1 MiB at a time. `size` is how much that may be, by a guess. */
+export async function* openBytes(handle: FileHandle, size: number, into?: ReadHow['into']): AsyncGenerator<Uint8Array> {
+  // A file may grow: but for a small one a large buffer costs more than what is read into it.
+  let left = size;
   for (;;) {
     const wanted = Math.min(Math.max(left + 1, READ_BYTES_MIN), READ_BYTES);
     // A new buffer unless it is said where: whoever frames the records may keep it and hand out parts of it.

@@ -287,6 +287,14 @@ describe('an asynchronous job (Klaviyo)', () => {
     expect(await ended(first, mixed)).toMatchObject({ outcomes: new Uint8Array([1, 2]) });
   });
 
+  it('says for how long it is to be left alone', async () => {
+    const faults = [{ answer: { status: 429, headers: { 'retry-after': '7' } } }];
+    await open({ job: { processMs: 0, needsComplete: false }, faults }, settings);
+    const permit = permitOf({ records: people('a') });
+    const sent = sink.can.job!.send(await sink.can.job!.open(permit), permit);
+    await expect(sent).rejects.toMatchObject({ retryAfterMs: 7000, message: expect.stringContaining('7 s') });
+  });
+
   it('says that nothing was sent when no job could be made', async () => {
     await open({}, { receipt: undefined, job: { ...job, create: { path: '/nowhere', handle: 'data.id' } } });
     await expect(sink.can.job!.open(permitOf({ records: people('a') }))).rejects.toBeInstanceOf(NotAppliedError);

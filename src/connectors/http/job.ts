@@ -136,8 +136,9 @@ class Jobs {
     const { judge } = this.#parts;
     const kind = judge.classOf(reply.status);
     if (kind === 'refused') throw judge.refused(name, reply, undefined);
+    if (kind === 'later') throw judge.notNow(name, reply);
     // A job without a handle has got no data, whatever its answer means.
-    if (handle === undefined || kind === 'later') throw notNow(name, reply);
+    if (handle === undefined) throw judge.notNow(name, reply, 'no job was made');
     throw new WaybillError('SINK_FAILED', `${name} was answered with ${reply.status}`, {
       ids: { status: reply.status },
     });
@@ -189,9 +190,3 @@ const withHandle = (verdict: Verdict, handle: string): Verdict => ({
 
 const unclear = (message: string, cause?: unknown): WaybillError =>
   new WaybillError('SINK_FAILED', message, cause === undefined ? {} : { cause });
-
-const notNow = (name: string, reply: Reply): NotAppliedError =>
-  new NotAppliedError(`${name} was answered with ${reply.status}`, {
-    sinkAway: reply.status >= 500,
-    ids: { status: reply.status },
-  });

@@ -14,6 +14,8 @@ import type { SinkConfig } from './settings.ts';
 /** Longest beginning of an answer that is kept. */
 const EXCERPT_BYTES = 10_000;
 const REFERENCE_CHARS = 4000;
+const PAGE = /^\uFEFF?(?:\s|<!--(?:(?!-->)[\s\S])*-->)*<(?:!doctype\s+html|html|head|body)\b/i;
+const PAGE_BYTES = 1000;
 const REQUEST_ID_HEADERS = ['x-request-id', 'request-id', 'x-amzn-requestid', 'x-ms-request-id', 'x-trace-id'];
 
 export interface JudgeOptions {
@@ -23,10 +25,10 @@ export interface JudgeOptions {
   wallMs(): number;
 }
 
-/** Turns a complete answer into a verdict, or into the error that says what it proves. */
 /** The address, the credentials or the kind of request is wrong: no record is to blame, and none would pass. */
 const ABOUT_THE_REQUEST: ReadonlySet<number> = new Set([401, 403, 404, 405, 415]);
 
+/** Turns a complete answer into a verdict, or into the error that says what it proves. */
 export class Judge {
   readonly #options: JudgeOptions;
 
@@ -36,16 +38,15 @@ export class Judge {
 
   /** `payload` is parsed only where the receipt names records by what is in them. */
   verdict(name: string, reply: Reply, batch: Batch, payload: Payload, config: ReceiptConfig): Verdict {
-    const retryMs = retryAfterMs(reply.header('retry-after'), this.#options.wallMs());
-    const later = retryMs === undefined ? {} : { retryAfterMs: retryMs };
+    const later = this.#later(reply);
     const kind = this.classOf(reply.status);
     switch (kind) {
       case 'read':
-        if (this.#isMixed(reply.status, config)) {
-          return unknown(
-            batch.records,
-            this.receipt(reply, `${reply.status}: not the same for all records`, config, true),
-          );
+        if (this.#isBelievedUnread(reply.status, config)) {
+          const doubtful = speaksAgainst(reply);
+          if (doubtful !== undefined) {
+            return unknown(batch.records, this.receipt(reply, `${reply.status}: ${doubtful}`, config, true));
+          }
         }
         return { ...this.read(reply, config, sentOf(batch, payload)), ...later };
       case 'already':
@@ -53,11 +54,7 @@ export class Judge {
       case 'refused':
         throw this.refused(name, reply, config);
       case 'later':
-        throw new NotAppliedError(`${name} was answered with ${reply.status}: not now`, {
-          sinkAway: reply.status >= 500,
-          ids: { status: reply.status },
-          ...later,
-        });
+        throw this.notNow(name, reply);
       case 'unknown':
         return { ...unknown(batch.records, this.receipt(reply, unclearSummary(reply.status), config, true)), ...later };
     }
@@ -67,9 +64,26 @@ export class Judge {
     return classOf(status, this.#options.statuses, this.#options.atomic);
   }
 
-  /** 207 says that its body tells what became of each: a flow that reads no body knows of none. */
-  #isMixed(status: number, config: ReceiptConfig): boolean {
-    if (status !== 207 || this.#options.statuses.applied.includes(status)) return false;
+  /** Nothing was applied, and the reply may say how long it makes no sense to ask again. */
+  notNow(name: string, reply: Reply, what = 'not now'): NotAppliedError {
+    const later = this.#later(reply);
+    const wait = later.retryAfterMs ?? 0;
+    const when = wait === 0 ? '' : `, and not before ${Math.ceil(wait / 1000)} s have passed`;
+    return new NotAppliedError(`${name} was answered with ${reply.status}: ${what}${when}`, {
+      sinkAway: reply.status >= 500,
+      ids: { status: reply.status },
+      ...later,
+    });
+  }
+
+  #later(reply: Reply): { retryAfterMs?: number } {
+    const ms = retryAfterMs(reply.header('retry-after'), this.#options.wallMs());
+    return ms === undefined ? {} : { retryAfterMs: ms };
+  }
+
+  /** The status alone is to say that all was applied, and the flow does not name it as one that does. */
+  #isBelievedUnread(status: number, config: ReceiptConfig): boolean {
+    if (this.#options.statuses.applied.includes(status)) return false;
     return config.shape === 'none' || (config.shape === 'all-or-nothing' && !config.ok && !config.applied);
   }
 
@@ -145,6 +159,15 @@ function summaryOf(status: number, account: Account): string {
   if (unclear > 0) parts.push(`${unclear} unclear`);
   const notes = account.notes.length === 0 ? '' : ` (${account.notes.join('; ')})`;
   return `${status}, ${parts.join(', ')}${notes}`;
+}
+
+/**
+ * Why a reply of success may not be one of success for all. 207 says that its body tells what became of each. A page to
+ * look at comes from whoever stands before an API: a form to sign in, a portal, a host that knows no such address.
+ */
+function speaksAgainst(reply: Reply): string | undefined {
+  if (reply.status === 207) return 'not the same for all records';
+  return PAGE.test(reply.excerpt(PAGE_BYTES)) ? 'a page of HTML, which is no answer of an API' : undefined;
 }
 
 function unclearSummary(status: number): string {

@@ -35,17 +35,18 @@ class Names {
   }
 
   settle(account: Account, reasons: Reasons, silenceIsSuccess: boolean): void {
-    let muddled = 0;
+    let [muddled, silent] = [0, 0];
     for (const { indexes, applied, refusals } of this.#groups.values()) {
       const named = applied + refusals.length;
-      if (named === 0) continue;
-      if (applied === indexes.length && refusals.length === 0) for (const index of indexes) account.apply(index);
+      if (named === 0) silent += indexes.length;
+      else if (applied === indexes.length && refusals.length === 0) for (const index of indexes) account.apply(index);
       else if (refusals.length === indexes.length && applied === 0) {
         for (const [nth, index] of indexes.entries()) account.refuse(index, reasonOf(refusals[nth], reasons));
       } else muddled++;
     }
     if (this.strangers > 0) account.notes.push(`${this.strangers} entries name no record that was sent`);
     if (muddled > 0) account.notes.push(`${muddled} names come back more or less often than they were sent`);
+    if (silent > 0 && !silenceIsSuccess) account.notes.push(`${silent} records are not named`);
     if (silenceIsSuccess && this.strangers + muddled === 0) account.applyTheRest();
   }
 }
@@ -79,7 +80,9 @@ export function readClientIds(config: ReceiptOf<'client-id'>, json: unknown, sen
   }
   for (const error of errors) {
     const ids = at(error, config.errorId ?? config.recordId);
-    for (const id of Array.isArray(ids) ? ids : [ids]) names.find(identityOf(id))?.refusals.push(error);
+    // An error about no record in particular may be about any of them.
+    for (const id of Array.isArray(ids) && ids.length > 0 ? ids : [ids])
+      names.find(identityOf(id))?.refusals.push(error);
   }
   names.settle(account, config, config.results === undefined);
 }

@@ -29,10 +29,10 @@ export function classOf(status: number, rules: SinkConfig['statuses'], atomic: b
   return atomic && REFUSALS.has(status) ? 'refused' : 'unknown';
 }
 
-/** Nobody is waited for longer than this, whatever a reply asks for. */
-const RETRY_AFTER_MAX_MS = 3_600_000;
+/** No reply means more than this, whatever it says; who waits has a limit of its own. */
+const RETRY_AFTER_MAX_MS = 7 * 86_400_000;
 
-/** `Retry-After` in either of its forms, seconds or an HTTP date; at most an hour, never below zero. */
+/** `Retry-After` in either of its forms, seconds or an HTTP date; at most a week, never below zero. */
 export function retryAfterMs(value: string | undefined, nowMs: number): number | undefined {
   if (value === undefined) return undefined;
   const text = value.trim();

@@ -50,16 +50,19 @@ const LONGEST_PAUSE_MS = 60_000;
 
 /** Throws the source's errors. A question may be asked again: it changes nothing. */
 export async function getPage(place: Place, ask: PageAsk, signal: AbortSignal): Promise<Page> {
-  const { settings, ports } = place;
+  const { settings, ports, waits } = place;
   let [leftMs, pauseMs] = [ask.further ? settings.patience : 0, FIRST_PAUSE_MS];
   for (;;) {
     try {
-      return await pageOnce(place, ask, signal);
+      const page = await pageOnce(place, ask, signal);
+      waits?.(undefined);
+      return page;
     } catch (error) {
       const waitMs = askedToWait(error, pauseMs);
       if (waitMs === undefined || waitMs > leftMs) throw error;
       leftMs -= waitMs;
       pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
+      waits?.(describeError(error));
       await ports.sleep(waitMs, signal);
     }
   }

@@ -187,6 +187,20 @@ describe('pages', () => {
     expect(peer.asked).toHaveLength(7);
   });
 
+  it('say why while they are waited for, and that they are no longer', async () => {
+    let refused = false;
+    const peer = await api((query, url) => {
+      if (query.get('page') !== '2' || refused) return byPage(query, url);
+      refused = true;
+      return { status: 429, headers: { 'retry-after': '0.2' } };
+    });
+    const told = new Set<string | undefined>();
+    const range = { ...rangeOf(), waits: (why: string | undefined) => void told.add(why) };
+    const { signal } = new AbortController();
+    for await (const _chunk of open(peer, { by: 'page', total: 'pages' }).read(range, signal));
+    expect([...told]).toEqual([undefined, expect.stringMatching(/page 2.* 429: not before 1 s/)]);
+  });
+
   it('are waited for no longer than they may be, nor when the reading is told to stop', async () => {
     const peer = await api((query, url) =>
       query.get('page') === '2' ? { status: 429, headers: { 'retry-after': '30' } } : byPage(query, url),

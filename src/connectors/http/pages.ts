@@ -6,7 +6,7 @@ import { emittedFormats } from '../../objects/record-format.ts';
 import type { Look, PullRange, Pulls, ReadRange, Source } from '../connector.ts';
 import { getPage, orMissing, type Page } from './page.ts';
 import { cursorAfter, goesOn, LoopWatch, type Paging, pagingOf, type Step } from './paging.ts';
-import { type Place, pathIn, stoppable } from './place.ts';
+import { type Place, pathIn, readBy, stoppable } from './place.ts';
 import type { PagesConfig } from './source-settings.ts';
 import { UNCACHEABLE } from './validators.ts';
 
@@ -53,9 +53,10 @@ class AllPages implements Pulls {
   async *read(range: ReadRange, signal: AbortSignal): AsyncGenerator<Chunk> {
     if (range.pull !== undefined && (await this.look({ ...range, pull: range.pull })).kind !== 'new') return;
     const paging = pagingFor(this.#place, this.#config, range);
+    const place = readBy(this.#place, range);
     const digest = createHash('sha256');
     let [row, held] = [1, undefined as Chunk | undefined];
-    for await (const { page } of walk(this.#place, { config: this.#config, paging }, paging.first(undefined), signal)) {
+    for await (const { page } of walk(place, { config: this.#config, paging }, paging.first(undefined), signal)) {
       digest.update(page.digest);
       for (const chunk of page.chunks) {
         if (held !== undefined) yield held;
@@ -106,7 +107,7 @@ class ResumedPages implements Pulls {
     const paging = pagingFor(this.#place, this.#config, range);
     let row = 1;
     for await (const { page, step } of walk(
-      this.#place,
+      readBy(this.#place, range),
       { config: this.#config, paging, held, kept: cursor },
       paging.first(cursor),
       signal,

@@ -14,7 +14,13 @@ export interface Place {
   readonly ports: Pick<Ports, 'sleep'>;
   /** For messages and positions: host and path, no query. */
   readonly name: string;
+  /** Of the reading at hand. */
+  readonly waits?: ReadRange['waits'];
 }
+
+/** The same place, for one reading of it. */
+export const readBy = (place: Place, { waits }: ReadRange): Place =>
+  waits === undefined ? place : { ...place, waits };
 
 export const placeName = (connection: ConnectionConfig, settings: Pick<SourceConfig, 'path'>): string => {
   const { host, pathname } = new URL(connection.url);

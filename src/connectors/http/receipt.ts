@@ -24,7 +24,7 @@ export function readReceipt(config: ReceiptConfig, reply: ReceiptText, sent: Sen
   }
   const json = parse(reply.text);
   if (config.shape === 'all-or-nothing' && !config.ok && !config.applied) return wholeByStatus(json, sent, account);
-  if (json === undefined) return account.distrust('the reply is not JSON');
+  if (json === undefined) return account.distrust(whyUnread(reply.text));
   read(config, json, sent, account);
   return 'check' in config && config.check ? checked(account, json, config.check) : account;
 }
@@ -55,6 +55,11 @@ function read(config: ReceiptConfig, json: unknown, sent: Sent, account: Account
     default:
       assertNever(config);
   }
+}
+
+function whyUnread(text: string | undefined): string {
+  if (text === undefined) return 'the reply is no text, or packed in a way that cannot be unpacked';
+  return text.trim() === '' ? 'the reply is empty' : 'the reply is not JSON';
 }
 
 function parse(text: string | undefined): unknown {

@@ -231,6 +231,44 @@ describe('a reply that does not add up', () => {
     expect(told(await send(events(1)))).toBe('A');
   });
 
+  it.each(['none', 'all-or-nothing'])(
+    'U11: a page to look at is believed by %s only where the flow says so',
+    async (shape) => {
+      const faults = () => [{ answer: 'not-json' as const }];
+      await open({ faults: faults() }, { receipt: { shape } });
+      const verdict = await send(events(2));
+      expect([told(verdict), verdict.receipt.summary]).toEqual([
+        '??',
+        '200: a page of HTML, which is no answer of an API',
+      ]);
+      await sink.close?.();
+      await peer.close();
+      await open({ faults: faults() }, { receipt: { shape }, statuses: { applied: [200] } });
+      expect(told(await send(events(2)))).toBe('AA');
+    },
+  );
+
+  it('U11: an error that names no record may be about any of them', () => {
+    const config = sinkReceipt({ shape: 'client-id', recordId: 'id', errors: 'errors', errorId: 'ids' });
+    const sent = { count: 2, record: (index: number) => ({ id: `e-${index}` }) };
+    const outcomes = (text: string) => readReceipt(config, { text }, sent).outcomes;
+    expect([...outcomes('{"errors":[{"ids":["e-1"]}]}')]).toEqual([OUTCOME.applied, OUTCOME.refused]);
+    for (const ids of ['[]', 'null', '{}', '[null]']) {
+      expect([...outcomes(`{"errors":[{"ids":${ids}}]}`)]).toEqual([OUTCOME.unknown, OUTCOME.unknown]);
+    }
+  });
+
+  it.each<[string, string | undefined]>([
+    ['the reply is empty', ' \n'],
+    ['the reply is not JSON', 'OK'],
+    ['the reply is no text, or packed in a way that cannot be unpacked', undefined],
+    ['1 records are not named', '{"done":[{"id":"e-1"}]}'],
+  ])('U11: says why nothing can be told: %s', (note, text) => {
+    const config = sinkReceipt({ shape: 'client-id', recordId: 'id', results: 'done' });
+    const sent = { count: 2, record: (index: number) => ({ id: `e-${index}` }) };
+    expect(readReceipt(config, { text }, sent).notes).toEqual([note]);
+  });
+
   it('U11: names records by all digits of their ids, and of what comes back of them', () => {
     const record = (index: number) => ({ id: [9007199254740992n, 9007199254740993n][index], at: 1e21 });
     const text = '{"errors":[{"id":9007199254740993,"error":{"limit":12345678901234567890}}]}';

@@ -7,7 +7,7 @@ import type { Look, LookNotice, PullRange, Pulls, ReadRange, Source } from '../c
 import { notAll } from './leads-on.ts';
 import { bodyOf, getPage, orMissing } from './page.ts';
 import { at } from './paths.ts';
-import { type Place, pathIn, stoppable } from './place.ts';
+import { type Place, pathIn, readBy, stoppable } from './place.ts';
 import type { SequenceConfig } from './source-settings.ts';
 import { ETAG } from './validators.ts';
 
@@ -92,7 +92,7 @@ class Sequence implements Pulls {
     const stop = fetcher.reach.start(fetcher.address(pathIn(this.#place, range, numbers)));
     const name = from === to ? `number ${from}` : `numbers ${from} to ${to}`;
     const later = from > this.#done(range.from) + 1n;
-    const asking = getPage(this.#place, { name, stop, row, further: later }, signal);
+    const asking = getPage(readBy(this.#place, range), { name, stop, row, further: later }, signal);
     const page = await (this.#config.whenMissing === 'skip' ? orMissing(asking) : asking);
     const further = this.#place.settings.pages === undefined ? page?.leadsOn() : undefined;
     if (further !== undefined)

@@ -65,9 +65,12 @@ function streamSink(options: NatsSinkOptions, into: StreamOptions): Rest {
   const memory =
     'The stream holds each message for its duplicate window: after a restart the server knows only the ids of ' +
     'messages that it still holds.';
+  const limits =
+    'The stream keeps what it took: one that is full and discards what is old takes out messages for new ones, those ' +
+    'of this flow included, and one in memory ends with its server.';
   return {
     can: { appendOnce },
-    facts: { key: { horizonMs: into.duplicateWindowMs, storesErrors: false }, assumes: [memory, KEPT] },
+    facts: { key: { horizonMs: into.duplicateWindowMs, storesErrors: false }, assumes: [memory, limits, KEPT] },
     close: () => pool.close(),
   };
 }
