@@ -1,6 +1,7 @@
 import type { Answer, DoubtRow, Moved } from '../ledger/ledger.ts';
 import { describeError, NotAppliedError, RefusedError, WaybillError } from '../model/errors.ts';
 import { showBatch } from '../model/ids.ts';
+import type { BatchState } from '../model/states.ts';
 import { countOutcomes, OUTCOME } from '../model/verdict.ts';
 import { type Heard, heardUnasked, heardUnsent } from './answers.ts';
 import { type Intended, intendBatch, transmit } from './attempt.ts';
@@ -175,9 +176,9 @@ export class LaneDelivery {
       return await this.#notApplied(work, heard);
     }
     if (error.code === 'MOVE_FORBIDDEN') {
-      // The run was cancelled, and the lane has not heard of it yet.
+      // The run was cancelled, or another start reads its records again, and the lane has not heard of it yet.
       const { state } = await this.#lane.ledger.read.batch(work.batch.id);
-      if (state === 'skipped' || state === 'in-doubt') return await this.#feed.done(work, false);
+      if (DECIDED_ELSEWHERE.has(state)) return await this.#feed.done(work, false);
     }
     if (!isBytesLost(error) || this.#lane.ordered) throw error;
     // One batch that cannot be sent holds up no other; the start fails with this once they are through.
@@ -430,6 +431,9 @@ export class LaneDelivery {
     this.#freeSlot();
   }
 }
+
+/** What a sealed batch is made by others than the lane that was to send it. */
+const DECIDED_ELSEWHERE: ReadonlySet<BatchState> = new Set(['skipped', 'in-doubt', 'moved']);
 
 /** Errors that are not about one batch: the lane cannot go on after them. */
 const MUST_END: ReadonlySet<string> = new Set([

@@ -328,12 +328,24 @@ export const ENGINE = [
     edits: [
       {
         file: 'engine/deliver.ts',
-        find: "if (state === 'skipped' || state === 'in-doubt') return await this.#feed.done(work, false);",
+        find: 'if (DECIDED_ELSEWHERE.has(state)) return await this.#feed.done(work, false);',
         replace: 'void state;',
       },
     ],
     focus: { swarm: { 'operator-cancels': 700, throttled: 300 }, change: { rows: 13, recordsPerBatch: 1 } },
     limit: 1_000,
+  },
+  {
+    name: 'what is read again elsewhere is sent by a start that has not heard of it',
+    edits: [
+      {
+        file: 'engine/deliver.ts',
+        find: "new Set(['skipped', 'in-doubt', 'moved'])",
+        replace: "new Set(['skipped', 'in-doubt'])",
+      },
+    ],
+    focus: { swarm: { pause: 60, twin: 900, kill: 0 }, change: { intendAhead: 3, leaseMs: 3_000, provesDeath: false } },
+    limit: 600,
   },
   {
     name: 'a failed renewal leaves the timer of another running',
