@@ -3,7 +3,8 @@ import type { FlowConfig, LaneConfig } from './flow-config.ts';
 import type { SettingsReader } from './settings-reader.ts';
 
 const OWN_PLACE = 'Give each a place of its own.';
-const OWN_ROWS = 'Give each a place of its own, or name the rows of each: `load: { scope: { column: …, value: … } }`.';
+const OWN_ROWS =
+  'Give each a place of its own. In a table each may name its rows: `load: { scope: { column: …, value: … } }`.';
 
 interface Writer {
   readonly flow: string;

@@ -109,6 +109,6 @@ function soundly(verdict: Verdict, sent: number): ReturnType<typeof tally> | und
 }
 
 function evidenceOf(verdict: Verdict): string {
-  const { summary, excerpt } = verdict.receipt;
-  return (excerpt ?? '') === '' ? summary : `${summary}; the answer begins: ${excerpt?.slice(0, 200)}`;
+  const { summary, excerpt = '' } = verdict.receipt;
+  return excerpt === '' ? summary : `${summary}; the answer begins: ${excerpt.slice(0, 200)}`;
 }
