@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
-import { kernel } from '../formats/kernel.ts';
+import { optimizeKernelsOnly } from '../formats/wasm.ts';
 import { realPorts } from './ports.ts';
 
 /** Something that text can be written to: a stream of the process, or a list of strings in a test. */
@@ -58,17 +58,14 @@ export function realProcess(): ProcessPort {
 
 /**
  * A run of any size is to fit into little memory. By itself the JavaScript engine would let the nursery grow for speed,
- * and would spend 40 MB, once, on optimizing the HTTP parser of the client, which is fast enough as it is. Our own
- * kernel is compiled before that is switched off, and so goes on being optimized: it is slower by half without.
+ * and would optimize more than is worth its room.
  */
 function useLittleMemory(): void {
   setFlagsFromString('--optimize-for-size');
   // With it alone the heap would be collected whenever it has grown by a tenth, and the bytes that stand outside of it
   // count: a collection for every few megabytes that are read.
   setFlagsFromString('--heap-growing-percent=100');
-  kernel();
-  setFlagsFromString('--no-wasm-tier-up');
-  setFlagsFromString('--no-wasm-dynamic-tiering');
+  optimizeKernelsOnly();
 }
 
 /** The words after `waybill`. */

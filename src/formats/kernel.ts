@@ -1,5 +1,6 @@
 import type { IdentityRoom } from './identity-room.ts';
 import { KERNEL_WASM } from './kernel/kernel.generated.ts';
+import { compiled } from './wasm.ts';
 
 /**
  * The inner loops of the formats, in WebAssembly. Each call copies a whole chunk in and its results out: a call a
@@ -99,12 +100,6 @@ interface Memory {
   readonly buffer: ArrayBuffer;
   grow(pages: number): number;
 }
-
-/** Node's types have no WebAssembly of their own; the DOM's would bring a browser's globals along. */
-declare const WebAssembly: {
-  readonly Module: new (bytes: Uint8Array) => object;
-  readonly Instance: new (module: object, imports: object) => { readonly exports: unknown };
-};
 
 type KeysByField = (
   base: number,
@@ -218,8 +213,7 @@ export class Kernel {
   readonly #plainNumbers = new WeakSet<Uint32Array>();
 
   constructor() {
-    const module = new WebAssembly.Module(Buffer.from(KERNEL_WASM, 'base64'));
-    this.#wasm = new WebAssembly.Instance(module, {}).exports as Exports;
+    this.#wasm = compiled(KERNEL_WASM)() as Exports;
   }
 
   /** Cuts `bytes` into lines and checks that each holds one JSON object. The last line may lack its end. */

@@ -52,7 +52,8 @@ export const ROOMS: readonly Room[] = [
     may: MODEL,
     // Numbers of JSON that no double holds; and the schema of a declared mapping, which is part of the flow file.
     packages: ['lossless-json', 'zod'],
-    node: [...COMPUTING, 'zlib'],
+    // What V8 optimizes of WebAssembly.
+    node: [...COMPUTING, 'zlib', 'v8'],
     why: 'formats turn bytes into records and back, and know no place that bytes come from',
   },
   {

@@ -1,4 +1,5 @@
 import { Buffer, isUtf8 } from 'node:buffer';
+import { compiled } from '../wasm.ts';
 import { isBoolean, isFloat, type Reading } from './reading.ts';
 
 /**
@@ -84,11 +85,6 @@ interface Exports {
   packIndexes(indexes: number, count: number, bits: number, out: number): number;
 }
 
-declare const WebAssembly: {
-  readonly Module: new (bytes: Uint8Array) => object;
-  readonly Instance: new (module: object, imports: object) => { readonly exports: unknown };
-};
-
 const PAGE = 65_536;
 /** Addresses and states that `assembly/parquet/memory.ts` fixes. */
 const RESULT = 64;
@@ -108,7 +104,7 @@ const DICTIONARY_HEAD = 16;
 const KEPT_BYTES_MAX = 64 * 1024 ** 2;
 
 interface Shared {
-  readonly module: object;
+  readonly make: () => unknown;
   kernel: ColumnKernel | undefined;
 }
 let shared: Shared | undefined;
@@ -117,9 +113,9 @@ let shared: Shared | undefined;
 export async function columnKernel(): Promise<ColumnKernel> {
   if (shared === undefined) {
     const { PARQUET_WASM } = await import('../kernel/parquet.generated.ts');
-    shared ??= { module: new WebAssembly.Module(Buffer.from(PARQUET_WASM, 'base64')), kernel: undefined };
+    shared ??= { make: compiled(PARQUET_WASM), kernel: undefined };
   }
-  shared.kernel ??= new ColumnKernel(new WebAssembly.Instance(shared.module, {}).exports as Exports);
+  shared.kernel ??= new ColumnKernel(shared.make() as Exports);
   return shared.kernel;
 }
 

@@ -3,19 +3,15 @@ import fc from 'fast-check';
 import { compressors } from 'hyparquet-compressors';
 import { expect, test } from 'vitest';
 import { PARQUET_WASM } from '../kernel/parquet.generated.ts';
+import { compiled } from '../wasm.ts';
 
-declare const WebAssembly: {
-  readonly Module: new (bytes: Uint8Array) => object;
-  readonly Instance: new (module: object, imports: object) => { readonly exports: unknown };
-};
 interface Exports {
   readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number };
   pack(start: number, end: number, to: number): number;
 }
 
 const [INPUT, OUTPUT] = [65_536, 65_536 * 40];
-const wasm = new WebAssembly.Instance(new WebAssembly.Module(Buffer.from(PARQUET_WASM, 'base64')), {})
-  .exports as Exports;
+const wasm = compiled(PARQUET_WASM)() as Exports;
 wasm.memory.grow(100);
 
 function packed(bytes: Uint8Array): Uint8Array {
