@@ -1,4 +1,5 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { freshStaging } from '../ledger/fresh-staging.ts';
 import type { Journal } from '../ledger/journal.ts';
@@ -12,9 +13,14 @@ import type { Ports } from '../model/ports.ts';
 import { Secret } from './secrets.ts';
 import { holdsPassword } from './settings-reader.ts';
 
-/** From this many batches in flight on, or records in one, the ledger's commits are worth a thread of their own. */
+/**
+ * From this many batches in flight on, the ledger's commits are worth a thread of their own; from this many records in
+ * one as well, where more than two cores are there. Two are filled by whoever reads and writes and by V8's own threads:
+ * another one of ours makes nothing faster then, and takes 30 MB.
+ */
 const THREAD_FROM_IN_FLIGHT = 8;
 const THREAD_FROM_RECORDS = 5_000;
+const FILLED_CORES = 2;
 /** What a thread costs to come up. A run whose commits take no longer than that together ends without one. */
 const THREAD_COSTS_MS = 100;
 
@@ -84,7 +90,8 @@ export class LedgerHome {
       throw new WaybillError('LEDGER_MISSING', `there is no ledger ${this.place} yet`, { ids: { path: this.place } });
     }
     const { create, inFlight = 1, recordsPerBatch = 1 } = options;
-    const busy = inFlight >= THREAD_FROM_IN_FLIGHT || recordsPerBatch >= THREAD_FROM_RECORDS;
+    const large = recordsPerBatch >= THREAD_FROM_RECORDS && availableParallelism() > FILLED_CORES;
+    const busy = inFlight >= THREAD_FROM_IN_FLIGHT || large;
     this.#ledger ??= this.#start(create, busy ? 'worker' : 'main');
     try {
       return await this.#ledger;
