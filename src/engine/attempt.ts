@@ -2,10 +2,13 @@ import type { Permit } from '../connectors/connector.ts';
 import type { AttemptRow } from '../ledger/ledger.ts';
 import type { Payload } from '../model/batch.ts';
 import { NotAppliedError, RefusedError, WaybillError } from '../model/errors.ts';
+import { showBatch } from '../model/ids.ts';
+import type { Verdict } from '../model/verdict.ts';
 import type { AttemptNotes, OpenAttempt } from '../strategies/strategy.ts';
 import { type Heard, heardError, heardVerdict } from './answers.ts';
 import type { StopSignals } from './engine.ts';
 import type { Work } from './feed.ts';
+import { keysMet } from './keys-met.ts';
 import { asNotes, type LaneRuntime, laneContext, shardName } from './lane.ts';
 import { LEASE_MARGIN_MS } from './lease.ts';
 
@@ -73,6 +76,7 @@ export async function transmit(work: Work, intended: Intended, lane: LaneRuntime
   try {
     const context = laneContext(lane, abort);
     const verdict = await lane.job.strategy.deliver(permit, context, openAttempt(work, lane, permit, intended));
+    tellKeysMet(work, payload, verdict, lane);
     return heardVerdict(verdict, { ...sent, rung: lane.guarantee.rung });
   } catch (error) {
     const rejectsAtomically = lane.job.sink.facts.rejectsAtomically ?? false;
@@ -80,6 +84,17 @@ export async function transmit(work: Work, intended: Intended, lane: LaneRuntime
   } finally {
     lane.desk.giveBack(permit);
   }
+}
+
+function tellKeysMet({ batch }: Work, payload: Payload, verdict: Verdict, { services, job }: LaneRuntime): void {
+  const met = keysMet(payload, verdict);
+  if (met === 0) return;
+  const name = showBatch(batch.id);
+  const records = met === 1 ? '1 record' : `${met} records`;
+  const message =
+    `${records} of ${name} in lane ${job.name} with a key that the sink takes for that of another one, spelled ` +
+    'differently: the last of them is there. Let the source spell keys as the sink compares them.';
+  services.notice({ level: 'warning', kind: 'keys-met', message, ids: { lane: job.name, batch: name } });
 }
 
 /** Waits for the lane's pace. False when the run was told to stop meanwhile. */

@@ -27,6 +27,8 @@ export interface Verdict {
   /** Exactly one entry for each refused record, in rising order of `index`. */
   readonly refusals: readonly Refusal[];
   readonly receipt: Receipt;
+  /** Under how many keys a sink that writes by key has what it applied, where it can tell. */
+  readonly keys?: number;
   /** How long the sink asked to be left alone before the next request, if it did. */
   readonly retryAfterMs?: number;
 }

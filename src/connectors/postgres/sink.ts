@@ -125,10 +125,9 @@ class PostgresWriter {
     const work = async (session: Session, at: Course): Promise<Verdict> => {
       const stage = await this.#stageOf(session, key);
       await stage.load(await permit.payload(), at);
-      const rows = await stage.upsert();
-      return applied(permit.batch.records, {
-        summary: `${permit.batch.records} records under ${rows} keys in one transaction`,
-      });
+      const keys = await stage.upsert();
+      const summary = `${permit.batch.records} records under ${keys} keys in one transaction`;
+      return { ...applied(permit.batch.records, { summary }), keys };
     };
     const verdict = await this.#transaction(permit, work, { stages: true });
     return verdict!;

@@ -39,17 +39,26 @@ export class RecordWriter {
     this.#base64 = new Set(base64);
   }
 
-  /** Throws RefusedError for a record that does not fit. */
-  insertAll(database: Handle, payload: Payload, into: Into): void {
+  /**
+   * Throws RefusedError for a record that does not fit. Answers how many rows they are: what the table takes for one
+   * key may be spelled differently.
+   */
+  insertAll(database: Handle, payload: Payload, into: Into): number {
+    const keys = new Set<string>();
+    let rows = 0;
     const buffer = Buffer.from(payload.bytes.buffer, payload.bytes.byteOffset, payload.bytes.byteLength);
     for (let at = 0; at < payload.spans.length / 2; at++) {
       const text = buffer.toString('utf8', payload.spans[at * 2], payload.spans[at * 2 + 1]);
       try {
-        this.#insert(database, into.exact.size === 0 ? parseObject(text) : exactRecord(text, into.exact), into);
+        const record = into.exact.size === 0 ? parseObject(text) : exactRecord(text, into.exact);
+        const key = this.#insert(database, record, into);
+        if (key === undefined) rows++;
+        else keys.add(key);
       } catch (error) {
         throw recordError(error, at);
       }
     }
+    return rows + keys.size;
   }
 
   /** Of tables that are to be removed or changed, and of a database that is closed. */
@@ -57,17 +66,24 @@ export class RecordWriter {
     this.#inserts.clear();
   }
 
-  #insert(database: Handle, record: DataRecord, into: Into): void {
+  /** Answers the key of the row that the record is in now, where it was written under one. */
+  #insert(database: Handle, record: DataRecord, into: Into): string | undefined {
     const names = Object.keys(record);
     const unknown = names.find((name) => !into.columns.has(name));
     if (unknown !== undefined) throw unfit('column-unknown', `the table has no column ${JSON.stringify(unknown)}`);
     const missing = into.key?.find((name) => record[name] == null);
     if (missing !== undefined) throw unfit('key-missing', `the key column ${JSON.stringify(missing)} is missing`);
-    const { changes, lastInsertRowid } = this.#statement(database, names, into).run(
-      ...names.map((name) => (into.exact.has(name) ? record[name] : this.#bound(name, record[name], into))),
-    );
-    if (changes === 0 && !isKeyAlone(names, into.key)) expectWritten(database, into.table);
+    const statement = this.#statement(database, names, into);
+    const values = names.map((name) => (into.exact.has(name) ? record[name] : this.#bound(name, record[name], into)));
+    if (into.key !== undefined) {
+      const key = statement.get(...values);
+      if (key === undefined && !isKeyAlone(names, into.key)) expectWritten(database, into.table);
+      return key === undefined ? undefined : keyText(key as readonly unknown[]);
+    }
+    const { changes, lastInsertRowid } = statement.run(...values);
+    if (changes === 0) expectWritten(database, into.table);
     into.written?.(names, lastInsertRowid);
+    return undefined;
   }
 
   #bound(name: string, value: unknown, { affinities }: Into): unknown {
@@ -82,11 +98,20 @@ export class RecordWriter {
     if (database !== this.#database) this.forget();
     this.#database = database;
     const shape = JSON.stringify([into.table, into.key, names]);
-    const statement = this.#inserts.get(shape) ?? database.prepare<unknown[]>(insertSql(names, into));
+    const known = this.#inserts.get(shape);
+    if (known !== undefined) return known;
+    const statement = database.prepare<unknown[]>(insertSql(names, into));
+    if (into.key !== undefined) statement.raw(true).safeIntegers(true);
     this.#inserts.set(shape, statement);
     return statement;
   }
 }
+
+/** One text for each key that a row can have. */
+const keyText = (values: readonly unknown[]): string =>
+  JSON.stringify(
+    values.map((value) => (Buffer.isBuffer(value) ? value.toString('hex') : `${typeof value} ${String(value)}`)),
+  );
 
 /** The values of exact columns as SQLite is to store them; no digit of them passes a double. */
 function exactRecord(text: string, exact: Into['exact']): DataRecord {
@@ -117,8 +142,8 @@ export function declaredOf(columns: readonly Column[]): Pick<Into, 'columns' | '
 }
 
 /** A record that is nothing but its key changes no row that is there. */
-const isKeyAlone = (names: readonly string[], key: Into['key']): boolean =>
-  key !== undefined && names.every((name) => key.includes(name));
+const isKeyAlone = (names: readonly string[], key: readonly string[]): boolean =>
+  names.every((name) => key.includes(name));
 
 /** A trigger or a clause of the table can leave a row out without an error: it would be lost without a word. */
 function expectWritten(database: Handle, table: string): void {
@@ -136,7 +161,8 @@ function insertSql(names: readonly string[], { table, key }: Into): string {
   const rest = names.filter((name) => !key.includes(name));
   const change = rest.map((name) => `${quoteName(name)} = excluded.${quoteName(name)}`).join(', ');
   const update = change === '' ? 'nothing' : `update set ${change}`;
-  return `${insert} on conflict (${key.map(quoteName).join(', ')}) do ${update}`;
+  const keys = key.map(quoteName).join(', ');
+  return `${insert} on conflict (${keys}) do ${update} returning ${keys}`;
 }
 
 /** A JSON value as SQLite stores it: whole numbers as integers, decimals by their digits, the rest as JSON. */

@@ -79,8 +79,11 @@ class SqliteWriter {
   async write(permit: Permit, key?: readonly string[]): Promise<Verdict> {
     const payload = await payloadOf(permit);
     return this.#session.transaction((database) => {
-      this.#insertAll(database, payload, key);
-      return applied(permit.batch.records, { summary: `${permit.batch.records} rows in one transaction` });
+      const { records } = permit.batch;
+      const rows = this.#insertAll(database, payload, key);
+      if (key === undefined) return applied(records, { summary: `${rows} rows in one transaction` });
+      const summary = `${records} records under ${rows} keys in one transaction`;
+      return { ...applied(records, { summary }), keys: rows };
     });
   }
 
@@ -103,10 +106,10 @@ class SqliteWriter {
     });
   }
 
-  #insertAll(database: Handle, payload: Payload, key?: readonly string[]): void {
+  #insertAll(database: Handle, payload: Payload, key?: readonly string[]): number {
     const { table } = this.#options;
     const into = { ...this.#intoOf(database, table), ...(key === undefined ? {} : { key }) };
-    this.#records.insertAll(database, payload, into);
+    return this.#records.insertAll(database, payload, into);
   }
 
   /** The columns of the table may be others now. */
