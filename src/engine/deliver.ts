@@ -244,7 +244,7 @@ export class LaneDelivery {
       case 'refused':
         this.#unkept.through(work.batch, moved.children.length);
         if (moved.children.length > 0) this.#feed.children(moved.children, work.tries, 0);
-        else this.#refusedWhole();
+        else this.#refusedWhole(heard.answer.code);
         return await this.#feed.done(work, false);
       case 'lost':
         this.#checkAway(heard.answer.evidence);
@@ -305,11 +305,10 @@ export class LaneDelivery {
     this.#feed.children(moved.children, tries, services.ports.monotonicMs() + delayMs);
   }
 
-  #refusedWhole(): void {
+  #refusedWhole(code: string): void {
     if (++this.#refusalsInARow < REFUSALS_IN_A_ROW_MAX) return;
-    this.#stall(
-      `${this.#refusalsInARow} batches in a row were refused; the mapping or the sink's settings may be wrong`,
-    );
+    const what = `${this.#refusalsInARow} batches in a row were refused, the last one with ${code}`;
+    this.#stall(`${what}; the mapping or the sink's settings may be wrong`);
   }
 
   /** A lost answer: settled in its time by what the sink offers, or left as it is, visibly. */

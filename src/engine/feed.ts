@@ -119,8 +119,12 @@ export class LaneFeed {
     this.#changed();
   }
 
-  /** Batches that came of this one. */
+  /**
+   * Batches that came of this one; they come before what waits. Where all is refused, that is seen after the first
+   * records, and not when every batch has been halved down to its own.
+   */
   children(children: readonly BatchRow[], tries: number, notBeforeMs: number): void {
+    const works: Work[] = [];
     for (const batch of children) {
       const shard = shardOf(batch);
       const held = this.#held.get(shard);
@@ -130,8 +134,9 @@ export class LaneFeed {
         continue;
       }
       held.open++;
-      this.#queue.push({ todo: 'send', batch, claim: held.claim, lease: held.lease, tries, notBeforeMs });
+      works.push({ todo: 'send', batch, claim: held.claim, lease: held.lease, tries, notBeforeMs });
     }
+    this.#queue.unshift(...works);
     this.#changed();
   }
 
