@@ -344,6 +344,27 @@ describe('connecting to PostgreSQL', () => {
     }
   });
 
+  it('does not read past rows that a policy hides, unless it is told to', async () => {
+    await client.query(`drop table if exists tenants; create table tenants (id int primary key, tenant text);
+      insert into tenants select n, 't' || n % 2 from generate_series(1, 10) n;
+      drop role if exists tenant; create role tenant login password '${server.password}';
+      grant select on tenants to tenant; alter table tenants enable row level security;
+      create policy own on tenants for select to tenant using (tenant = 't1')`);
+    for (const more of [...MODES.map((mode) => ({ mode })), { cursor: 'id' }, { mode: 'copy', count: true }]) {
+      const ways = { table: 'tenants', ...more };
+      await expect(readAll(open(ways, { user: 'tenant' }), rangeOf())).rejects.toMatchObject({
+        code: 'SOURCE_INVALID',
+        ids: { sqlState: '42501' },
+        hint: expect.stringContaining('`rowSecurity: true`'),
+      });
+      const shown = await readAll(open({ ...ways, rowSecurity: true }, { user: 'tenant' }), rangeOf());
+      expect(textsOf(shown)).toHaveLength(5);
+      // Policies are not for who owns the table.
+      expect(textsOf(await readAll(open(ways), rangeOf()))).toHaveLength(10);
+    }
+    await client.query('drop table tenants; drop role tenant');
+  });
+
   it('says that somebody else holds a lock instead of waiting for ever', async () => {
     await client.query('begin; lock table items in access exclusive mode');
     try {

@@ -45,6 +45,13 @@ const sourceSettings = z
       .default('UTC')
       .describe('In which times with a time zone are written, and read in the query.'),
     count: z.boolean().default(false).describe('Count the records first, so that progress has a total.'),
+    rowSecurity: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Read the rows that policies of row level security show to this user, and do without the others. Without it ' +
+          'a reading fails where there are such policies: nobody would see that rows are missing.',
+      ),
     lockTimeoutSeconds: z
       .int()
       .min(1)

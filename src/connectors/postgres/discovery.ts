@@ -19,7 +19,7 @@ const COLUMNS = `select case when pg_table_is_visible(c.oid) then c.relname else
 
 type Row = readonly [string, string, string, unknown, boolean, number | null];
 
-const SETTINGS = { mode: 'cursor', timeZone: 'UTC', lockTimeoutMs: 60_000, count: false } as const;
+const SETTINGS = { mode: 'cursor', timeZone: 'UTC', lockTimeoutMs: 60_000, rowSecurity: false, count: false } as const;
 
 /** Tables and views that the user of the connection may read; those of the search path without their schema. */
 export async function discoverTables(

@@ -15,6 +15,8 @@ export interface PostgresSourceOptions {
   readonly timeZone: string;
   /** How long a table may be locked by somebody else. */
   readonly lockTimeoutMs: number;
+  /** Reads what row level security leaves of a table. Where there is any, reading fails without it. */
+  readonly rowSecurity: boolean;
   /** Asks for the number of records first, so that progress has a total. */
   readonly count: boolean;
   /** Columns that only grow: with them a pull reads what lies behind its position. */
@@ -58,7 +60,8 @@ export async function begin(
     signal.throwIfAborted();
     await before?.(client);
     await client.query('begin isolation level repeatable read read only');
-    await client.query(SETTINGS, [options.timeZone, String(options.lockTimeoutMs)]);
+    const rowSecurity = options.rowSecurity ? 'on' : 'off';
+    await client.query(SETTINGS, [options.timeZone, String(options.lockTimeoutMs), rowSecurity]);
     return { client, end };
   } catch (error) {
     await end();
@@ -69,12 +72,14 @@ export async function begin(
 // How values are written must not depend on how the server, the database or the role is set up. And a COPY takes as
 // long as those who take its rows: limits that are meant for questions and their answers would end it each time at the
 // same place. So they are lifted, as `pg_dump` does it. Not every server knows the last one. A wait for a lock ends,
-// all the same: nobody would learn what is waited for.
+// all the same: nobody would learn what is waited for. Nor would anybody learn of rows that a policy hides: like
+// `pg_dump`, a reading that is not told to do without them fails.
 const SETTINGS = `select set_config('TimeZone', $1, true), set_config('IntervalStyle', 'iso_8601', true),
   set_config('DateStyle', 'ISO', true), set_config('bytea_output', 'hex', true),
   set_config('extra_float_digits', '1', true), set_config('standard_conforming_strings', 'on', true),
   set_config('lc_monetary', 'C', true), set_config('statement_timeout', '0', true),
   set_config('idle_in_transaction_session_timeout', '0', true), set_config('lock_timeout', $2, true),
+  set_config('row_security', $3, true),
   case when current_setting('transaction_timeout', true) <> '0'
     then set_config('transaction_timeout', '0', true) end`;
 
@@ -138,12 +143,19 @@ export function readError(error: unknown): unknown {
   const { position } = error as { readonly position?: string };
   const ids = { sqlState: state, ...(position === undefined ? {} : { position }) };
   // 42: the query cannot be understood. 25006: it would change something. Reading it again changes neither.
-  if (state.startsWith('42') || state === '25006')
-    return new WaybillError('SOURCE_INVALID', `PostgreSQL refuses the query (${state}): ${message}`, { ids });
+  if (state.startsWith('42') || state === '25006') {
+    const hint = hidesRows(error) ? { hint: HIDDEN_HINT } : {};
+    return new WaybillError('SOURCE_INVALID', `PostgreSQL refuses the query (${state}): ${message}`, { ids, ...hint });
+  }
   const hint = state === LOCKED ? { hint: LOCKED_HINT } : {};
   return new WaybillError('SOURCE_FAILED', `the query failed in PostgreSQL (${state}): ${message}`, { ids, ...hint });
 }
 
+/** Whatever the language of the server is, it names the function that it fails in. */
+const hidesRows = (error: unknown): boolean => (error as Pg.DatabaseError).routine === 'check_enable_rls';
+const HIDDEN_HINT =
+  'Policies of row level security hide rows of the table from this user, and nobody would see that. Read ' +
+  'as a user with `bypassrls`, or say `rowSecurity: true` in the source to do without those rows.';
 const LOCKED = '55P03';
 const LOCKED_HINT =
   'Somebody else holds a lock on a table of the query, such as a migration: pg_locks and pg_stat_activity say who. ' +
