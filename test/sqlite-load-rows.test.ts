@@ -31,13 +31,13 @@ class Bench {
   readonly #path: string;
   #loads = 0;
 
-  constructor(sql: string) {
+  constructor(sql: string, more: { readonly key?: readonly string[] } = {}) {
     files += 1;
     const file = `${files}.sqlite`;
     this.#path = join(folder, file);
     this.exec(sql);
     const clock = { wallMs: () => 5, monotonicMs: () => 5 };
-    this.sink = sqliteSink({ folder, file, table: 't', base64: [], recordsPerBatch: 100, clock });
+    this.sink = sqliteSink({ folder, file, table: 't', base64: [], recordsPerBatch: 100, clock, ...more });
     open.push(this);
   }
 
@@ -196,6 +196,50 @@ describe('rows of loads in the SQLite sink', () => {
     const sending = bench.sink.can.commitOnce!(testPermit({ records: [{ id: 6 }, { id: 7 }], batch: 1 }));
     expect(await thrownBy(sending)).toMatchObject({ reason: 'rows-left-out', about: 'content' });
     expect(bench.rows()).toEqual(before);
+  });
+
+  const REPLACES = `create table t (id integer primary key, code text unique on conflict replace, name text);
+    insert into t values (1, 'a', 'one'), (2, 'b', 'two')`;
+
+  it('refuses rows that a clause of the table would let take the place of others', async () => {
+    const bench = new Bench(REPLACES, { key: ['id'] });
+    const before = bench.rows();
+    const taken = { code: 'REFUSED', reason: expect.stringContaining('SQLITE_CONSTRAINT') };
+    const [third, second] = [
+      { id: 3, code: 'a' },
+      { id: 2, code: 'a' },
+    ];
+    const { append, commitOnce, put } = bench.sink.can;
+    expect(await thrownBy(append!(testPermit({ records: [third], batch: 1 })))).toMatchObject(taken);
+    expect(await thrownBy(commitOnce!(testPermit({ records: [third], batch: 2 })))).toMatchObject(taken);
+    for (const record of [third, second]) {
+      expect(await thrownBy(put!(testPermit({ records: [record], batch: 3 })))).toMatchObject(taken);
+    }
+    for (const [nth, rows] of [[third], [second]].entries()) {
+      expect(await thrownBy(bench.run('merge', nth, rows))).toMatchObject({ code: 'REFUSED' });
+    }
+    expect(bench.rows()).toEqual(before);
+    await put!(testPermit({ records: [{ id: 2, code: 'c' }], batch: 4 }));
+    expect(bench.rows('select id, code from t order by 1')).toEqual([
+      [1, 'a'],
+      [2, 'c'],
+    ]);
+  });
+
+  it('lets triggers replace what they have written, where the table has no such clause', async () => {
+    const bench = new Bench(`create table t (id integer); create table last (one integer primary key, id integer);
+      create trigger keeps after insert on t begin insert or replace into last values (1, new.id); end`);
+    await bench.sink.can.append!(testPermit({ records: [{ id: 6 }, { id: 7 }], batch: 1 }));
+    expect(bench.rows('select id from last')).toEqual([[7]]);
+  });
+
+  it('refuses a record that is nothing but its key when a trigger leaves it out', async () => {
+    const sql = `create table t (id integer primary key); insert into t values (6); ${IGNORES}`;
+    const bench = new Bench(sql, { key: ['id'] });
+    const put = (id: number) => bench.sink.can.put!(testPermit({ records: [{ id }], batch: id }));
+    await put(6);
+    expect(await thrownBy(put(7))).toMatchObject({ reason: 'rows-left-out', about: 'content' });
+    expect(bench.rows()).toEqual([[6]]);
   });
 
   it('takes what a trigger of a view writes elsewhere', async () => {

@@ -13,6 +13,20 @@ export function mayLeaveOut(database: Handle, table: string): boolean {
   );
 }
 
+/**
+ * How a statement begins that changes rows of the table (`insert`, `update`). A clause of the table, `on conflict
+ * replace`, would have it take away others that are in its way. Not said where no clause asks for it: it would count
+ * for statements of triggers as well.
+ */
+export function orAbort(database: Handle, verb: 'insert' | 'update', table: string): string {
+  const replaces = database
+    .prepare<[string]>(
+      `select 1 from sqlite_schema where name = ? collate nocase and type = 'table' and sql like '%conflict%replace%'`,
+    )
+    .get(table);
+  return replaces === undefined ? verb : `${verb} or abort`;
+}
+
 /** Throws RefusedError when rows did not get to the table, or stayed there. `left`: what stands behind `from`. */
 export function expectNone(
   database: Handle,

@@ -1,7 +1,7 @@
 import { RefusedError } from '../../model/errors.ts';
 import type { MergeBy } from '../../model/load.ts';
 import { type Handle, quoteName } from './database.ts';
-import { expectNone, mayLeaveOut } from './left-out.ts';
+import { expectNone, mayLeaveOut, orAbort } from './left-out.ts';
 import type { Done, OpenPlace, PlaceRow } from './load-books.ts';
 import { fieldsOfRow, newValue, rowsOf } from './load-fields.ts';
 import { columnNames, columnsInto, rowNumberOf, surelyColumn, type Target } from './load-place.ts';
@@ -84,7 +84,8 @@ export function mergeRows(database: Handle, source: string, { place, target, by 
   surelyApart(database, `${both} group by ${spelled('t', by.key)}`);
   const flag = flagOf(by);
   const run = (sql: string, values: readonly unknown[]): number => database.prepare(sql).run(...values).changes;
-  const updated = updateSql(columns, { table, source, same, place, by });
+  const update = orAbort(database, 'update', target.table);
+  const updated = updateSql(columns, { update, table, source, same, place, by });
   const list = columns.map(quoteName).join(', ');
   const merged = {
     updated: updated === undefined ? 0 : run(updated, flag.how === 'remove' ? flag.values : []),
@@ -97,7 +98,7 @@ export function mergeRows(database: Handle, source: string, { place, target, by 
           ),
     // A join, so that SQLite may index the target for itself where it has no index on the key.
     inserted: run(
-      `insert into ${table} (${list}) select ${spelled('s', columns)}
+      `${orAbort(database, 'insert', target.table)} into ${table} (${list}) select ${spelled('s', columns)}
          from ${source} as s left join ${table} as t on ${same}
         where t.${quoteName(by.key[0]!)} is null and not ${flag.sql}`,
       flag.values,
@@ -114,6 +115,8 @@ export function mergeRows(database: Handle, source: string, { place, target, by 
 }
 
 interface Joined {
+  /** How the statement begins. */
+  readonly update: string;
   readonly table: string;
   readonly source: string;
   /** When a row of the target, `t`, and one of the load, `s`, have the same key. */
@@ -123,14 +126,14 @@ interface Joined {
 }
 
 /** Changes only rows that differ. Undefined where a row is nothing but its key. */
-function updateSql(columns: readonly string[], { table, source, same, place, by }: Joined): string | undefined {
+function updateSql(columns: readonly string[], { update, table, source, same, place, by }: Joined): string | undefined {
   const rest = columns.filter((name) => !by.key.includes(name)).map((name) => [quoteName(name), newValue(name, place)]);
   if (rest.length === 0) return undefined;
   const flag = flagOf(by);
   const stays = flag.how === 'remove' ? `not ${flag.sql}` : 'true';
   // What a column takes for equal (\`collate nocase\`) may differ all the same.
   const differs = rest.map(([name, value]) => `t.${name} is not (${value}) collate binary`).join(' or ');
-  return `update ${table} as t set ${rest.map(([name, value]) => `${name} = ${value}`).join(', ')} from ${source} as s
+  return `${update} ${table} as t set ${rest.map(([name, value]) => `${name} = ${value}`).join(', ')} from ${source} as s
     where ${same} and ${stays} and (${differs})`;
 }
 

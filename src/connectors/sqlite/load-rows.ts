@@ -3,7 +3,7 @@ import { RefusedError } from '../../model/errors.ts';
 import type { Scope } from '../../model/load.ts';
 import { type Handle, kindOf, quoteName } from './database.ts';
 import { noteDelivery } from './deliveries.ts';
-import { expectNone, leftOut, mayLeaveOut } from './left-out.ts';
+import { expectNone, leftOut, mayLeaveOut, orAbort } from './left-out.ts';
 import type { Done, OpenPlace } from './load-books.ts';
 import { columnNames, columnsInto, makeTarget, rowNumberOf, type Target } from './load-place.ts';
 import { type Condition, conditionOf, outsideScope } from './scope.ts';
@@ -64,7 +64,7 @@ function insertRows(database: Handle, place: OpenPlace, { table }: Target): numb
   const order = rowNumberOf(columnNames(database, place.place));
   const { changes } = database
     .prepare(
-      `insert into ${quoteName(table)} (${list}) select ${list} from ${quoteName(place.place)} order by ${order}`,
+      `${orAbort(database, 'insert', table)} into ${quoteName(table)} (${list}) select ${list} from ${quoteName(place.place)} order by ${order}`,
     )
     .run();
   const rows = countOf(database, place.place);
@@ -75,7 +75,7 @@ function insertRows(database: Handle, place: OpenPlace, { table }: Target): numb
 /** Records without a field are rows, too: each is what the target makes of nothing. */
 function insertEmpty(database: Handle, { place }: OpenPlace, table: string): number {
   const rows = countOf(database, place);
-  const insert = database.prepare(`insert into ${quoteName(table)} default values`);
+  const insert = database.prepare(`${orAbort(database, 'insert', table)} into ${quoteName(table)} default values`);
   for (let at = 0; at < rows; at++) if (insert.run().changes === 0) throw leftOut(table, 1);
   return rows;
 }

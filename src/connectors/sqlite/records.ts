@@ -13,6 +13,7 @@ import type { ColumnType } from '../../model/columns.ts';
 import { describeError, RefusedError, WaybillError } from '../../model/errors.ts';
 import { type Affinity, affinityOf, surelyKept } from './affinity.ts';
 import { type Column, type Handle, kindOf, quoteName, sqliteCode } from './database.ts';
+import { orAbort } from './left-out.ts';
 
 /** Where records are written to, and how. */
 export interface Into {
@@ -77,7 +78,8 @@ export class RecordWriter {
     const values = names.map((name) => (into.exact.has(name) ? record[name] : this.#bound(name, record[name], into)));
     if (into.key !== undefined) {
       const key = statement.get(...values);
-      if (key === undefined && !isKeyAlone(names, into.key)) expectWritten(database, into.table);
+      if (key === undefined && !(isKeyAlone(names, into.key) && isThere(database, { into, names, values })))
+        expectWritten(database, into.table);
       return key === undefined ? undefined : keyText(key as readonly unknown[]);
     }
     const { changes, lastInsertRowid } = statement.run(...values);
@@ -100,7 +102,8 @@ export class RecordWriter {
     const shape = JSON.stringify([into.table, into.key, names]);
     const known = this.#inserts.get(shape);
     if (known !== undefined) return known;
-    const statement = database.prepare<unknown[]>(insertSql(names, into));
+    const insert = orAbort(database, 'insert', into.table);
+    const statement = database.prepare<unknown[]>(insertSql(insert, names, into));
     if (into.key !== undefined) statement.raw(true).safeIntegers(true);
     this.#inserts.set(shape, statement);
     return statement;
@@ -145,6 +148,15 @@ export function declaredOf(columns: readonly Column[]): Pick<Into, 'columns' | '
 const isKeyAlone = (names: readonly string[], key: readonly string[]): boolean =>
   names.every((name) => key.includes(name));
 
+/** Of a record that is nothing but its key. */
+function isThere(
+  database: Handle,
+  { into, names, values }: { readonly into: Into; readonly names: readonly string[]; readonly values: unknown[] },
+): boolean {
+  const by = names.map((name) => `${quoteName(name)} = ?`).join(' and ');
+  return database.prepare<unknown[]>(`select 1 from ${quoteName(into.table)} where ${by}`).get(...values) !== undefined;
+}
+
 /** A trigger or a clause of the table can leave a row out without an error: it would be lost without a word. */
 function expectWritten(database: Handle, table: string): void {
   // What a trigger of a view writes elsewhere is not counted.
@@ -152,11 +164,11 @@ function expectWritten(database: Handle, table: string): void {
   throw unfit('rows-left-out', 'the table did not take the row: a trigger or `on conflict ignore` left it out');
 }
 
-function insertSql(names: readonly string[], { table, key }: Into): string {
-  const into = quoteName(table);
-  if (names.length === 0) return `insert into ${into} default values`;
+function insertSql(verb: string, names: readonly string[], { table, key }: Into): string {
+  const into = `${verb} into ${quoteName(table)}`;
+  if (names.length === 0) return `${into} default values`;
   const places = names.map(() => '?').join(', ');
-  const insert = `insert into ${into} (${names.map(quoteName).join(', ')}) values (${places})`;
+  const insert = `${into} (${names.map(quoteName).join(', ')}) values (${places})`;
   if (key === undefined) return insert;
   const rest = names.filter((name) => !key.includes(name));
   const change = rest.map((name) => `${quoteName(name)} = excluded.${quoteName(name)}`).join(', ');
