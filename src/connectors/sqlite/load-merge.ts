@@ -133,7 +133,8 @@ function updateSql(columns: readonly string[], { update, table, source, same, pl
   const stays = flag.how === 'remove' ? `not ${flag.sql}` : 'true';
   // What a column takes for equal (\`collate nocase\`) may differ all the same.
   const differs = rest.map(([name, value]) => `t.${name} is not (${value}) collate binary`).join(' or ');
-  return `${update} ${table} as t set ${rest.map(([name, value]) => `${name} = ${value}`).join(', ')} from ${source} as s
+  const values = rest.map(([name, value]) => `${name} = ${value}`).join(', ');
+  return `${update} ${table} as t set ${values} from ${source} as s
     where ${same} and ${stays} and (${differs})`;
 }
 

@@ -64,7 +64,8 @@ function insertRows(database: Handle, place: OpenPlace, { table }: Target): numb
   const order = rowNumberOf(columnNames(database, place.place));
   const { changes } = database
     .prepare(
-      `${orAbort(database, 'insert', table)} into ${quoteName(table)} (${list}) select ${list} from ${quoteName(place.place)} order by ${order}`,
+      `${orAbort(database, 'insert', table)} into ${quoteName(table)} (${list})
+        select ${list} from ${quoteName(place.place)} order by ${order}`,
     )
     .run();
   const rows = countOf(database, place.place);
