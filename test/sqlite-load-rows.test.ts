@@ -226,6 +226,12 @@ describe('rows of loads in the SQLite sink', () => {
     ]);
   });
 
+  it('leaves it to a clause of a column what stands there for a null', async () => {
+    const bench = new Bench("create table t (id integer, v text not null on conflict replace default 'none')");
+    await bench.sink.can.append!(testPermit({ records: [{ id: 6, v: null }], batch: 1 }));
+    expect(bench.rows()).toEqual([[6, 'none']]);
+  });
+
   it('lets triggers replace what they have written, where the table has no such clause', async () => {
     const bench = new Bench(`create table t (id integer); create table last (one integer primary key, id integer);
       create trigger keeps after insert on t begin insert or replace into last values (1, new.id); end`);

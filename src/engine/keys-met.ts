@@ -9,12 +9,12 @@ import { KeyTable } from './key-table.ts';
  */
 export function keysMet({ keys }: Payload, verdict: Verdict): number {
   const records = keys.length / KEY_BYTES;
-  if (verdict.keys === undefined || verdict.keys >= records) return 0;
+  if (verdict.keyCount === undefined || verdict.keyCount >= records) return 0;
   const seen = new KeyTable();
   let distinct = 0;
   for (let nth = 0; nth < records; nth++) {
     if (!seen.has(keys, nth)) distinct++;
     seen.add(keys, nth);
   }
-  return Math.max(0, distinct - verdict.keys);
+  return Math.max(0, distinct - verdict.keyCount);
 }

@@ -28,7 +28,7 @@ export interface Verdict {
   readonly refusals: readonly Refusal[];
   readonly receipt: Receipt;
   /** Under how many keys a sink that writes by key has what it applied, where it can tell. */
-  readonly keys?: number;
+  readonly keyCount?: number;
   /** How long the sink asked to be left alone before the next request, if it did. */
   readonly retryAfterMs?: number;
 }

@@ -127,7 +127,7 @@ class PostgresWriter {
       await stage.load(await permit.payload(), at);
       const keys = await stage.upsert();
       const summary = `${permit.batch.records} records under ${keys} keys in one transaction`;
-      return { ...applied(permit.batch.records, { summary }), keys };
+      return { ...applied(permit.batch.records, { summary }), keyCount: keys };
     };
     const verdict = await this.#transaction(permit, work, { stages: true });
     return verdict!;

@@ -16,15 +16,15 @@ export function mayLeaveOut(database: Handle, table: string): boolean {
 /**
  * How a statement begins that changes rows of the table (`insert`, `update`). A clause of the table, `on conflict
  * replace`, would have it take away others that are in its way. Not said where no clause asks for it: it would count
- * for statements of triggers as well.
+ * for statements of triggers as well. Such a clause of `not null` takes nothing away: it puts the default for a null.
  */
 export function orAbort(database: Handle, verb: 'insert' | 'update', table: string): string {
-  const replaces = database
-    .prepare<[string]>(
-      `select 1 from sqlite_schema where name = ? collate nocase and type = 'table' and sql like '%conflict%replace%'`,
-    )
+  const sql = database
+    .prepare<[string], string>(`select sql from sqlite_schema where name = ? collate nocase and type = 'table'`)
+    .pluck()
     .get(table);
-  return replaces === undefined ? verb : `${verb} or abort`;
+  const ofRows = sql?.replaceAll(/\bnot\s+null\s+on\s+conflict\s+replace\b/gi, '') ?? '';
+  return /\bconflict\b.*?\breplace\b/is.test(ofRows) ? `${verb} or abort` : verb;
 }
 
 /** Throws RefusedError when rows did not get to the table, or stayed there. `left`: what stands behind `from`. */

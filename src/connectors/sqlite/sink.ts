@@ -83,7 +83,7 @@ class SqliteWriter {
       const rows = this.#insertAll(database, payload, key);
       if (key === undefined) return applied(records, { summary: `${rows} rows in one transaction` });
       const summary = `${records} records under ${rows} keys in one transaction`;
-      return { ...applied(records, { summary }), keys: rows };
+      return { ...applied(records, { summary }), keyCount: rows };
     });
   }
 
