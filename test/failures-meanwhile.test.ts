@@ -12,9 +12,8 @@ import type { Ledger } from '../src/ledger/ledger.ts';
 import { openSqliteLedger } from '../src/ledger/sqlite/open.ts';
 import { folderStaging } from '../src/ledger/staging-folder.ts';
 import { WaybillError } from '../src/model/errors.ts';
-import { ALL } from '../src/model/window.ts';
-import { strategies } from '../src/strategies/all.ts';
 import { drive } from '../src/testing/drive.ts';
+import { testJob } from '../src/testing/job.ts';
 import { VirtualPorts } from '../src/testing/virtual-ports.ts';
 
 const LEASE_MS = 600_000;
@@ -56,33 +55,9 @@ function jobOf(deliver: Job['deliver']): Job {
     for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
   };
   const rows = Array.from({ length: 8 }, (_, id) => ({ id }));
-  return {
-    flow: 'meanwhile',
-    window: ALL,
-    parameters: {},
-    deliver,
-    configDigest: 'c',
-    source: {
-      name: 'members',
-      source: memorySource(rows, { chunkRecords: 1, onChunk: slowly }),
-      key: ['id'],
-      exclude: [],
-      onReject: 'skip',
-      onDuplicate: 'report',
-    },
-    lanes: [
-      {
-        name: 'api',
-        connector: 'memory',
-        sink: memorySink({ table, clock: ports, abilities: ['append'] }),
-        strategy: strategies['ledgered-append']!,
-        limits: { recordsPerBatch: 1, inFlight: 1 },
-        onDoubt: 'hold',
-        onChanged: 'hold',
-        retry: { attempts: 5, firstDelayMs: 100, maxDelayMs: 1_000, maxAgeMs: 60_000 },
-      },
-    ],
-  };
+  const source = memorySource(rows, { chunkRecords: 1, onChunk: slowly });
+  const sink = memorySink({ table, clock: ports, abilities: ['append'] });
+  return testJob(source, sink, { deliver, lane: { limits: { recordsPerBatch: 1, inFlight: 1 } } });
 }
 
 /** No time passes, unless it is driven: so that a slow disk lets no lease run out. */

@@ -12,9 +12,8 @@ import type { Ledger } from '../src/ledger/ledger.ts';
 import { openSqliteLedger } from '../src/ledger/sqlite/open.ts';
 import { folderStaging } from '../src/ledger/staging-folder.ts';
 import { WaybillError } from '../src/model/errors.ts';
-import { ALL } from '../src/model/window.ts';
-import { strategies } from '../src/strategies/all.ts';
 import { drive } from '../src/testing/drive.ts';
+import { testJob } from '../src/testing/job.ts';
 import { VirtualPorts } from '../src/testing/virtual-ports.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'waybill-first-failure-'));
@@ -59,33 +58,10 @@ async function run(calls: { [call: string]: Error }, failAt?: number): Promise<{
   return { error, notices };
 }
 
-const job = (ports: VirtualPorts, failAt: number | undefined): Job => ({
-  flow: 'failing',
-  window: ALL,
-  parameters: {},
-  deliver: 'after-read',
-  configDigest: 'c',
-  source: {
-    name: 'members',
-    source: memorySource([{ id: 1 }, { id: 2 }, { id: 3 }], { failAt: () => failAt }),
-    key: ['id'],
-    exclude: [],
-    onReject: 'skip',
-    onDuplicate: 'report',
-  },
-  lanes: [
-    {
-      name: 'api',
-      connector: 'memory',
-      sink: memorySink({ table: new MemoryTable(), clock: ports, abilities: ['append'] }),
-      strategy: strategies['ledgered-append']!,
-      limits: { recordsPerBatch: 2, inFlight: 2 },
-      onDoubt: 'hold',
-      onChanged: 'hold',
-      retry: { attempts: 2, firstDelayMs: 100, maxDelayMs: 1_000, maxAgeMs: 60_000 },
-    },
-  ],
-});
+function job(ports: VirtualPorts, failAt: number | undefined): Job {
+  const source = memorySource([{ id: 1 }, { id: 2 }, { id: 3 }], { failAt: () => failAt });
+  return testJob(source, memorySink({ table: new MemoryTable(), clock: ports, abilities: ['append'] }));
+}
 
 const full = new WaybillError('LEDGER_WRITE', 'the disk is full');
 

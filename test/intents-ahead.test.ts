@@ -14,9 +14,8 @@ import type { Ledger } from '../src/ledger/ledger.ts';
 import { openSqliteLedger } from '../src/ledger/sqlite/open.ts';
 import { folderStaging } from '../src/ledger/staging-folder.ts';
 import { asRunId } from '../src/model/ids.ts';
-import { ALL } from '../src/model/window.ts';
-import { strategies } from '../src/strategies/all.ts';
 import { drive } from '../src/testing/drive.ts';
+import { testJob } from '../src/testing/job.ts';
 import { VirtualPorts } from '../src/testing/virtual-ports.ts';
 
 const IN_FLIGHT = 2;
@@ -107,34 +106,8 @@ class World {
       await this.#answered;
     };
     const sink = memorySink({ table: this.table, clock: this.ports, abilities, before, requestTimeoutMs: 60_000 });
-    return {
-      flow: 'ahead',
-      window: ALL,
-      parameters: {},
-      deliver: 'after-read',
-      configDigest: 'c',
-      source: {
-        name: 'members',
-        source: memorySource(Array.from({ length: BATCHES }, (_, id) => ({ id }))),
-        key: ['id'],
-        exclude: [],
-        onReject: 'skip',
-        onDuplicate: 'report',
-      },
-      lanes: [
-        {
-          name: 'api',
-          connector: 'memory',
-          sink,
-          strategy: strategies['ledgered-append']!,
-          limits: { recordsPerBatch: 1, inFlight: IN_FLIGHT },
-          onDoubt: 'hold',
-          onChanged: 'hold',
-          retry: { attempts: 5, firstDelayMs: 100, maxDelayMs: 1_000, maxAgeMs: 60_000 },
-          ...lane,
-        },
-      ],
-    };
+    const source = memorySource(Array.from({ length: BATCHES }, (_, id) => ({ id })));
+    return testJob(source, sink, { lane: { limits: { recordsPerBatch: 1, inFlight: IN_FLIGHT }, ...lane } });
   }
 }
 

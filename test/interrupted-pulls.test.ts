@@ -13,9 +13,9 @@ import { openSqliteLedger } from '../src/ledger/sqlite/open.ts';
 import { folderStaging } from '../src/ledger/staging-folder.ts';
 import { HISTORY_COLUMNS, type HistoryMerge } from '../src/model/history.ts';
 import { pullWindow } from '../src/model/window.ts';
-import { strategies } from '../src/strategies/all.ts';
 import { drive } from '../src/testing/drive.ts';
 import { CrashPlan, crashingLedger, crashingSink, crashingStaging } from '../src/testing/faults/crash.ts';
+import { testJob } from '../src/testing/job.ts';
 import { VirtualPorts } from '../src/testing/virtual-ports.ts';
 
 // Only processes die here, so what they write may lie in memory.
@@ -97,34 +97,16 @@ class World {
               columns: HISTORY_COLUMNS,
             },
           };
-    return {
+    const source = memorySource(() => [...this.rows], { chunkRecords: 2, name: 'rates' });
+    const sink = memorySink({ table: this.table, clock: this.ports, abilities: ['commitOnce'] });
+    return testJob(source, crashingSink(sink, plan), {
       flow: 'rates',
       window: pullWindow(nth),
-      parameters: {},
       deliver,
-      configDigest: 'c',
       pull: { range, ...history, ...(position === undefined ? {} : { from: position.position }) },
-      source: {
-        name: 'rates',
-        source: memorySource(() => [...this.rows], { chunkRecords: 2, name: 'rates' }),
-        key: ['id'],
-        exclude: [],
-        onReject: 'skip',
-        onDuplicate: 'report',
-      },
-      lanes: [
-        {
-          name: 'api',
-          connector: 'memory',
-          sink: crashingSink(memorySink({ table: this.table, clock: this.ports, abilities: ['commitOnce'] }), plan),
-          strategy: strategies['ledgered-append']!,
-          limits: { recordsPerBatch: 2, inFlight: 1 },
-          onDoubt: 'hold',
-          onChanged: 'hold',
-          retry: { attempts: 5, firstDelayMs: 100, maxDelayMs: 1_000, maxAgeMs: 60_000 },
-        },
-      ],
-    };
+      source: { name: 'rates' },
+      lane: { limits: { recordsPerBatch: 2, inFlight: 1 } },
+    });
   }
 
   async close(): Promise<void> {

@@ -13,9 +13,8 @@ import { openSqliteLedger } from '../src/ledger/sqlite/open.ts';
 import { folderStaging } from '../src/ledger/staging-folder.ts';
 import { NotAppliedError, RefusedError } from '../src/model/errors.ts';
 import { unknown, type Verdict } from '../src/model/verdict.ts';
-import { ALL } from '../src/model/window.ts';
-import { strategies } from '../src/strategies/all.ts';
 import { drive } from '../src/testing/drive.ts';
+import { testJob } from '../src/testing/job.ts';
 import { VirtualPorts } from '../src/testing/virtual-ports.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'waybill-why-it-waits-'));
@@ -77,33 +76,13 @@ async function told(
   return { heard, summary };
 }
 
-const job = (sink: Sink, maxAgeMs: number): Job => ({
-  flow: 'waiting',
-  window: ALL,
-  parameters: {},
-  deliver: 'after-read',
-  configDigest: 'c',
-  source: {
-    name: 'members',
-    source: memorySource([{ id: 1 }, { id: 2 }, { id: 3 }]),
-    key: ['id'],
-    exclude: [],
-    onReject: 'skip',
-    onDuplicate: 'report',
-  },
-  lanes: [
-    {
-      name: 'api',
-      connector: 'memory',
-      sink,
-      strategy: strategies['ledgered-append']!,
+const job = (sink: Sink, maxAgeMs: number): Job =>
+  testJob(memorySource([{ id: 1 }, { id: 2 }, { id: 3 }]), sink, {
+    lane: {
       limits: { recordsPerBatch: 1, inFlight: 1 },
-      onDoubt: 'hold',
-      onChanged: 'hold',
       retry: { attempts: 9, firstDelayMs: 1_000, maxDelayMs: 10_000, maxAgeMs },
     },
-  ],
-});
+  });
 
 const waits = (progress: Progress): string | undefined => progress.lanes[0]?.waits;
 

@@ -2,7 +2,7 @@ import type { Answer, DoubtRow, Moved } from '../ledger/ledger.ts';
 import { describeError, NotAppliedError, RefusedError, WaybillError } from '../model/errors.ts';
 import { showBatch } from '../model/ids.ts';
 import type { BatchState } from '../model/states.ts';
-import { countOutcomes, OUTCOME } from '../model/verdict.ts';
+import { countOutcomes } from '../model/verdict.ts';
 import { type Heard, heardUnasked, heardUnsent } from './answers.ts';
 import { type Intended, intendBatch, transmit } from './attempt.ts';
 import type { StopSignals } from './engine.ts';
@@ -163,7 +163,7 @@ export class LaneDelivery {
   #letGo({ payload }: Intended, { answer }: Heard): void {
     if (this.#lane.job.sink.facts.letsGo !== true || answer.kind !== 'verdict') return;
     // What is not known of some record has to be settled, and what was refused for now goes out once more.
-    if (countOutcomes(answer.outcomes)[OUTCOME.applied] !== answer.outcomes.length) return;
+    if (countOutcomes(answer.outcomes).applied !== answer.outcomes.length) return;
     this.#lane.rooms.giveBackAll(payload);
   }
 
@@ -411,9 +411,9 @@ export class LaneDelivery {
     else if (answer.kind === 'refused') tally.move(work.batch.records - again, 'refused', 'pending');
     else if (answer.kind === 'verdict') {
       const counts = countOutcomes(answer.outcomes);
-      tally.move(counts[1]!, 'delivered', 'pending');
-      tally.move(counts[2]! - again, 'refused', 'pending');
-      tally.move(counts[3]!, 'inDoubt', 'pending');
+      tally.move(counts.applied, 'delivered', 'pending');
+      tally.move(counts.refused - again, 'refused', 'pending');
+      tally.move(counts.unknown, 'inDoubt', 'pending');
     }
   }
 

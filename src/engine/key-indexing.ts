@@ -4,6 +4,8 @@ import type { RunId } from '../model/ids.ts';
 /** Sealing this many records more is worth a step: fewer would make parts that are too small. */
 const WORTH_A_STEP = 262_144;
 
+type Only = NonNullable<Parameters<Ledger['indexKeys']>[0]['only']>;
+
 /**
  * Builds the ledger's key index beside the work, a bounded step at a time. Nothing depends on how far it has come;
  * an extraction only asks faster, and so does whoever looks for a record.
@@ -21,9 +23,14 @@ export class KeyIndexing {
     this.#run = run;
   }
 
+  /** Before an extraction that will look up what earlier ones have read: what they left in many parts is merged. */
+  async prepare(stop: AbortSignal): Promise<void> {
+    while (!stop.aborted && !(await this.#ledger.indexKeys({ run: this.#run })).done);
+  }
+
   sealed(records: number): void {
     this.#waiting += records;
-    if (this.#waiting >= WORTH_A_STEP) this.#begin(true);
+    if (this.#waiting >= WORTH_A_STEP) this.#begin('full-parts');
   }
 
   /** Brings in what is left, unless `complete` is false: then only the step under way is waited for. */
@@ -32,24 +39,23 @@ export class KeyIndexing {
     await this.#working;
     if (!complete) return;
     this.#stopped = false;
-    this.#begin(false);
+    this.#begin('parts');
     await this.#working;
   }
 
-  #begin(whole: boolean): void {
+  #begin(only: Only): void {
     this.#waiting = 0;
     if (this.#busy) return;
     this.#busy = true;
-    this.#working = this.#work(whole);
+    this.#working = this.#work(only);
     // Heard by `close`, which everybody calls: until then nobody waits for it.
     this.#working.catch(() => undefined);
   }
 
-  /** `whole`: what is left over would make a part that is too small, and many of them would have to be merged. */
-  async #work(whole: boolean): Promise<void> {
-    const ask = { run: this.#run, ...(whole ? { whole } : {}) };
+  async #work(only: Only): Promise<void> {
     try {
-      for (let done = false; !done && !this.#stopped; ) done = (await this.#ledger.indexKeys(ask)).done;
+      for (let done = false; !done && !this.#stopped; )
+        done = (await this.#ledger.indexKeys({ run: this.#run, only })).done;
     } finally {
       this.#busy = false;
     }

@@ -124,6 +124,7 @@ export class Start {
     // watched for, because this is what opens a run that was cancelled.
     const window = reading.reads ? this.#window() : undefined;
     if (reading.reads && reading.goesOn === undefined) await this.#loads.findOut();
+    if (reading.reads && opened.run.generation > 0) await this.#indexing.prepare(this.#signals.stop);
     if (window !== undefined && reading.reads) await window.begin(reading);
     else await this.#goOn(opened.run.generation);
     return await this.#summary(await this.#underOrders(() => this.#all(window)), false);

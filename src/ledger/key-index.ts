@@ -167,13 +167,12 @@ function countUpTo(entries: Entries, limit: bigint): number {
   return low;
 }
 
-/** Pages of at most `ENTRIES_PER_PAGE`, in order; only the last may be short. */
+/** Pages of at most `ENTRIES_PER_PAGE`, in order; only the last may be short. They lie in the entries themselves. */
 export function toPages(entries: Entries): Uint8Array[] {
   const pages: Uint8Array[] = [];
-  for (let from = 0; from < entries.length; from += ENTRIES_PER_PAGE) {
-    const page = entries.slice(from, from + ENTRIES_PER_PAGE);
-    pages.push(new Uint8Array(page.buffer));
-  }
+  const bytes = new Uint8Array(entries.buffer, entries.byteOffset, entries.byteLength);
+  const size = ENTRIES_PER_PAGE * ENTRY_BYTES;
+  for (let from = 0; from < bytes.length; from += size) pages.push(bytes.subarray(from, from + size));
   return pages;
 }
 

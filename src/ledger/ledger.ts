@@ -84,9 +84,9 @@ export interface Ledger {
 
   /**
    * One bounded step of building the key index; `done` when there is nothing left. Never needed for correctness.
-   * `whole`: what does not fill a step is left for later, when there is more of it.
+   * `only`: `parts` merges as few of them as it can; `full-parts` leaves for later what does not fill one, too.
    */
-  indexKeys(ask: { run?: RunId; whole?: boolean }): Promise<{ done: boolean }>;
+  indexKeys(ask: { run?: RunId; only?: 'parts' | 'full-parts' }): Promise<{ done: boolean }>;
   /** An emitter has passed on every event up to this one. */
   emitted(ask: { emitter: string; seq: number }): Promise<void>;
   close(): Promise<void>;

@@ -53,22 +53,27 @@ export const unknown = (count: number, receipt: Receipt): Verdict => ({
   receipt,
 });
 
-/** How many records have each outcome, by its number; whatever is no outcome is in none of them. */
-export function countOutcomes(outcomes: Uint8Array): Uint32Array {
-  const counts = new Uint32Array(OUTCOME.unknown + 1);
-  // A loop by index: an iterator takes ten times as long, and batches have tens of thousands of records.
-  for (let at = 0; at < outcomes.length; at++) counts[outcomes[at]!]!++;
-  return counts;
+/** How many records have each outcome; whatever is no outcome is in none of them. */
+export function countOutcomes(outcomes: Uint8Array): Tally {
+  let [applied, refused, unknown] = [0, 0, 0];
+  // A loop by index over variables: an iterator, or counting in an array, takes ten times as long.
+  for (let at = 0; at < outcomes.length; at++) {
+    const outcome = outcomes[at];
+    if (outcome === OUTCOME.applied) applied++;
+    else if (outcome === OUTCOME.refused) refused++;
+    else if (outcome === OUTCOME.unknown) unknown++;
+  }
+  return { applied, refused, unknown };
 }
 
 /** Counts a verdict and holds it to its shape. A verdict that does not fit what was sent is a fault of the sink. */
 export function tally(verdict: Verdict, sent: number): Tally {
   assert(verdict.outcomes.length === sent, 'verdict.one-outcome-a-record', { sent, got: verdict.outcomes.length });
-  const [none = 0, appliedCount = 0, refusedCount = 0, unknownCount = 0] = countOutcomes(verdict.outcomes);
-  assert(none === 0 && appliedCount + refusedCount + unknownCount === sent, 'verdict.accounts-for-all', { sent });
-  assert(verdict.refusals.length === refusedCount, 'verdict.one-reason-a-refusal', { refused: refusedCount });
+  const counted = countOutcomes(verdict.outcomes);
+  assert(counted.applied + counted.refused + counted.unknown === sent, 'verdict.accounts-for-all', { sent });
+  assert(verdict.refusals.length === counted.refused, 'verdict.one-reason-a-refusal', { refused: counted.refused });
   for (const refusal of verdict.refusals) {
     assert(verdict.outcomes[refusal.index] === OUTCOME.refused, 'verdict.reasons-match', { index: refusal.index });
   }
-  return { applied: appliedCount, refused: refusedCount, unknown: unknownCount };
+  return counted;
 }

@@ -50,6 +50,16 @@ async function sealMany(
   await ledger.seal({ ...seal, rows: from + batches * records });
 }
 
+/** The first column of what a question to the file itself finds. */
+function found(name: string, sql: string): unknown[] {
+  const file = new Database(join(folder, name), { readonly: true });
+  try {
+    return file.prepare(sql).pluck().all();
+  } finally {
+    file.close();
+  }
+}
+
 const LAST_KEY = 1_629_999;
 
 it('finds the same before, between any two steps of indexing, and when keys have come since', async () => {
@@ -123,27 +133,48 @@ it('finds one of a million records in a moment, index or not', async () => {
   await ledger.close();
 });
 
+it('merges as many parts as it has to, and all small ones when it is asked to', async () => {
+  const ledger = await open('many-parts.db');
+  const book = await Book.open(ledger);
+  await book.start();
+  const parts = (): number => found('many-parts.db', 'select id from key_part').length;
+  for (let nth = 1; nth <= 70; nth++) {
+    await sealMany(ledger, book, nth * 1_000, 1, 1_000);
+    while (!(await ledger.indexKeys({ only: 'parts' })).done);
+    expect(parts()).toBe(nth < 64 ? nth : nth - 63);
+  }
+  await book.close();
+  while (!(await ledger.indexKeys({ only: 'parts' })).done);
+  expect(parts()).toBe(7);
+  await book.start('refresh');
+  for (let nth = 71; nth <= 73; nth++) {
+    await sealMany(ledger, book, nth * 1_000, 1, 1_000);
+    while (!(await ledger.indexKeys({ only: 'parts' })).done);
+  }
+  await book.close();
+  expect(parts()).toBe(10);
+  while (!(await ledger.indexKeys({})).done);
+  expect(parts()).toBe(1);
+  for (const number of [1_000, 40_500, 64_999, 73_999])
+    expect(await ledger.read.trace({ key: manyKeys(number, 1) })).toHaveLength(1);
+  expect(await ledger.read.verify()).toEqual([]);
+  await ledger.close();
+});
+
 it('makes no small parts while more is to come', async () => {
   const ledger = await open('parts.db');
   const book = await Book.open(ledger);
   await book.start();
-  const parts = (): unknown[] => {
-    const file = new Database(join(folder, 'parts.db'), { readonly: true });
-    try {
-      return file.prepare('select entries from key_part order by id').pluck().all();
-    } finally {
-      file.close();
-    }
-  };
+  const parts = (): unknown[] => found('parts.db', 'select entries from key_part order by id');
   await sealMany(ledger, book, 0, 4, 50_000);
-  expect(await ledger.indexKeys({ run: book.run, whole: true })).toEqual({ done: true });
+  expect(await ledger.indexKeys({ run: book.run, only: 'full-parts' })).toEqual({ done: true });
   expect(parts()).toEqual([]);
   await sealMany(ledger, book, 200_000, 2, 50_000);
-  expect(await ledger.indexKeys({ run: book.run, whole: true })).toEqual({ done: false });
-  expect(await ledger.indexKeys({ run: book.run, whole: true })).toEqual({ done: true });
+  expect(await ledger.indexKeys({ run: book.run, only: 'full-parts' })).toEqual({ done: false });
+  expect(await ledger.indexKeys({ run: book.run, only: 'full-parts' })).toEqual({ done: true });
   expect(parts()).toEqual([300_000]);
   await sealMany(ledger, book, 300_000, 1, 10);
-  while (!(await ledger.indexKeys({ run: book.run })).done);
+  while (!(await ledger.indexKeys({ run: book.run, only: 'parts' })).done);
   expect(parts()).toEqual([300_000, 10]);
   await ledger.close();
 });

@@ -11,9 +11,9 @@ import type { Ledger } from '../../ledger/ledger.ts';
 import { type Staging, wholeOf } from '../../ledger/staging.ts';
 import { folderStaging } from '../../ledger/staging-folder.ts';
 import { describeError } from '../../model/errors.ts';
-import { ALL } from '../../model/window.ts';
 import { strategies } from '../../strategies/all.ts';
 import { drive } from '../drive.ts';
+import { testJob } from '../job.ts';
 import { VirtualPorts } from '../virtual-ports.ts';
 import { NEVER } from './disk-plan.ts';
 import { type LedgerOnDisk, openLedgerOn } from './ledger-on-disk.ts';
@@ -219,33 +219,11 @@ export class Machine {
     // A machine without power sends nothing and hears nothing.
     const alive = (): Promise<void> => (plan.ended ? NEVER : Promise.resolve());
     const sink = memorySink({ table: this.table, clock: ports, abilities, before: alive, after: alive });
-    return {
+    return testJob(memorySource(rows, { chunkRecords: 5 }), sink, {
       flow: 'powercut',
-      window: ALL,
-      parameters: {},
       deliver,
-      configDigest: 'c',
-      source: {
-        name: 'members',
-        source: memorySource(rows, { chunkRecords: 5 }),
-        key: ['id'],
-        exclude: [],
-        onReject: 'skip',
-        onDuplicate: 'report',
-      },
-      lanes: [
-        {
-          name: 'api',
-          connector: 'memory',
-          sink,
-          strategy: strategies[strategy]!,
-          limits: { recordsPerBatch: 3, inFlight: 2 },
-          onDoubt: 'hold',
-          onChanged: 'hold',
-          retry: { attempts: 5, firstDelayMs: 100, maxDelayMs: 1_000, maxAgeMs: 60_000 },
-        },
-      ],
-    };
+      lane: { strategy: strategies[strategy]!, limits: { recordsPerBatch: 3, inFlight: 2 } },
+    });
   }
 }
 

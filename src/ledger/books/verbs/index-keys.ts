@@ -27,27 +27,33 @@ import type { Transaction } from '../transaction.ts';
 
 /**
  * How large one step is: so many entries are hashed and sorted, or merged, in some tens of milliseconds. Parts of one
- * level are merged when there are sixteen of them; when the extraction is over, all small ones are if a look-up would
- * have to ask more than a few. Merging fewer would cost more than all the look-ups that gain by it.
+ * level are merged when there are `FAN_IN` of them, which keeps a look-up of one key at milliseconds. An extraction
+ * that reads a window again looks up all of its keys: before it, all small parts are merged if there are more than a
+ * few. Most windows are read once, and merging would be as much work as all the rest of the index.
  */
 const NEW_ENTRIES = 262_144;
 const STEP_ENTRIES = 65_536;
-const FAN_IN = 16;
+const FAN_IN = 64;
 const PARTS_MAX = 8;
 
 const LANE_ROW = query(KEY_LANE, 'WHERE lane = ?');
 const IN_STATE = 'SELECT count(*) FROM generation WHERE run = (SELECT run FROM lane WHERE id = ?) AND state = ?';
 const LANES = 'SELECT id FROM lane WHERE run = coalesce(?, run) ORDER BY id';
 
-export function* indexKeys(tx: Transaction, ask: { run?: RunId; whole?: boolean }): Asking<{ done: boolean }> {
+interface Ask {
+  readonly run?: RunId;
+  readonly only?: 'parts' | 'full-parts';
+}
+
+export function* indexKeys(tx: Transaction, ask: Ask): Asking<{ done: boolean }> {
   for (const [lane] of yield* tx.store.plain(LANES, ask.run ?? null)) {
-    if (yield* stepLane(tx, lane as number, ask.whole ?? false)) return { done: false };
+    if (yield* stepLane(tx, lane as number, ask)) return { done: false };
   }
   return { done: true };
 }
 
 /** One step for one lane; false when it has nothing left to do. */
-function* stepLane(tx: Transaction, lane: number, whole: boolean): Asking<boolean> {
+function* stepLane(tx: Transaction, lane: number, { only }: Ask): Asking<boolean> {
   const parts = yield* partsOf(tx.store, lane);
   const target = parts.find((part) => parts.some((other) => other.into === part.id));
   if (target !== undefined) {
@@ -58,15 +64,16 @@ function* stepLane(tx: Transaction, lane: number, whole: boolean): Asking<boolea
     );
     return true;
   }
-  if (yield* addPart(tx, lane, whole)) return true;
-  const chosen = yield* toMerge(tx, lane, parts);
+  if (yield* addPart(tx, lane, only === 'full-parts')) return true;
+  const full = fullLevel(parts);
+  const chosen = full.length > 0 || only !== undefined ? full : yield* smallParts(tx, lane, parts);
   if (chosen.length < 2) return false;
   yield* beginMerge(tx, lane, chosen);
   return true;
 }
 
 /** Indexes the next rows of members as a part of its own. */
-function* addPart(tx: Transaction, lane: number, whole: boolean): Asking<boolean> {
+function* addPart(tx: Transaction, lane: number, full: boolean): Asking<boolean> {
   const rows: MembersRecord[] = [];
   let [upto, bytes] = [yield* indexedUpTo(tx.store, lane), 0];
   while (bytes < NEW_ENTRIES * 16) {
@@ -76,7 +83,7 @@ function* addPart(tx: Transaction, lane: number, whole: boolean): Asking<boolean
     bytes += members.keys.length;
     rows.push(members);
   }
-  if (rows.length === 0 || (whole && bytes < NEW_ENTRIES * 16)) return false;
+  if (rows.length === 0 || (full && bytes < NEW_ENTRIES * 16)) return false;
   const keyed = yield* inTurn(rows, function* (members) {
     return { keys: members.keys, firstBatch: members.firstBatch, ends: yield* endsOf(tx, members) };
   });
@@ -101,11 +108,16 @@ function* endsOf(tx: Transaction, members: MembersRecord): Asking<number[]> {
   });
 }
 
-/** Eight of one level; or, once every extraction is over, what is small beside the largest part. */
-function* toMerge(tx: Transaction, lane: number, parts: readonly KeyPart[]): Asking<KeyPart[]> {
+/** As many of the lowest level that has them as are merged whatever happens. */
+function fullLevel(parts: readonly KeyPart[]): KeyPart[] {
   const levels = new Map<number, KeyPart[]>();
   for (const part of parts) levels.set(part.level, [...(levels.get(part.level) ?? []), part]);
-  for (const [, same] of [...levels].sort(([a], [b]) => a - b)) if (same.length >= FAN_IN) return same.slice(0, FAN_IN);
+  const lowest = [...levels].sort(([a], [b]) => a - b);
+  return lowest.find(([, same]) => same.length >= FAN_IN)?.[1].slice(0, FAN_IN) ?? [];
+}
+
+/** Once every extraction is over, what is small beside the largest part. */
+function* smallParts(tx: Transaction, lane: number, parts: readonly KeyPart[]): Asking<KeyPart[]> {
   if ((yield* tx.store.scalar(IN_STATE, lane, toCode(GENERATION_STATE, 'open'))) !== 0) return [];
   if (parts.length <= PARTS_MAX) return [];
   const sorted = [...parts].sort((a, b) => a.entries - b.entries);
