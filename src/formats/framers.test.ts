@@ -352,7 +352,11 @@ describe('json documents', () => {
     ]) {
       expect(() => json(broken), broken).toThrow(/JSON document/);
     }
-    expect(() => json('{"a":{"b":3}}', { path: 'a.b' })).toThrow(/no array at "a.b"/);
+    expect(() => json('{"a":{"b":3}}', { path: 'a.b' })).toThrow(
+      /no array at "a.b" but a number, true, false or null$/,
+    );
+    expect(() => json('{"a":{"b":3}}', { path: 'a' })).toThrow(/no array at "a" but an object$/);
+    expect(() => json('{"a":"x"}', { path: 'a' })).toThrow(/no array at "a" but a text$/);
     expect(() => json('{"a":1}', { path: 'b' })).toThrow(/no array at "b"/);
     expect(() => json('{"a":[{}]', { path: 'a' })).toThrow(/ends before/);
     for (const twice of ['{"a":[{}],"a":[{}]}', '{"a":[],"b":1,"a":[]}'])

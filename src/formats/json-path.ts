@@ -80,7 +80,7 @@ export class JsonPath {
     this.#begun = true;
     if (atTarget && code !== OPEN_ARRAY) {
       throw documentInvalid(
-        `has no array at ${this.#shown} but something else`,
+        `has no array at ${this.#shown} but ${startingWith(code)}`,
         'One object a line is the format `ndjson`; for an array deeper in it say `recordsAt`.',
       );
     }
@@ -127,4 +127,10 @@ function decodeName(bytes: readonly number[]): string | undefined {
     if (error instanceof SyntaxError) return undefined;
     throw error;
   }
+}
+
+/** What a value is, by its first byte. */
+function startingWith(code: number): string {
+  if (code === OPEN_OBJECT) return 'an object';
+  return code === QUOTE ? 'a text' : 'a number, true, false or null';
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { WaybillError } from '../../model/errors.ts';
-import { mask } from '../../model/masking.ts';
+import { hideSecret, mask } from '../../model/masking.ts';
 import { type DocumentPeer, openDocumentPeer, type PeerDocument } from '../../testing/peer/document-peer.ts';
 import { openContext } from '../../testing/peer/open-context.ts';
 import { type Pulled, pull } from '../../testing/peer/pull.ts';
@@ -91,6 +91,42 @@ describe('an answer that is no document', () => {
     expect(error).toMatchObject({ code, exitCode: exit, ids: { status } });
     expect(error.message).toContain(`127.0.0.1:${peer.port}/o.csv`);
     expect(error.said).not.toContain('key_of_nothing');
+  });
+
+  const words = 'The cursor has run out. Begin again.';
+  it.each([
+    [{ body: `{"error":"${words}"}` }, `; the answer begins "{"error":"${words}"}"`],
+    [{ body: `\n ${words}\r\n\u0007` }, `; the answer begins "${words}"`],
+    [{ body: gzipSync(words), headers: { 'content-encoding': 'gzip' } }, `; the answer begins "${words}"`],
+    [{ body: 'é'.repeat(300) }, `; the answer begins "${'é'.repeat(200)}…"`],
+    [
+      { body: '{"at":"https://a.test/o.csv?token=1&b=2","n":1}' },
+      '; the answer begins "{"at":"https://a.test/o.csv","n":1}"',
+    ],
+    [{ body: `${'x'.repeat(195)} s-3cret-value` }, `; the answer begins "${'x'.repeat(195)} ***"`],
+    [{ body: `<!doctype html><title>${words}</title>` }, ''],
+    [{ body: Uint8Array.of(0xff, 0xfe, 0x80) }, ''],
+    [{ body: '' }, ''],
+    [{ body: 'x'.repeat(1_000_000) }, `; the answer begins "${'x'.repeat(200)}…"`],
+    [{ status: 206, body: words }, ''],
+  ])('quotes the beginning of what the server says of it, if people can read it (%#)', async (document, begins) => {
+    hideSecret('s-3cret-value');
+    const peer = await serve({ status: 400, ...document });
+    expect((await failure(peer.url)).message).toMatch(
+      /^127\.0\.0\.1:\d+\S* was answered with \d+, which brings no document/,
+    );
+    expect((await failure(peer.url)).message.split('which brings no document')[1]).toBe(begins);
+  });
+
+  it('says of an answer whose body never comes what its status says', async () => {
+    const head = 'HTTP/1.1 404 Not Found\r\ncontent-length: 10\r\n\r\n';
+    const url = await raw(head, 'half', true);
+    expect((await failure(url)).message).toMatch(
+      /answered with 404: there is nothing at this address; the answer begins "half"$/,
+    );
+    const silent = await raw(head, '', false);
+    const error = await failure(silent, { settings: { stallTimeout: '1s' } });
+    expect(error).toMatchObject({ code: 'SOURCE_MISSING', message: expect.stringMatching(/at this address$/) });
   });
 
   it.each([

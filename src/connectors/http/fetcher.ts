@@ -77,8 +77,12 @@ export class Fetcher {
       const reply = await this.#authorized({ ...wanted, stop }, signal);
       if (reply.status >= 200 && reply.status < 300 && reply.status !== 206) return reply;
       if (reply.status === 304 && wanted.headers !== undefined) return reply;
+      if (!REDIRECTS.has(reply.status)) {
+        const text = reply.status >= 400 ? await reply.text(signal) : '';
+        reply.discard();
+        throw answeredWith(wanted.name, reply, this.#context.ports.wallMs(), text);
+      }
       reply.discard();
-      if (!REDIRECTS.has(reply.status)) throw answeredWith(wanted.name, reply, this.#context.ports.wallMs());
       stop = this.reach.redirected(stop, reply.header('location'));
     }
     throw new WaybillError('SOURCE_REDIRECTED', `${wanted.name} was redirected more than ${REDIRECTS_MAX} times`);

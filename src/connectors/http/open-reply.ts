@@ -2,6 +2,7 @@ import type { Dispatcher } from 'undici';
 import { WaybillError } from '../../model/errors.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Stop } from './reach.ts';
+import { Reply } from './reply.ts';
 import { cutShort } from './source-errors.ts';
 
 interface ReplyParts {
@@ -12,6 +13,10 @@ interface ReplyParts {
   readonly stallTimeoutMs: number;
   readonly downloadTimeoutMs: number;
 }
+
+/** What explains an error is shorter. */
+const TEXT_BYTES_MAX = 64 * 1024;
+const TEXT_MS = 5_000;
 
 /** An answer whose head is there. Its body waits on the wire until `pieces` reads it or `discard` lets go of it. */
 export class OpenReply {
@@ -92,6 +97,25 @@ export class OpenReply {
       signal.removeEventListener('abort', abort);
       this.discard();
     }
+  }
+
+  /** The body of an answer that is no document, as far as it is short and can be read: help for people, and no more. */
+  async text(signal: AbortSignal): Promise<string> {
+    const pieces: Buffer[] = [];
+    const { control, deadlines, name } = this.#parts;
+    const late = deadlines.start(TEXT_MS, () => control.abort(new WaybillError('SOURCE_AWAY', `${name} is slow`)));
+    try {
+      for await (const piece of this.pieces(signal)) {
+        pieces.push(Buffer.from(piece));
+        if (this.#bytes > TEXT_BYTES_MAX) break;
+      }
+    } catch (error) {
+      // What the status has said stands, whatever became of the rest.
+      if (signal.aborted) throw error;
+    } finally {
+      deadlines.end(late);
+    }
+    return new Reply(this.status, this.#response.headers, pieces).text() ?? '';
   }
 
   /** Its connection is given up, unless all of the body was read. */

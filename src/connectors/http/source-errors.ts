@@ -1,4 +1,5 @@
 import { describeError, NotAppliedError, WaybillError } from '../../model/errors.ts';
+import { mask } from '../../model/masking.ts';
 import { retryAfterMs } from './outcome.ts';
 
 /** Answers that another try may not get. */
@@ -9,11 +10,14 @@ export interface Answered {
   header(name: string): string | undefined;
 }
 
-/** What an answer other than success says of the source. `name` holds no query and no secrets. */
-export function answeredWith(name: string, answer: Answered, nowMs: number): WaybillError {
+/** What an answer other than success says of the source. `name` holds no query and no secrets. `text`: its body. */
+export function answeredWith(name: string, answer: Answered, nowMs: number, text = ''): WaybillError {
   const { status } = answer;
+  const begins = excerptOf(text);
   const say = (code: ConstructorParameters<typeof WaybillError>[0], what: string, ids = {}): WaybillError =>
-    new WaybillError(code, `${name} was answered with ${status}${what}`, { ids: { request: name, status, ...ids } });
+    new WaybillError(code, `${name} was answered with ${status}${what}${begins}`, {
+      ids: { request: name, status, ...ids },
+    });
   if (status === 404) return say('SOURCE_MISSING', ': there is nothing at this address');
   if (status === 410) return say('SOURCE_GONE', ': it was taken away for good');
   if (status === 401 || status === 403 || status === 407) return say('SOURCE_DENIED', ': not with these credentials');
@@ -24,6 +28,23 @@ export function answeredWith(name: string, answer: Answered, nowMs: number): Way
     return say('SOURCE_AWAY', `: not before ${Math.ceil(waitMs / 1000)} s have passed`, { retryAfterMs: waitMs });
   }
   return say(status >= 400 ? 'SOURCE_INVALID' : 'SOURCE_FAILED', ', which brings no document');
+}
+
+const EXCERPT_MAX = 200;
+/** Of addresses that an answer repeats: a query may hold what nobody should read. */
+const QUERIES = /(\/[^\s?"'<>]*)\?[^\s"'<>]*/g;
+/** A page for people: its beginning says nothing. */
+const HTML = /^\s*(?:<\?xml[^>]*>\s*)?<(?:!doctype\s+html|html|head|body)\b/i;
+
+/** Masked as a whole: what is cut first may end in half a secret, which nothing would find. */
+function excerptOf(text: string): string {
+  if (HTML.test(text)) return '';
+  const line = mask(text)
+    .replaceAll(QUERIES, '$1')
+    .replaceAll(/[\s\p{Cc}]+/gu, ' ')
+    .trim();
+  if (line === '') return '';
+  return `; the answer begins "${line.length > EXCERPT_MAX ? `${line.slice(0, EXCERPT_MAX)}…` : line}"`;
 }
 
 /** The first of these codes in what was thrown and its causes: what happened deep down says what to do. */
