@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import {
   appendFileSync,
   mkdirSync,
@@ -188,6 +189,30 @@ describe('reading files', () => {
     put('c.ndjson.gz', gzipSync('{}\n'));
     expect(await source({ path: '*.ndjson*' }).remaining!(range, signal)).toEqual({});
   });
+
+  it.each(['ndjson', 'csv', 'ndjson.gz', 'csv.gz'])(
+    'of many MiB are read as they are, chunk by chunk: %s',
+    async (kind) => {
+      // Hardly to be packed, so that what lies there is many times what is read at once.
+      const rows = Array.from({ length: 60_000 }, (_, id) => ({
+        id: String(id),
+        text: randomBytes(64).toString('base64'),
+      }));
+      const lines = kind.startsWith('csv')
+        ? `id,text\n${rows.map(({ id, text }) => `${id},${text}\n`).join('')}`
+        : ndjson(rows);
+      put(`large.${kind}`, kind.endsWith('.gz') ? gzipSync(lines, { level: 1 }) : lines);
+      const texts: string[] = [];
+      const { signal } = new AbortController();
+      for await (const chunk of source({ path: `large.${kind}` }).read({ ...range, letsGo: true }, signal)) {
+        texts.push(...textsOf([chunk]));
+        // What is read meanwhile must not find its way into what is still to be unpacked.
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      expect(texts.length).toBe(rows.length);
+      expect(texts.findIndex((text, nth) => text !== JSON.stringify(rows[nth]))).toBe(-1);
+    },
+  );
 
   it('stops at a bomb, and at a packed file that is broken', async () => {
     put('bomb.csv.gz', gzipSync(Buffer.alloc(64 * 1024 * 1024, 'a,b\n')));

@@ -27,7 +27,11 @@ export async function* fileBytes(
     const { name } = file;
     const before = await handle.stat({ bigint: true });
     const lines = !/\.gz$/i.test(name);
-    const bytes = unspoilt(handle, { name, before, lines }, openBytes(handle, Number(before.size), into));
+    const bytes = unspoilt(
+      handle,
+      { name, before, lines },
+      openBytes(handle, Number(before.size), lines ? into : undefined),
+    );
     if (lines) return yield* bytes;
     const packed = Readable.from(bytes, { objectMode: false });
     yield* inflated(packed, { name, bytes: Number(before.size) }, limits);
