@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import {
   appendFileSync,
   mkdirSync,
@@ -196,7 +196,7 @@ describe('reading files', () => {
       // Hardly to be packed, so that what lies there is many times what is read at once.
       const rows = Array.from({ length: 60_000 }, (_, id) => ({
         id: String(id),
-        text: randomBytes(64).toString('base64'),
+        text: createHash('sha512').update(String(id)).digest('base64'),
       }));
       const lines = kind.startsWith('csv')
         ? `id,text\n${rows.map(({ id, text }) => `${id},${text}\n`).join('')}`
