@@ -165,7 +165,7 @@ describe('a reading that dies', () => {
     'U09: and whose successor dies just when %s, is made again',
     async (_, about, first) => {
       const wheres: string[] = [];
-      for (let at = 3; at <= 10; at++) wheres.push((await dyingAt(about, [first, at])).where);
+      for (let at = 3; at <= 8; at++) wheres.push((await dyingAt(about, [first, at])).where);
       const moment = /, died (before ledger.startGeneration|after ledger.(interrupt|abandon)Generation)/;
       expect(wheres.filter((where) => moment.test(where)).length, wheres.join('\n')).toBeGreaterThan(0);
     },

@@ -6,11 +6,13 @@ import { memorySink } from '../src/connectors/memory/sink.ts';
 import { memorySource } from '../src/connectors/memory/source.ts';
 import { MemoryTable } from '../src/connectors/memory/store.ts';
 import type { RunAsk } from '../src/engine/engine.ts';
+import { KeyIndexing } from '../src/engine/key-indexing.ts';
 import { runJob } from '../src/engine/run.ts';
 import { fileJournal } from '../src/ledger/journal-file.ts';
 import type { Ledger } from '../src/ledger/ledger.ts';
 import { openSqliteLedger } from '../src/ledger/sqlite/open.ts';
 import { folderStaging } from '../src/ledger/staging-folder.ts';
+import type { RunId } from '../src/model/ids.ts';
 import { drive } from '../src/testing/drive.ts';
 import { testJob } from '../src/testing/job.ts';
 import { VirtualPorts } from '../src/testing/virtual-ports.ts';
@@ -33,7 +35,7 @@ function listening(ledger: Ledger, heard: string[]): Ledger {
   });
 }
 
-it('merges the parts of the key index before a window is read again, and never after it was read once', async () => {
+it('brings in the keys of a window after it was read, and merges nothing for a few', async () => {
   const ports = new VirtualPorts();
   const ledger = await openSqliteLedger({ path: join(folder, 'ledger.db'), ports, thread: 'main', create: true });
   const heard: string[] = [];
@@ -55,6 +57,19 @@ it('merges the parts of the key index before a window is read again, and never a
   // Each asks until nothing is left.
   expect(await run()).toEqual(['read', 'index parts', 'index parts']);
   expect(await run()).toEqual([]);
-  expect(await run({ refresh: true })).toEqual(['index all', 'read', 'index parts']);
+  expect(await run({ refresh: true })).toEqual(['read', 'index parts']);
   await ledger.close();
+});
+
+it('merges all parts before a window of millions of records is read again, as long as nobody says stop', async () => {
+  const [steps, stop] = [[] as string[], new AbortController()];
+  const indexKeys = async ({ only = 'all' }: { only?: string }) => ({ done: steps.push(only) === 4 });
+  const indexing = new KeyIndexing({ indexKeys } as unknown as Ledger, 1 as RunId);
+  await indexing.prepare(2_000_000, stop.signal);
+  expect(steps).toEqual([]);
+  await indexing.prepare(10_000_000, stop.signal);
+  expect(steps).toEqual(['all', 'all', 'all', 'all']);
+  stop.abort();
+  await indexing.prepare(10_000_000, stop.signal);
+  expect(steps).toHaveLength(4);
 });

@@ -4,6 +4,9 @@ import type { RunId } from '../model/ids.ts';
 /** Sealing this many records more is worth a step: fewer would make parts that are too small. */
 const WORTH_A_STEP = 262_144;
 
+/** With fewer records look-ups have all parts in memory, however many there are (KeyMemory). */
+const WORTH_MERGING = 2 ** 21;
+
 type Only = NonNullable<Parameters<Ledger['indexKeys']>[0]['only']>;
 
 /**
@@ -23,8 +26,12 @@ export class KeyIndexing {
     this.#run = run;
   }
 
-  /** Before an extraction that will look up what earlier ones have read: what they left in many parts is merged. */
-  async prepare(stop: AbortSignal): Promise<void> {
+  /**
+   * Before an extraction that will look up what earlier ones have read, which are so many records: what these left in
+   * many parts is merged.
+   */
+  async prepare(records: number, stop: AbortSignal): Promise<void> {
+    if (records < WORTH_MERGING) return;
     while (!stop.aborted && !(await this.#ledger.indexKeys({ run: this.#run })).done);
   }
 

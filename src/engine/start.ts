@@ -1,7 +1,7 @@
 import type { GenerationRow, OpenedRun } from '../ledger/ledger.ts';
 import { WaybillError } from '../model/errors.ts';
 import { type RunId, showRun } from '../model/ids.ts';
-import { type Balance, EMPTY_BALANCE } from '../model/states.ts';
+import { addBalances, type Balance, EMPTY_BALANCE } from '../model/states.ts';
 import { awaitedLater } from './awaited-later.ts';
 import { BatchRooms } from './batch-rooms.ts';
 import { LaneDelivery } from './deliver.ts';
@@ -124,7 +124,8 @@ export class Start {
     // watched for, because this is what opens a run that was cancelled.
     const window = reading.reads ? this.#window() : undefined;
     if (reading.reads && reading.goesOn === undefined) await this.#loads.findOut();
-    if (reading.reads && opened.run.generation > 0) await this.#indexing.prepare(this.#signals.stop);
+    if (reading.reads && opened.run.generation > 0)
+      await this.#indexing.prepare(addBalances(balances.values()).read, this.#signals.stop);
     if (window !== undefined && reading.reads) await window.begin(reading);
     else await this.#goOn(opened.run.generation);
     return await this.#summary(await this.#underOrders(() => this.#all(window)), false);
