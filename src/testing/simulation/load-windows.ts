@@ -59,6 +59,7 @@ export class LoadWindows {
 
   failed(task: Task, error: unknown): void {
     if (!(error instanceof WaybillError) || error.code !== 'PERIOD_PARTIAL') return;
+    if (task === this.#findOut) this.#findOut = undefined;
     this.#machine.world.mark('a window could not be taken out of its period alone');
     const period = periodOf(task.window, this.#load.period).name;
     const first = this.#tasks.find((one) => periodOf(one.window, this.#load.period).name === period);
