@@ -14,14 +14,16 @@ const TOLD = /^(accept|accept-charset|accept-language|user-agent|prefer|([a-z0-9
 const OPENS = /key|auth|sig|secret|token|pass|pwd|cred|session|jwt|sas|code|cookie/i;
 
 /**
- * The address of a document. None where there is not one address: of pages and sequences, where a run fills something
- * in, where the query may hold a secret; and none of a document that is one record, which no other reader knows.
+ * The address of a document. None where there is not one address: of pages and sequences, of what is asked by POST,
+ * where a run fills something in, where the query may hold a secret; and none of a document that is one record, which
+ * no other reader knows.
  */
 export function describeHttpSource(
   connection: ConnectionConfig,
-  { path, pages, sequence, single, entries, headers, ...settings }: SourceConfig,
+  { path, body, pages, sequence, single, entries, headers, ...settings }: SourceConfig,
 ): SourceDescription | undefined {
-  if (pages !== undefined || sequence !== undefined || single || path.includes('{{')) return undefined;
+  const isOneAddress = pages === undefined && sequence === undefined && body === undefined && !path.includes('{{');
+  if (!isOneAddress || single) return undefined;
   const url = addressBelow(new URL(connection.url), path);
   if ([...url.searchParams.keys()].some((name) => OPENS.test(name))) return undefined;
   const zipped = /\.zip$/i.test(url.pathname);

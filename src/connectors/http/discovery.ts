@@ -3,6 +3,7 @@ import { ALL } from '../../model/window.ts';
 import { discovered, needsFlow } from '../../objects/discovery.ts';
 import { placeholdersOf } from '../../objects/paths.ts';
 import type { Discovered, OpenContext } from '../connector.ts';
+import { namesIn } from './body-template.ts';
 import { placeName } from './place.ts';
 import type { ConnectionConfig } from './settings.ts';
 import { openHttpSource } from './source.ts';
@@ -19,10 +20,11 @@ export async function discoverHttp(
   settings?: SourceConfig,
 ): Promise<readonly Discovered[]> {
   if (settings === undefined) throw needsFlow('http');
-  const filled = placeholdersOf(settings.path).filter((name) => !SEQUENCE_VALUES.includes(name));
+  const names = [...placeholdersOf(settings.path), ...namesIn(settings.body)];
+  const filled = names.filter((name) => !SEQUENCE_VALUES.includes(name));
   if (filled.length > 0) {
-    throw new WaybillError('USAGE', `${settings.path} is filled in by each run, so nobody knows what is meant`, {
-      hint: 'Write one path there for as long as you look at it.',
+    throw new WaybillError('USAGE', `{{ ${filled[0]} }} is filled in by each run, so nobody knows what is meant`, {
+      hint: 'Write a value there for as long as you look at it.',
       ids: { path: settings.path },
     });
   }

@@ -83,7 +83,7 @@ export class Fetcher {
         throw answeredWith(wanted.name, reply, this.#context.ports.wallMs(), text);
       }
       reply.discard();
-      stop = this.reach.redirected(stop, reply.header('location'));
+      stop = this.reach.redirected(stop, reply.header('location'), reply.status);
     }
     throw new WaybillError('SOURCE_REDIRECTED', `${wanted.name} was redirected more than ${REDIRECTS_MAX} times`);
   }
@@ -138,8 +138,9 @@ export class Fetcher {
     );
     signal.addEventListener('abort', abort);
     try {
-      const { pathname, search } = wanted.stop.url;
-      const request = { method: 'GET' as Dispatcher.HttpMethod, path: pathname + search, headers };
+      const { url, body } = wanted.stop;
+      const method: Dispatcher.HttpMethod = body === undefined ? 'GET' : 'POST';
+      const request = { method, path: url.pathname + url.search, headers, ...(body !== undefined && { body }) };
       const response = await connection.client.request({ ...request, signal: control.signal });
       const times = { stallTimeoutMs, downloadTimeoutMs };
       const parts = { name: wanted.name, stop: wanted.stop, control, deadlines, ...times };
@@ -161,6 +162,7 @@ export class Fetcher {
       accept: '*/*',
       // Nothing else is unpacked: a few bytes in another coding can unpack to gigabytes.
       'accept-encoding': 'gzip',
+      ...(stop.body === undefined ? {} : { 'content-type': 'application/json' }),
     };
     if (!stop.trusted) return named;
     for (const [name, value] of Object.entries({ ...this.#connection.headers, ...this.#settings.headers }))

@@ -6,12 +6,12 @@ import { describeError, WaybillError } from '../../model/errors.ts';
 import { framerOf } from '../../objects/record-format.ts';
 import { documentFormat } from './document.ts';
 import { decoded } from './downloads.ts';
+import { expectNoFailure } from './failed-reply.ts';
 import { leadsOn } from './leads-on.ts';
 import type { OpenReply } from './open-reply.ts';
-import { at, identityOf } from './paths.ts';
+import { at } from './paths.ts';
 import type { Place } from './place.ts';
 import type { Stop } from './reach.ts';
-import { isSaid } from './telling-names.ts';
 
 /** One answer of an API that gives its records in many, small enough to be held in memory. */
 export interface Page {
@@ -70,8 +70,9 @@ export async function getPage(place: Place, ask: PageAsk, signal: AbortSignal): 
 
 /** Undefined: waiting is of no use. A server that names no time, or none at all, gets a pause all the same. */
 function askedToWait(error: unknown, pauseMs: number): number | undefined {
-  if (!(error instanceof WaybillError) || error.code !== 'SOURCE_AWAY' || !NOT_NOW.has(error.ids.status)) return;
-  const { retryAfterMs } = error.ids;
+  if (!(error instanceof WaybillError) || error.code !== 'SOURCE_AWAY') return undefined;
+  const { status, throttled, retryAfterMs } = error.ids;
+  if (!NOT_NOW.has(status) && throttled !== true) return undefined;
   return typeof retryAfterMs === 'number' && retryAfterMs > 0 ? retryAfterMs : pauseMs;
 }
 
@@ -99,14 +100,19 @@ export async function bodyOf({ settings }: Place, reply: OpenReply, signal: Abor
 }
 
 function pageOf(place: Place, ask: PageAsk, reply: OpenReply, body: Buffer): Page {
-  const chunks = reply.status === 204 ? [] : chunksOf(place, ask, reply, body);
+  const failedWith = (records: number): void => {
+    // Most pages hold records and no such word: those are not parsed a second time.
+    if (records > 0 && !body.includes('"errors"')) return;
+    expectNoFailure(looseOf(body), { name: `${ask.name} of ${place.name}`, records });
+  };
+  const chunks = reply.status === 204 ? [] : chunksOf(place, ask, { reply, body, failedWith });
   const named = chunks.map(({ where, rejects, ...chunk }) => ({
     ...chunk,
     where: (nth: number) => ({ ...where?.(nth), file: ask.name }),
     ...(rejects && { rejects: rejects.map((one) => ({ ...one, message: `${ask.name}: ${one.message}` })) }),
   }));
   const count = chunks.reduce((sum, { count, rejects }) => sum + count + (rejects?.length ?? 0), 0);
-  if (count === 0) expectNoFailure(place, ask, body);
+  failedWith(count);
   let parsed: unknown;
   return {
     name: ask.name,
@@ -123,7 +129,14 @@ function pageOf(place: Place, ask: PageAsk, reply: OpenReply, body: Buffer): Pag
   };
 }
 
-function chunksOf(place: Place, ask: PageAsk, reply: OpenReply, body: Buffer): Omit<Chunk, 'end'>[] {
+interface Answer {
+  readonly reply: OpenReply;
+  readonly body: Buffer;
+  /** Throws where an answer with so many records says that it failed. */
+  readonly failedWith: (records: number) => void;
+}
+
+function chunksOf(place: Place, ask: PageAsk, { reply, body, failedWith }: Answer): Omit<Chunk, 'end'>[] {
   const { settings } = place;
   const document = settings.path.split('?', 1)[0]?.split('/').at(-1) || 'page';
   const format = documentFormat(document, settings, reply.header('content-type'));
@@ -140,6 +153,7 @@ function chunksOf(place: Place, ask: PageAsk, reply: OpenReply, body: Buffer): O
   } catch (error) {
     if (!(error instanceof WaybillError)) throw error;
     if (ask.nullIsNone === true && format === 'json' && listIn(settings.recordsAt, body) === null) return [];
+    failedWith(0);
     const message = `${ask.name} of ${place.name}: ${describeError(error)}`;
     throw new WaybillError(error.code, message, { hint: error.hint, cause: error });
   }
@@ -157,17 +171,6 @@ function parsedOf(name: string, body: Buffer): unknown {
 
 const listIn = (path: string | undefined, body: Buffer): unknown => at(looseOf(body), path ?? '');
 
-/** An answer of 200 without records that says itself that it failed: nobody may take it for the end of them. */
-function expectNoFailure(place: Place, { name }: PageAsk, body: Buffer): void {
-  const reply = looseOf(body);
-  const path = ['errors', 'error'].find((one) => isSaid(at(reply, one)));
-  if (path === undefined) return;
-  throw new WaybillError(
-    'SOURCE_AWAY',
-    `${name} of ${place.name} holds no records, and says at ${path} what went wrong`,
-  );
-}
-
 /** Whatever a reply is: undefined where it is no JSON. */
 function looseOf(body: Buffer): unknown {
   try {
@@ -181,10 +184,14 @@ function looseOf(body: Buffer): unknown {
 const textOf = (body: Buffer): string => new TextDecoder().decode(body).trim();
 
 /** The cursor in the last record of a page. Undefined for a page without records. */
-export function lastOf({ chunks, name }: Page, path: string): string | undefined {
+export function lastOf(
+  { chunks, name }: Page,
+  path: string,
+  textOf: (value: unknown) => string | undefined,
+): string | undefined {
   const chunk = chunks.findLast(({ count }) => count > 0);
   if (chunk === undefined) return undefined;
-  const value = identityOf(at(rowAt(chunk, chunk.count - 1), path));
+  const value = textOf(at(rowAt(chunk, chunk.count - 1), path));
   if (value !== undefined) return value;
   throw new WaybillError('SOURCE_INVALID', `the last record of ${name} has no ${path} to go on from`);
 }

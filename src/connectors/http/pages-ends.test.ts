@@ -156,7 +156,7 @@ describe('a path to the next page that leads nowhere', () => {
 
 describe('an answer of 200 without records', () => {
   it.each([
-    { items: [], error: 'rate limited' },
+    { items: [], error: 'no such tenant' },
     { items: null, errors: [{ message: 'boom' }] },
   ])('that says that it failed is no end: %j', async (failed) => {
     const answer: Answer = (q) => json(q.get('page') === '3' ? failed : { items: five(q) });

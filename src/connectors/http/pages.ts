@@ -6,7 +6,9 @@ import { emittedFormats } from '../../objects/record-format.ts';
 import type { Look, PullRange, Pulls, ReadRange, Source } from '../connector.ts';
 import { getPage, orMissing, type Page } from './page.ts';
 import { cursorAfter, goesOn, LoopWatch, type Paging, pagingOf, type Step } from './paging.ts';
-import { type Place, pathIn, readBy, stoppable } from './place.ts';
+import { type Place, readBy, stoppable } from './place.ts';
+import { questionOf } from './question.ts';
+import { markOf } from './reach.ts';
 import type { PagesConfig } from './source-settings.ts';
 import { UNCACHEABLE } from './validators.ts';
 
@@ -142,7 +144,7 @@ class ResumedPages implements Pulls {
 const cursorOf = (from: Position | undefined): string | undefined => (from?.kind === CURSOR ? from.value : undefined);
 
 const pagingFor = (place: Place, config: PagesConfig, range: ReadRange): Paging =>
-  pagingOf(config, place.fetcher.address(pathIn(place, range)), place.fetcher.reach);
+  pagingOf(config, questionOf(place, range), place.fetcher.reach);
 
 interface Way {
   readonly config: PagesConfig;
@@ -220,7 +222,8 @@ async function behind(cursor: string | undefined, asking: Page | Promise<Page>):
 /** The cursor of an empty page that leads to itself is the end of what there is now. */
 function following(paging: Paging, step: Step, page: Page): Step | undefined {
   const next = paging.next(step, page);
-  return page.count === 0 && next?.stop.url.href === step.stop.url.href ? undefined : next;
+  const leadsNowhere = page.count === 0 && next !== undefined && markOf(next.stop) === markOf(step.stop);
+  return leadsNowhere ? undefined : next;
 }
 
 const pageAt = (

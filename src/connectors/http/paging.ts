@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto';
 import { WaybillError } from '../../model/errors.ts';
 import { nextLink } from './next-link.ts';
 import { lastOf, type Page } from './page.ts';
-import { identityOf } from './paths.ts';
-import type { Reach, Stop } from './reach.ts';
+import { cursorText, cursorValue, identityOf } from './paths.ts';
+import { askingFor } from './question.ts';
+import { markOf, type Question, type Reach, type Stop } from './reach.ts';
 import type { PagesConfig } from './source-settings.ts';
 
 /** Where a page is asked for, and what tells it from all others. */
@@ -25,8 +26,8 @@ export interface Paging {
 
 type Kind<By extends PagesConfig['by']> = Extract<PagesConfig, { by: By }>;
 
-/** How an API goes on from one page to the next. `base` is the address without what belongs to a page. */
-export function pagingOf(config: PagesConfig, base: URL, reach: Reach): Paging {
+/** How an API goes on from one page to the next. `base` is what is asked without what belongs to a page. */
+export function pagingOf(config: PagesConfig, base: Question, reach: Reach): Paging {
   switch (config.by) {
     case 'link':
       return byLink(config, base, reach);
@@ -39,7 +40,7 @@ export function pagingOf(config: PagesConfig, base: URL, reach: Reach): Paging {
   }
 }
 
-function byLink(config: Kind<'link'>, base: URL, reach: Reach): Paging {
+function byLink(config: Kind<'link'>, base: Question, reach: Reach): Paging {
   const course = new Course(config);
   return {
     first: () => ({ stop: reach.start(base), number: 1 }),
@@ -56,12 +57,12 @@ function byLink(config: Kind<'link'>, base: URL, reach: Reach): Paging {
   };
 }
 
-function byPage(config: Kind<'page'>, base: URL, reach: Reach): Paging {
-  const { parameter, size, sizeParameter } = config;
+function byPage(config: Kind<'page'>, base: Question, reach: Reach): Paging {
+  const { parameter, parameterIn, size, sizeParameter } = config;
   const course = new Course(config);
   const at = (number: number): Step => {
-    const sized = size === undefined || sizeParameter === undefined ? {} : { [sizeParameter]: String(size) };
-    return { stop: reach.start(withQuery(base, { [parameter]: String(number), ...sized })), number };
+    const sized = size === undefined || sizeParameter === undefined ? {} : { [sizeParameter]: size };
+    return { stop: reach.start(askingFor(base, { [parameter]: number, ...sized }, parameterIn)), number };
   };
   return {
     first: () => at(config.first),
@@ -72,11 +73,11 @@ function byPage(config: Kind<'page'>, base: URL, reach: Reach): Paging {
   };
 }
 
-function byOffset(config: Kind<'offset'>, base: URL, reach: Reach): Paging {
+function byOffset(config: Kind<'offset'>, base: Question, reach: Reach): Paging {
   const course = new Course(config);
   const at = (number: number): Step => {
-    const query = { [config.parameter]: String(number), [config.sizeParameter]: String(config.size) };
-    return { stop: reach.start(withQuery(base, query)), number };
+    const asked = { [config.parameter]: number, [config.sizeParameter]: config.size };
+    return { stop: reach.start(askingFor(base, asked, config.parameterIn)), number };
   };
   return {
     first: () => at(0),
@@ -92,11 +93,12 @@ function byOffset(config: Kind<'offset'>, base: URL, reach: Reach): Paging {
 const on = (outlook: Outlook, next: Step): Step | undefined =>
   outlook === 'last' ? undefined : { ...next, onTrial: outlook === 'try' };
 
-function byCursor(config: Kind<'cursor'>, base: URL, reach: Reach): Paging {
+function byCursor(config: Kind<'cursor'>, base: Question, reach: Reach): Paging {
   const course = new Course(config);
   const at = (cursor: string | undefined, number: number): Step => {
-    const query = cursor === undefined ? {} : { [config.parameter]: cursor };
-    return { stop: reach.start(withQuery(base, query)), cursor, number };
+    const value = cursor === undefined || config.parameterIn === 'query' ? cursor : cursorValue(cursor);
+    const asked = value === undefined ? {} : { [config.parameter]: value };
+    return { stop: reach.start(askingFor(base, asked, config.parameterIn)), cursor, number };
   };
   return {
     first: (cursor) => at(cursor ?? config.initial, 1),
@@ -111,10 +113,11 @@ function byCursor(config: Kind<'cursor'>, base: URL, reach: Reach): Paging {
 
 /** Where reading goes on after a page, at once or in a later pull. */
 export function cursorAfter(config: Kind<'cursor'>, page: Page): string | undefined {
-  if (config.ofRecord !== undefined) return lastOf(page, config.ofRecord);
+  const textOf = config.parameterIn === 'query' ? identityOf : cursorText;
+  if (config.ofRecord !== undefined) return lastOf(page, config.ofRecord, textOf);
   const value = page.value(config.at ?? '');
   if (value === undefined || value === null || value === '' || value === false) return undefined;
-  const cursor = identityOf(value);
+  const cursor = textOf(value);
   if (cursor !== undefined) return cursor;
   throw new WaybillError('SOURCE_INVALID', `${page.name} has no cursor at ${config.at} but something else`);
 }
@@ -215,12 +218,6 @@ function totalAt(page: Page, path: string): number {
   throw wrongTotal(`${page.name} has no number at ${path}`);
 }
 
-function withQuery(base: URL, values: Readonly<Record<string, string>>): URL {
-  const url = new URL(base);
-  for (const [name, value] of Object.entries(values)) url.searchParams.set(name, value);
-  return url;
-}
-
 const ALIKE_MAX = 2;
 
 /** Notices an API that leads in a circle: by the same page twice, or by pages without end. */
@@ -238,7 +235,7 @@ export class LoopWatch {
   /** Throws SOURCE_INVALID when this page was asked for before. */
   expectNew({ stop }: Step, name: string): void {
     // Only a few bytes of each are kept: there may be many, and cursors can be long.
-    const mark = createHash('sha256').update(stop.url.href).digest('base64').slice(0, 20);
+    const mark = createHash('sha256').update(markOf(stop)).digest('base64').slice(0, 20);
     if (this.#seen.has(mark)) throw loops(`${name} leads back to a page that was read before`);
     this.#seen.add(mark);
   }

@@ -1,4 +1,7 @@
 import { numberText } from '../../formats/canonical.ts';
+import { encodeJson } from '../../formats/encode.ts';
+import { parseJson } from '../../formats/rows.ts';
+import { WaybillError } from '../../model/errors.ts';
 
 /**
  * Dotted paths into JSON that came from elsewhere: `data.errors.0.message`. The empty path is the value itself. A name
@@ -22,6 +25,28 @@ type Members = Readonly<Record<string, unknown>>;
 export function identityOf(value: unknown): string | undefined {
   if (typeof value === 'string') return value === '' ? undefined : value;
   return numberText(value);
+}
+
+/**
+ * A cursor that goes into a body, where `5` and `"5"` are two things, as one line of text: a text as it is, unless it
+ * could be read as another JSON value; anything else as JSON. Undefined for what leads nowhere.
+ */
+export function cursorText(value: unknown): string | undefined {
+  if (value === undefined || value === null || value === '') return undefined;
+  return typeof value === 'string' && !isJson(value) ? value : encodeJson(value);
+}
+
+/** What `cursorText` was made of. */
+export const cursorValue = (text: string): unknown => (isJson(text) ? parseJson(text) : text);
+
+function isJson(text: string): boolean {
+  try {
+    parseJson(text);
+    return true;
+  } catch (error) {
+    if (error instanceof WaybillError && error.code === 'JSON_INVALID') return false;
+    throw error;
+  }
 }
 
 /** One text for equal JSON values, whatever the order of their fields. */

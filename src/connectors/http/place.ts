@@ -1,6 +1,5 @@
 import type { Chunk } from '../../model/chunk.ts';
 import type { Ports } from '../../model/ports.ts';
-import { fillPath } from '../../objects/paths.ts';
 import type { ReadRange } from '../connector.ts';
 import type { Fetcher } from './fetcher.ts';
 import type { ConnectionConfig } from './settings.ts';
@@ -26,16 +25,6 @@ export const placeName = (connection: ConnectionConfig, settings: Pick<SourceCon
   const { host, pathname } = new URL(connection.url);
   return `${host}${pathname.replace(/\/+$/, '')}${settings.path.split('?', 1)[0] || '/'}`;
 };
-
-/** The path with the window, the parameters of the flow and further values put in; each stays one segment. */
-export function pathIn(
-  { settings }: Pick<Place, 'settings'>,
-  { window, parameters }: Pick<ReadRange, 'window' | 'parameters'>,
-  more: Readonly<Record<string, string>> = {},
-): string {
-  const given = Object.entries(parameters).map(([name, { value }]) => [name, value === null ? '' : String(value)]);
-  return fillPath(settings.path, { ...Object.fromEntries(given), window: window.name, ...more });
-}
 
 /** Hands on nothing more once the reading is told to stop, also of what is here already. */
 export async function* stoppable(chunks: AsyncIterable<Chunk>, signal: AbortSignal): AsyncGenerator<Chunk> {

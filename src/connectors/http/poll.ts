@@ -9,10 +9,12 @@ import { emittedFormats } from '../../objects/record-format.ts';
 import type { Look, LookNotice, Pulls, ReadRange, Source } from '../connector.ts';
 import { openDocument, smallJson } from './document.ts';
 import { Downloads, type Purpose, type Saved } from './downloads.ts';
+import { expectNoFailure } from './failed-reply.ts';
 import { leadsOn, notAll } from './leads-on.ts';
 import type { OpenReply } from './open-reply.ts';
-import { canonical } from './paths.ts';
-import { type Place, pathIn, stoppable } from './place.ts';
+import { at, canonical } from './paths.ts';
+import { type Place, stoppable } from './place.ts';
+import { pathIn, questionOf } from './question.ts';
 import {
   conditionsOf,
   isSame,
@@ -177,9 +179,9 @@ class Poll implements Pulls {
 
   async #ask(range: ReadRange, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<OpenReply> {
     const { fetcher, name } = this.#place;
-    const url = fetcher.address(pathIn(this.#place, range));
+    const stop = fetcher.reach.start(questionOf(this.#place, range));
     const conditional = Object.keys(headers).length === 0 ? {} : { headers };
-    const reply = await fetcher.get({ stop: fetcher.reach.start(url), name, ...conditional }, signal);
+    const reply = await fetcher.get({ stop, name, ...conditional }, signal);
     try {
       expectAll(this.#place, reply.list('link'), undefined);
       return reply;
@@ -191,10 +193,12 @@ class Poll implements Pulls {
 
   async #records(saved: Saved, range: ReadRange, signal: AbortSignal): Promise<AsyncIterable<Chunk>> {
     const { settings } = this.#place;
-    const name = nameIn(pathIn(this.#place, range));
+    const name = nameIn(pathIn(settings.path, range));
     // What stands around an array in a large document is not looked at: pages are small.
     const around = settings.recordsAt === undefined ? undefined : await smallJson(saved, settings.pageBytesMax);
     expectAll(this.#place, undefined, around);
+    const list = at(around, settings.recordsAt ?? '');
+    expectNoFailure(around, { name: this.#place.name, records: Array.isArray(list) ? list.length : 0 });
     const source = await openDocument(saved, name, settings, signal);
     return source.read({ window: range.window, parameters: range.parameters }, signal);
   }
@@ -207,7 +211,8 @@ class Poll implements Pulls {
   /** All that decides what is asked and how it is read; of secrets only where they are found. */
   #purpose(range: ReadRange): Purpose {
     const { connection, settings } = this.#place;
-    const whole = canonical([connection, settings, pathIn(this.#place, range)]);
+    const { url, body = null } = questionOf(this.#place, range);
+    const whole = canonical([connection, settings, url.href, body]);
     return { definition: createHash('sha256').update(whole).digest('hex'), from: range.from };
   }
 

@@ -115,10 +115,10 @@ describe('a redirect', () => {
 
   it('from https to http is refused, wherever it leads', () => {
     const reach = new Reach('https://a.example', ['b.example']);
-    const start = reach.start(new URL('https://a.example/x'));
-    expect(() => reach.redirected(start, 'http://a.example/x')).toThrow('from https to http');
+    const start = reach.start({ url: new URL('https://a.example/x') });
+    expect(() => reach.redirected(start, 'http://a.example/x', 302)).toThrow('from https to http');
     expect(() => reach.linked(start, 'http://b.example/x')).toThrow('from https to http');
-    expect(reach.redirected(start, 'https://b.example/x')).toMatchObject({ trusted: false });
+    expect(reach.redirected(start, 'https://b.example/x', 302)).toMatchObject({ trusted: false });
   });
 
   it('in a circle ends after five', async () => {

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { encodeJson } from '../../formats/encode.ts';
 import { WaybillError } from '../../model/errors.ts';
 import { neverMeant, notPublic } from './addresses.ts';
 import type { AddressGuard } from './connections.ts';
@@ -6,13 +7,27 @@ import type { AddressGuard } from './connections.ts';
 /** `refuse`, `same-origin`, `public`, or the hosts that are meant. */
 export type Redirects = 'refuse' | 'same-origin' | 'public' | readonly string[];
 
+/** What an API is asked: an address, and what stands in the body where it is asked by POST. */
+export interface Question {
+  readonly url: URL;
+  readonly body?: unknown;
+}
+
 /** An address that may be asked, and how. */
 export interface Stop {
   readonly url: URL;
+  /** JSON. It is asked by POST where there is one, and by GET where there is none. */
+  readonly body?: string;
   /** Whether the credentials and headers of the connection are sent there. */
   readonly trusted: boolean;
   readonly guard?: AddressGuard;
 }
+
+/** What tells a stop from all others. */
+export const markOf = ({ url, body = '' }: Stop): string => `${url.href} ${body}`;
+
+/** RFC 9110, 15.4: after the others a client may ask by GET, and most do. */
+const KEEPS_BODY: ReadonlySet<number> = new Set([307, 308]);
 
 /**
  * Where a source may be led by what a server says, in redirects and in links to the next page. The connection names a
@@ -29,18 +44,22 @@ export class Reach {
   }
 
   /** A stop that the flow file itself names. */
-  start(url: URL): Stop {
-    return { url, trusted: true };
+  start({ url, body }: Question): Stop {
+    return { url, trusted: true, ...(body === undefined ? {} : { body: encodeJson(body) }) };
   }
 
   /** Throws SOURCE_REDIRECTED when the flow does not let it lead there. */
-  redirected(from: Stop, location: string | undefined): Stop {
+  redirected(from: Stop, location: string | undefined, status: number): Stop {
     const to = this.#parsed(from, location, 'a redirect');
-    if (this.#redirects !== 'refuse') return this.#stop(from, to, 'a redirect');
-    throw refused(`a redirect to ${to.origin} is not followed`);
+    if (this.#redirects === 'refuse') throw refused(`a redirect to ${to.origin} is not followed`);
+    if (from.body === undefined) return this.#stop(from, to, 'a redirect');
+    // What is asked stands in the body: it is not for others, and without it the question is another one.
+    if (to.origin !== this.#home) throw refused(`a redirect of a POST to ${to.origin} is not followed`);
+    if (!KEEPS_BODY.has(status)) throw refused(`a redirect by ${status} would turn a POST into a GET`);
+    return { ...this.#stop(from, to, 'a redirect'), body: from.body };
   }
 
-  /** The same for a link within what was read: one to the same origin is always followed. */
+  /** The same for a link within what was read, asked by GET: one to the same origin is always followed. */
   linked(from: Stop, link: string): Stop {
     return this.#stop(from, this.#parsed(from, link, 'a link'), 'a link');
   }

@@ -7,7 +7,8 @@ import type { Look, LookNotice, PullRange, Pulls, ReadRange, Source } from '../c
 import { notAll } from './leads-on.ts';
 import { bodyOf, getPage, orMissing } from './page.ts';
 import { at } from './paths.ts';
-import { type Place, pathIn, readBy, stoppable } from './place.ts';
+import { type Place, readBy, stoppable } from './place.ts';
+import { questionOf } from './question.ts';
 import type { SequenceConfig } from './source-settings.ts';
 import { ETAG } from './validators.ts';
 
@@ -88,8 +89,8 @@ class Sequence implements Pulls {
     signal: AbortSignal,
   ): Promise<readonly Chunk[]> {
     const { fetcher, name: sourceName } = this.#place;
-    const numbers = { number: `${from}`, from: `${from}`, to: `${to}`, before: `${to + 1n}` };
-    const stop = fetcher.reach.start(fetcher.address(pathIn(this.#place, range, numbers)));
+    const numbers = { number: from, from, to, before: to + 1n };
+    const stop = fetcher.reach.start(questionOf(this.#place, range, numbers));
     const name = from === to ? `number ${from}` : `numbers ${from} to ${to}`;
     const later = from > this.#done(range.from) + 1n;
     const asking = getPage(readBy(this.#place, range), { name, stop, row, further: later }, signal);
@@ -112,7 +113,8 @@ class Sequence implements Pulls {
   async #head(signal: AbortSignal): Promise<Head> {
     const { fetcher, name } = this.#place;
     const { head, confirmations } = this.#config;
-    const asked = { stop: fetcher.reach.start(fetcher.address(head.path)), name: `${name} (its head)` };
+    const question = { url: fetcher.address(head.path), ...(head.body === undefined ? {} : { body: head.body }) };
+    const asked = { stop: fetcher.reach.start(question), name: `${name} (its head)` };
     const text = (await bodyOf(this.#place, await fetcher.get(asked, signal), signal)).toString('utf8').trim();
     const newest = integerOf(head.at === undefined ? text.replace(/^"(.*)"$/s, '$1') : valueIn(text, head.at, name));
     if (newest === undefined) {

@@ -13,7 +13,8 @@ export interface Answered {
 /** What an answer other than success says of the source. `name` holds no query and no secrets. `text`: its body. */
 export function answeredWith(name: string, answer: Answered, nowMs: number, text = ''): WaybillError {
   const { status } = answer;
-  const begins = excerptOf(text);
+  const excerpt = excerptOf(text);
+  const begins = excerpt === '' ? '' : `; the answer begins ${excerpt}`;
   const say = (code: ConstructorParameters<typeof WaybillError>[0], what: string, ids = {}): WaybillError =>
     new WaybillError(code, `${name} was answered with ${status}${what}${begins}`, {
       ids: { request: name, status, ...ids },
@@ -36,15 +37,18 @@ const QUERIES = /(\/[^\s?"'<>]*)\?[^\s"'<>]*/g;
 /** A page for people: its beginning says nothing. */
 const HTML = /^\s*(?:<\?xml[^>]*>\s*)?<(?:!doctype\s+html|html|head|body)\b/i;
 
-/** Masked as a whole: what is cut first may end in half a secret, which nothing would find. */
-function excerptOf(text: string): string {
+/**
+ * The beginning of what a server says, in quotes; nothing of what only a browser reads. Masked as a whole: what is cut
+ * first may end in half a secret, which nothing would find.
+ */
+export function excerptOf(text: string): string {
   if (HTML.test(text)) return '';
   const line = mask(text)
     .replaceAll(QUERIES, '$1')
     .replaceAll(/[\s\p{Cc}]+/gu, ' ')
     .trim();
   if (line === '') return '';
-  return `; the answer begins "${line.length > EXCERPT_MAX ? `${line.slice(0, EXCERPT_MAX)}…` : line}"`;
+  return `"${line.length > EXCERPT_MAX ? `${line.slice(0, EXCERPT_MAX)}…` : line}"`;
 }
 
 /** The first of these codes in what was thrown and its causes: what happened deep down says what to do. */

@@ -1,8 +1,10 @@
 import { z } from 'zod';
+import { placeholdersOf } from '../../objects/paths.ts';
 import { durationSchema, sizeSchema } from '../../objects/quantities.ts';
 import { FILE_FORMATS } from '../../objects/record-format.ts';
 import { documentSettings, recordBytesMaxSetting } from '../../objects/settings.ts';
 import { headersSchema } from './auth-config.ts';
+import { namesIn } from './body-template.ts';
 
 const SECRET_NAME = /[?&][^=]*(token|secret|password|api_?-?key|signature)[^=]*=/i;
 
@@ -14,9 +16,19 @@ const pathSchema = z
   .refine((path) => !/(^|\/)(\.|%2e){2}(\/|$|\?)/i.test(path.split('?', 1)[0] ?? ''), 'a path holds no `..`')
   .refine((path) => !SECRET_NAME.test(path), 'a secret in a URL ends up in logs; use auth');
 
-const nameSchema = z.string().regex(/^[A-Za-z0-9_.[\]~-]+$/, 'the name of a parameter of a query');
-const parameter = (what: string) => nameSchema.describe(`The parameter of the query that holds ${what}.`);
+const nameSchema = z.string().regex(/^[A-Za-z0-9_.[\]~-]+$/, 'the name of a parameter');
+const parameter = (what: string) => nameSchema.describe(`The parameter that holds ${what}.`);
 const jsonPath = (what: string) => z.string().min(1).describe(what);
+
+const bodySchema = (what: string) =>
+  z
+    .union([z.record(z.string(), z.json()), z.array(z.json())])
+    .describe(what)
+    .optional();
+const parameterIn = z
+  .enum(['query', 'body'])
+  .optional()
+  .describe('Where it stands: in the query, or at a dotted path of the body. In the body where the source has one.');
 
 const shared = {
   more: jsonPath(
@@ -33,12 +45,13 @@ const pagesSchema = z
     }),
     z.strictObject({
       by: z.literal('link').describe('The reply holds the address of the next page.'),
-      at: jsonPath('Path of that address in the body, `links.next`; in the header `Link` when absent.').optional(),
+      at: jsonPath('Path of that address in the reply, `links.next`; in the header `Link` when absent.').optional(),
       ...shared,
     }),
     z.strictObject({
       by: z.literal('page').describe('Pages are counted.'),
       parameter: parameter('the number of the page').default('page'),
+      parameterIn,
       first: z.int().min(0).default(1).describe('The number of the first page.'),
       size: z.int().min(1).optional().describe('How many records are asked for.'),
       sizeParameter: parameter('the size of a page').optional(),
@@ -52,6 +65,7 @@ const pagesSchema = z
     z.strictObject({
       by: z.literal('offset').describe('A page begins at a number of records.'),
       parameter: parameter('how many records come before').default('offset'),
+      parameterIn,
       size: z.int().min(1).describe('How many records are asked for.'),
       sizeParameter: parameter('how many records are asked for').default('limit'),
       endsWith: z
@@ -64,7 +78,8 @@ const pagesSchema = z
     z.strictObject({
       by: z.literal('cursor').describe('The reply says where the next page begins.'),
       parameter: parameter('the cursor').default('cursor'),
-      at: jsonPath('Path of the cursor in the body: `meta.next`.').optional(),
+      parameterIn,
+      at: jsonPath('Path of the cursor in the reply: `meta.next`.').optional(),
       ofRecord: jsonPath('Path of the cursor in the last record of a page: `id`.').optional(),
       initial: z.string().min(1).optional().describe('The cursor of the first page; none when absent.'),
       resumes: z
@@ -81,6 +96,7 @@ const sequenceSchema = z
     head: z
       .strictObject({
         path: pathSchema.describe('Where the newest number is told.'),
+        body: bodySchema('JSON that is sent there by POST.'),
         at: jsonPath('Path of the number in the reply; the reply itself is the number when absent.').optional(),
       })
       .describe('Tells the newest number.'),
@@ -99,15 +115,17 @@ const sequenceSchema = z
 
 const hostSchema = z.string().regex(/^[A-Za-z0-9.:[\]-]+$/, 'a host, `files.example.com`, or one with its port');
 
-/** What a sequence fills into its path by itself. */
+/** What a sequence fills in by itself. */
 export const SEQUENCE_VALUES: readonly string[] = ['from', 'to', 'number', 'before'];
-const FOLLOWED = SEQUENCE_VALUES.map((name) => `{{${name}}}`);
 
 export const sourceSchema = z
   .strictObject({
     path: pathSchema
       .default('')
       .describe('Below the base URL; may hold `{{ window }}`, parameters, and in a sequence `{{ number }}`.'),
+    body: bodySchema(
+      'JSON that is asked by, with POST. Its texts may hold what the path may; one that is nothing else is the value.',
+    ),
     headers: headersSchema.optional(),
     format: z.enum(FILE_FORMATS).optional().describe('By the ending of the path, then by the type of the reply.'),
     ...documentSettings,
@@ -145,7 +163,7 @@ export const sourceSchema = z
     if (paged && sequence !== undefined) issue('sequence', 'a source is numbered or has pages, not both');
     if ((paged || sequence !== undefined) && source.format === 'parquet') issue('format', 'Parquet has no pages');
     if (pages?.by === 'cursor' && (pages.at === undefined) === (pages.ofRecord === undefined)) {
-      issue('pages', 'say where the cursor is: `at` in the body, or `ofRecord` in the last record');
+      issue('pages', 'say where the cursor is: `at` in the reply, or `ofRecord` in the last record');
     }
     if (pages?.by === 'page' && pages.endsWith === 'short' && pages.size === undefined) {
       issue('pages', 'say with `size` how many records a full page holds');
@@ -153,14 +171,22 @@ export const sourceSchema = z
     if (source.single && source.recordsAt !== undefined) {
       issue('recordsAt', 'a document that is one record has no array in it');
     }
-    const numbered = FOLLOWED.filter((name) => source.path.includes(name));
-    if (sequence === undefined && numbered.length > 0) issue('path', `only a sequence fills in ${numbered.join(', ')}`);
+    if (pages !== undefined && 'parameterIn' in pages && pages.parameterIn === 'body' && source.body === undefined) {
+      issue('pages', 'there is no `body` to put the parameters in');
+    }
+    const names = [...placeholdersOf(source.path), ...namesIn(source.body)];
+    const numbered = SEQUENCE_VALUES.filter((name) => names.includes(name));
+    if (sequence === undefined && numbered.length > 0) {
+      issue('path', `only a sequence fills in ${numbered.map((name) => `{{ ${name} }}`).join(', ')}`);
+    }
     if (sequence !== undefined && numbered.length === 0) issue('path', 'a sequence needs {{ number }} or {{ from }}');
-    if (sequence !== undefined && sequence.step > 1 && !/\{\{(to|before)\}\}/.test(source.path)) {
+    if (sequence !== undefined && sequence.step > 1 && !names.includes('to') && !names.includes('before')) {
       issue('path', 'a step of more than one number needs {{ to }} or {{ before }}');
     }
   });
 
 export type SourceConfig = z.output<typeof sourceSchema>;
-export type PagesConfig = Exclude<z.output<typeof pagesSchema>, { by: 'none' }>;
+/** How pages follow each other, with all that the flow file leaves open decided. */
+export type PagesConfig = Settled<Exclude<z.output<typeof pagesSchema>, { by: 'none' }>>;
+type Settled<Pages> = Pages extends unknown ? Pages & { readonly parameterIn: 'query' | 'body' } : never;
 export type SequenceConfig = z.output<typeof sequenceSchema>;

@@ -13,7 +13,11 @@ export function openHttpSource(connection: ConnectionConfig, settings: SourceCon
   const { ports } = context;
   const place = { fetcher, connection, settings, ports, name: placeName(connection, settings) };
   const { pages } = settings;
-  if (pages !== undefined && pages.by !== 'none') return pagedSource(place, pages);
+  if (pages !== undefined && pages.by !== 'none') {
+    const told = 'parameterIn' in pages ? pages.parameterIn : undefined;
+    const parameterIn = told ?? (settings.body === undefined ? 'query' : 'body');
+    return pagedSource(place, { ...pages, parameterIn });
+  }
   if (settings.sequence !== undefined) return sequenceSource(place, settings.sequence);
   return documentSource(place);
 }

@@ -16,13 +16,16 @@ export interface PeerDocument {
 }
 
 export interface AskedFor {
+  readonly method: string;
   /** With its query. */
   readonly path: string;
+  /** What was sent with it. */
+  readonly body: string;
   readonly headers: IncomingMessage['headers'];
   readonly status: number;
 }
 
-export type PeerServe = (request: IncomingMessage, response: ServerResponse) => PeerDocument | undefined;
+export type PeerServe = (request: IncomingMessage, response: ServerResponse, body: string) => PeerDocument | undefined;
 
 /** An HTTP server that gives documents and honours conditional requests, as a static file server does. */
 export interface DocumentPeer {
@@ -42,13 +45,19 @@ export async function openDocumentPeer(
 ): Promise<DocumentPeer> {
   const held = new Map(Object.entries(documents));
   const asked: AskedFor[] = [];
-  const server = createServer((request, response) => {
+  const answer = (request: IncomingMessage, response: ServerResponse, body: string): void => {
     const path = request.url ?? '/';
     const found = held.get(path) ?? held.get(path.split('?', 1)[0] ?? '') ?? held.get('*');
-    const document = typeof found === 'function' ? found(request, response) : (found ?? { status: 404 });
+    const document = typeof found === 'function' ? found(request, response, body) : (found ?? { status: 404 });
     const status = document === undefined ? 0 : statusOf(request, document);
-    asked.push({ path, headers: request.headers, status });
+    asked.push({ method: request.method ?? '', path, headers: request.headers, body, status });
     if (document !== undefined) give(response, document, status);
+  };
+  const server = createServer((request, response) => {
+    if (request.method === 'GET') return answer(request, response, '');
+    const pieces: Buffer[] = [];
+    request.on('data', (piece: Buffer) => pieces.push(piece));
+    request.on('end', () => answer(request, response, Buffer.concat(pieces).toString()));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
