@@ -1,7 +1,7 @@
 import { describeError, NotAppliedError, WaybillError } from '../../model/errors.ts';
 import type { OpenContext, Permit } from '../connector.ts';
 import { type Access, type KeepAlive, openAccess, openTransport } from './access.ts';
-import type { AuthHeader } from './auth.ts';
+import { authorizedPath, type Credential, headersOf } from './auth.ts';
 import { contentTypeOf } from './body.ts';
 import type { Reply } from './reply.ts';
 import type { ConnectionConfig, SinkConfig } from './settings.ts';
@@ -46,10 +46,10 @@ export class Caller {
 
   /** Throws NotAppliedError when nothing was sent, SINK_FAILED when something was and no complete answer came. */
   async call(call: Call): Promise<Reply> {
-    const header = await this.#authorize(call.name);
-    const reply = await this.#send(call, header);
+    const credential = await this.#authorize(call.name);
+    const reply = await this.#send(call, credential);
     // Once, and only where a 401 proves that nothing was applied: any other repeat is the engine's, and in the ledger.
-    if (reply.status !== 401 || !this.#replays401 || !this.#access.auth.renew(header)) return reply;
+    if (reply.status !== 401 || !this.#replays401 || !this.#access.auth.renew(credential)) return reply;
     return await this.#send(call, await this.#authorize(call.name));
   }
 
@@ -58,10 +58,10 @@ export class Caller {
     this.#transport.close();
   }
 
-  async #authorize(name: string): Promise<AuthHeader | undefined> {
+  async #authorize(name: string): Promise<Credential | undefined> {
     try {
-      const header = this.#access.auth.header();
-      return header instanceof Promise ? await header : header;
+      const credential = this.#access.auth.credential();
+      return credential instanceof Promise ? await credential : credential;
     } catch (error) {
       if (error instanceof NotAppliedError) throw error;
       throw new NotAppliedError(`${name} was not sent: ${describeError(error)}`, {
@@ -72,14 +72,13 @@ export class Caller {
     }
   }
 
-  async #send(call: Call, auth: AuthHeader | undefined): Promise<Reply> {
+  async #send(call: Call, credential: Credential | undefined): Promise<Reply> {
     const { method, name, signal } = call;
-    const headers = [...this.#headers, ...(call.headers ?? [])];
-    if (auth !== undefined) headers.push(auth[0], auth[1]);
+    const headers = [...this.#headers, ...(call.headers ?? []), ...Object.entries(headersOf(credential)).flat()];
     const compose = async () => {
       const { path, body } = await call.compose();
       if (body !== null) headers.push('content-type', call.contentType ?? this.#contentType);
-      return { path: this.#basePath + path || '/', body, headers };
+      return { path: authorizedPath(this.#basePath + path || '/', credential), body, headers };
     };
     return await this.#transport.send({ method, name, signal, timeoutMs: this.#timeoutMs, compose });
   }

@@ -2,6 +2,7 @@ import type { Dispatcher } from 'undici';
 import { WaybillError } from '../../model/errors.ts';
 import type { OpenContext } from '../connector.ts';
 import { type Access, openAccess, openLink } from './access.ts';
+import { authorizedPath, type Credential, headersOf } from './auth.ts';
 import type { Connection, Connections } from './connections.ts';
 import type { Deadlines } from './deadlines.ts';
 import { OpenReply } from './open-reply.ts';
@@ -26,6 +27,14 @@ export interface Wanted {
   readonly name: string;
   /** Beside those of the connection: what the answer is conditional on. Sent wherever a redirect leads. */
   readonly headers?: Readonly<Record<string, string>>;
+}
+
+interface Sending {
+  readonly wanted: Wanted;
+  /** With its query. */
+  readonly path: string;
+  readonly headers: Record<string, string>;
+  readonly signal: AbortSignal;
 }
 
 interface Link {
@@ -100,24 +109,26 @@ export class Fetcher {
   async #authorized(wanted: Wanted, signal: AbortSignal): Promise<OpenReply> {
     try {
       const { auth } = this.#access;
-      const header = wanted.stop.trusted ? await auth.header() : undefined;
-      const reply = await this.#ask(wanted, header, signal);
-      if (reply.status !== 401 || !wanted.stop.trusted || !auth.renew(header)) return reply;
+      const credential = wanted.stop.trusted ? await auth.credential() : undefined;
+      const reply = await this.#ask(wanted, credential, signal);
+      if (reply.status !== 401 || !wanted.stop.trusted || !auth.renew(credential)) return reply;
       reply.discard();
-      return await this.#ask(wanted, await auth.header(), signal);
+      return await this.#ask(wanted, await auth.credential(), signal);
     } catch (error) {
       throw notAnswered(wanted.name, error, signal);
     }
   }
 
-  async #ask(wanted: Wanted, auth: readonly [string, string] | undefined, signal: AbortSignal): Promise<OpenReply> {
+  async #ask(wanted: Wanted, credential: Credential | undefined, signal: AbortSignal): Promise<OpenReply> {
     const link = this.#link(wanted.stop);
-    const headers = { ...this.#headers(wanted.stop), ...wanted.headers, ...(auth && { [auth[0]]: auth[1] }) };
+    const headers = { ...this.#headers(wanted.stop), ...wanted.headers, ...headersOf(credential) };
+    const { pathname, search } = wanted.stop.url;
+    const path = authorizedPath(pathname + search, credential);
     for (;;) {
       const connection = await link.connections.take(signal);
       const { used } = connection;
       try {
-        return await this.#send(link, connection, { wanted, headers, signal });
+        return await this.#send(link, connection, { wanted, path, headers, signal });
       } catch (error) {
         link.connections.drop(connection);
         if (!used || signal.aborted || error instanceof WaybillError) throw error;
@@ -128,7 +139,7 @@ export class Fetcher {
   async #send(
     { connections, deadlines }: Link,
     connection: Connection,
-    { wanted, headers, signal }: { wanted: Wanted; headers: Record<string, string>; signal: AbortSignal },
+    { wanted, path, headers, signal }: Sending,
   ): Promise<OpenReply> {
     const { requestTimeout, stallTimeout: stallTimeoutMs, downloadTimeout: downloadTimeoutMs } = this.#settings;
     const control = new AbortController();
@@ -138,9 +149,9 @@ export class Fetcher {
     );
     signal.addEventListener('abort', abort);
     try {
-      const { url, body } = wanted.stop;
+      const { body } = wanted.stop;
       const method: Dispatcher.HttpMethod = body === undefined ? 'GET' : 'POST';
-      const request = { method, path: url.pathname + url.search, headers, ...(body !== undefined && { body }) };
+      const request = { method, path, headers, ...(body !== undefined && { body }) };
       const response = await connection.client.request({ ...request, signal: control.signal });
       const times = { stallTimeoutMs, downloadTimeoutMs };
       const parts = { name: wanted.name, stop: wanted.stop, control, deadlines, ...times };

@@ -1,6 +1,7 @@
 import { describeError, NotAppliedError } from '../../model/errors.ts';
 import { hideSecret, mask } from '../../model/masking.ts';
 import type { Ports } from '../../model/ports.ts';
+import { signedAssertion } from './assertion.ts';
 import type { AuthConfig } from './auth-config.ts';
 import { at } from './paths.ts';
 import type { Reply } from './reply.ts';
@@ -8,6 +9,8 @@ import type { Secrets } from './secrets.ts';
 import type { Transport } from './transport.ts';
 
 export type OAuthConfig = Extract<AuthConfig, { oauth2: unknown }>['oauth2'];
+
+type TokenPorts = Pick<Ports, 'monotonicMs' | 'wallMs' | 'id'>;
 
 interface Token {
   readonly value: string;
@@ -17,22 +20,25 @@ interface Token {
 }
 
 /**
- * Access tokens by OAuth 2 client credentials (RFC 6749, 4.4). One request for a token at a time, whoever waits for
- * it; a token is replaced ahead of its end, and an old one that still holds is used when no new one can be had.
+ * Access tokens by OAuth 2: client credentials (RFC 6749, 4.4), a refresh token (6) or a signed assertion (RFC 7523).
+ * One request for a token at a time, whoever waits for it; a token is replaced ahead of its end, and an old one that
+ * still holds is used when no new one can be had.
  */
 export class TokenSource {
   readonly #config: OAuthConfig;
   readonly #secrets: Secrets;
   readonly #transport: Transport;
-  readonly #ports: Pick<Ports, 'monotonicMs'>;
+  readonly #ports: TokenPorts;
   readonly #timeoutMs: number;
   readonly #never = new AbortController();
   #token: Token | undefined;
   #asked: Promise<Token> | undefined;
+  /** The refresh token of the last answer, and the one of the flow file that led to it. */
+  #refresh: { readonly of: string; readonly value: string } | undefined;
 
   constructor(
     config: OAuthConfig,
-    parts: { secrets: Secrets; transport: Transport; ports: Pick<Ports, 'monotonicMs'>; timeoutMs: number },
+    parts: { secrets: Secrets; transport: Transport; ports: TokenPorts; timeoutMs: number },
   ) {
     this.#config = config;
     this.#secrets = parts.secrets;
@@ -89,6 +95,7 @@ export class TokenSource {
     const value = at(json, 'access_token');
     if (typeof value !== 'string' || value === '') throw this.#noToken(`the answer of ${host} holds no access_token`);
     hideSecret(value);
+    this.#keepRefresh(at(json, 'refresh_token'));
     const seconds = Number(at(json, 'expires_in'));
     const lifeMs = Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : Number.POSITIVE_INFINITY;
     // A token that lives shorter than the lead would be asked for again with every request.
@@ -98,15 +105,16 @@ export class TokenSource {
 
   #compose(): { path: string; headers: string[]; body: Uint8Array } {
     const { tokenUrl, clientId, clientSecret, scope, audience, credentials } = this.#config;
-    const [id, secret] = [this.#secrets.textOrSecret(clientId), this.#secrets.get(clientSecret)];
-    const form = new URLSearchParams({ grant_type: 'client_credentials' });
+    const id = clientId === undefined ? undefined : this.#secrets.textOrSecret(clientId);
+    const secret = clientSecret === undefined ? undefined : this.#secrets.get(clientSecret);
+    const form = new URLSearchParams(this.#grant());
     if (scope !== undefined) form.set('scope', scope);
     if (audience !== undefined) form.set('audience', audience);
     const headers = ['content-type', 'application/x-www-form-urlencoded', 'accept', 'application/json'];
-    if (credentials === 'body') {
+    if (id !== undefined && (credentials === 'body' || secret === undefined)) {
       form.set('client_id', id);
-      form.set('client_secret', secret);
-    } else {
+      if (secret !== undefined) form.set('client_secret', secret);
+    } else if (id !== undefined && secret !== undefined) {
       const pair = `${encodeURIComponent(id)}:${encodeURIComponent(secret)}`;
       hideSecret(pair);
       headers.push('authorization', `Basic ${Buffer.from(pair).toString('base64')}`);
@@ -114,15 +122,40 @@ export class TokenSource {
     return { path: new URL(tokenUrl).pathname, headers, body: Buffer.from(form.toString()) };
   }
 
+  /** What is asked by. Throws what reading a secret and signing throw. */
+  #grant(): Record<string, string> {
+    const { refreshToken, assertion } = this.#config;
+    if (refreshToken !== undefined) {
+      const of = this.#secrets.get(refreshToken);
+      return { grant_type: 'refresh_token', refresh_token: this.#refresh?.of === of ? this.#refresh.value : of };
+    }
+    if (assertion === undefined) return { grant_type: 'client_credentials' };
+    const signing = { config: this.#config, assertion, key: this.#secrets.get(assertion.key) };
+    return { grant_type: JWT_BEARER, assertion: signedAssertion(signing, this.#ports) };
+  }
+
+  /** A server may give out another one with each token. It is good for this process; nothing keeps it for the next. */
+  #keepRefresh(value: unknown): void {
+    const { refreshToken } = this.#config;
+    if (refreshToken === undefined || typeof value !== 'string' || value === '') return;
+    hideSecret(value);
+    this.#refresh = { of: this.#secrets.get(refreshToken), value };
+  }
+
   #noToken(why: string, cause?: unknown, status?: number): NotAppliedError {
     return new NotAppliedError(`no access token, so nothing was sent: ${mask(why)}`, {
       sinkAway: true,
-      hint: 'Check the client id, its secret and the token URL under `auth`.',
+      hint:
+        this.#config.refreshToken === undefined
+          ? 'Check the client id, its secret or key, and the token URL under `auth`.'
+          : 'Check the token URL and the refresh token under `auth`: it may have run out, or be good for one use only.',
       ...(cause === undefined ? {} : { cause }),
       ...(status === undefined ? {} : { ids: { status } }),
     });
   }
 }
+
+const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
 
 function parseObject(text: string | undefined): unknown {
   try {

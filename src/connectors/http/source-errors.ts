@@ -64,18 +64,20 @@ export function notAnswered(name: string, error: unknown, signal: AbortSignal): 
   if (signal.aborted) return signal.reason;
   const within = codeWithin(error);
   if (within === error) return error;
-  const hint = within === undefined ? {} : { hint: within.hint };
-  const code = within?.code ?? (isDenied(error) ? 'SOURCE_DENIED' : 'SOURCE_AWAY');
+  const denied = isDenied(error) ? error : undefined;
+  const hint = (within ?? denied)?.hint;
+  const code = within?.code ?? (denied === undefined ? 'SOURCE_AWAY' : 'SOURCE_DENIED');
   return new WaybillError(code, `${name} was not answered: ${plain(error)}`, {
     cause: error,
     ids: { request: name },
-    ...hint,
+    ...(hint === undefined ? {} : { hint }),
   });
 }
 
 /** A server that gives out tokens has answered, and gave none out: another try would get the same answer. */
-function isDenied(error: unknown): boolean {
-  const status = error instanceof NotAppliedError ? error.ids.status : undefined;
+function isDenied(error: unknown): error is NotAppliedError {
+  if (!(error instanceof NotAppliedError)) return false;
+  const { status } = error.ids;
   return typeof status === 'number' && !LATER.has(status) && status < 500;
 }
 
