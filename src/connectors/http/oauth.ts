@@ -33,7 +33,7 @@ export class TokenSource {
   readonly #never = new AbortController();
   #token: Token | undefined;
   #asked: Promise<Token> | undefined;
-  /** The refresh token of the last answer, and the one of the flow file that led to it. */
+  /** The refresh token that is good now, and the one behind the reference that led to it. */
   #refresh: { readonly of: string; readonly value: string } | undefined;
 
   constructor(
@@ -127,7 +127,8 @@ export class TokenSource {
     const { refreshToken, assertion } = this.#config;
     if (refreshToken !== undefined) {
       const of = this.#secrets.get(refreshToken);
-      return { grant_type: 'refresh_token', refresh_token: this.#refresh?.of === of ? this.#refresh.value : of };
+      if (this.#refresh?.of !== of) this.#refresh = { of, value: of };
+      return { grant_type: 'refresh_token', refresh_token: this.#refresh.value };
     }
     if (assertion === undefined) return { grant_type: 'client_credentials' };
     const signing = { config: this.#config, assertion, key: this.#secrets.get(assertion.key) };
@@ -136,10 +137,9 @@ export class TokenSource {
 
   /** A server may give out another one with each token. It is good for this process; nothing keeps it for the next. */
   #keepRefresh(value: unknown): void {
-    const { refreshToken } = this.#config;
-    if (refreshToken === undefined || typeof value !== 'string' || value === '') return;
+    if (this.#refresh === undefined || typeof value !== 'string' || value === '') return;
     hideSecret(value);
-    this.#refresh = { of: this.#secrets.get(refreshToken), value };
+    this.#refresh = { of: this.#refresh.of, value };
   }
 
   #noToken(why: string, cause?: unknown, status?: number): NotAppliedError {

@@ -307,6 +307,13 @@ describe('an answer of 200 that says what went wrong', () => {
     });
   });
 
+  it('is one of the head of a sequence', async () => {
+    const peer = await api(() => json({ jsonrpc: '2.0', id: 1, error: { code: -32601, message: 'no such method' } }));
+    const head = { path: '/ask', body: { method: 'eth_blockNumbers' }, at: 'result' };
+    const reading = pull(open(peer, { body: { number: '{{ number }}' }, sequence: { head } }), { downloads });
+    await expect(reading).rejects.toMatchObject({ ...AWAY, message: expect.stringContaining('no such method') });
+  });
+
   it('is one where a document is read that has no pages', async () => {
     const failed = { data: { items: [{ id: 1 }] }, errors: [{ message: 'no shard 3' }] };
     const peer = await api(() => json(failed));

@@ -4,6 +4,7 @@ import { WaybillError } from '../../model/errors.ts';
 import type { Position } from '../../model/position.ts';
 import { emittedFormats } from '../../objects/record-format.ts';
 import type { Look, LookNotice, PullRange, Pulls, ReadRange, Source } from '../connector.ts';
+import { expectNoFailure } from './failed-reply.ts';
 import { notAll } from './leads-on.ts';
 import { bodyOf, getPage, orMissing } from './page.ts';
 import { at } from './paths.ts';
@@ -116,8 +117,10 @@ class Sequence implements Pulls {
     const question = { url: fetcher.address(head.path), ...(head.body === undefined ? {} : { body: head.body }) };
     const asked = { stop: fetcher.reach.start(question), name: `${name} (its head)` };
     const text = (await bodyOf(this.#place, await fetcher.get(asked, signal), signal)).toString('utf8').trim();
-    const newest = integerOf(head.at === undefined ? text.replace(/^"(.*)"$/s, '$1') : valueIn(text, head.at, name));
+    const reply = head.at === undefined ? undefined : objectIn(text, name);
+    const newest = integerOf(head.at === undefined ? text.replace(/^"(.*)"$/s, '$1') : at(reply, head.at));
     if (newest === undefined) {
+      expectNoFailure(reply, { name: asked.name, records: 0 });
       throw new WaybillError('SOURCE_INVALID', `the head of ${name} tells no whole number`, {
         hint: 'Say with `sequence.head.at` where in the reply the newest number is.',
       });
@@ -126,9 +129,9 @@ class Sequence implements Pulls {
   }
 }
 
-function valueIn(text: string, path: string, name: string): unknown {
+function objectIn(text: string, name: string): unknown {
   try {
-    return at(parseObject(text), path);
+    return parseObject(text);
   } catch (error) {
     throw new WaybillError('SOURCE_INVALID', `the head of ${name} is no JSON object`, { cause: error });
   }
