@@ -381,7 +381,10 @@ describe('settings of a body', () => {
   it.each([
     [{ body: 'text' }, 'body'],
     [{ pages: { by: 'page', parameterIn: 'body' } }, 'there is no `body`'],
-    [{ body: { a: '{{ number }}' } }, 'only a sequence fills in {{ number }}'],
+    [
+      { body: { a: '{{ number }}' } },
+      'only a sequence fills in {{ number }}; a parameter of the flow needs another name',
+    ],
     [{ body: { a: 1 }, sequence: { head: { path: '/h' } } }, 'a sequence needs'],
     [
       { body: { a: '{{ from }}' }, sequence: { head: { path: '/h' }, step: 2 } },

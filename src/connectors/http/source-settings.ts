@@ -177,7 +177,8 @@ export const sourceSchema = z
     const names = [...placeholdersOf(source.path), ...namesIn(source.body)];
     const numbered = SEQUENCE_VALUES.filter((name) => names.includes(name));
     if (sequence === undefined && numbered.length > 0) {
-      issue('path', `only a sequence fills in ${numbered.map((name) => `{{ ${name} }}`).join(', ')}`);
+      const shown = numbered.map((name) => `{{ ${name} }}`).join(', ');
+      issue('path', `only a sequence fills in ${shown}; a parameter of the flow needs another name`);
     }
     if (sequence !== undefined && numbered.length === 0) issue('path', 'a sequence needs {{ number }} or {{ from }}');
     if (sequence !== undefined && sequence.step > 1 && !names.includes('to') && !names.includes('before')) {
