@@ -88,6 +88,13 @@ function takesOnlyReferences(schema: Schema): boolean {
   return takes('env:A') && takes('file:a') && !takes('a') && !takes('https://a.example');
 }
 
+/** Whether one of a few words stands at `path`, as the schema has it: that says how, and never what. */
+export function isChoiceAt(schema: Schema, path: Path): boolean {
+  const found = schemasAt(schema, path).flatMap((at) => [...cores(at.schema, at.secret)]);
+  const isChoice = (core: Schema): boolean => ['enum', 'literal'].includes(definition(core).type);
+  return found.length > 0 && found.every((core) => !core.secret && isChoice(core.schema));
+}
+
 /** Where a key is allowed, somewhere below: `batch.maxRecords` for `maxRecords`. For hints. */
 export function findKey(schema: Schema, key: string, path: Path = []): Path | undefined {
   if (path.length > 4) return undefined;

@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import type { ErrorCode } from '../model/error-codes.ts';
 import { explain, type Issue } from './issues.ts';
 import { type Path, type RawFile, showPath, showPlace, valueAt } from './places.ts';
-import { isSecretAt } from './schema-walk.ts';
+import { isChoiceAt, isSecretAt } from './schema-walk.ts';
 import { type Environment, expand, hasVariable, secretReference } from './variables.ts';
 import type { Finding } from './waybill.ts';
 
@@ -129,7 +129,7 @@ const SECRET_NAME = words(
 /** Parts of an `auth` that tell how, not what. */
 const NO_SECRET = words(
   'user(?:name)?|name|type|scheme|header|prefix|realm|scopes?|audience|region|service|in',
-  'client[-_]?id|token[-_]?url|url',
+  'client[-_]?id|token[-_]?url|url|issuer|subject|key[-_]?id|lifetime|refresh[-_]?ahead',
 );
 
 /** One walk through a piece of the file that puts the variables in. */
@@ -160,9 +160,9 @@ class Filling {
 
   #isSecret(path: Path): boolean {
     const last = path.findLast((part) => typeof part === 'string');
-    if (last === undefined) return false;
+    if (last === undefined || isChoiceAt(this.#schema, path)) return false;
     if (isSecretAt(this.#schema, path) || SECRET_NAME.test(String(last))) return true;
-    return path.slice(0, -1).includes('auth') && !NO_SECRET.test(String(last));
+    return path.slice(0, -1).includes('auth') && !path.includes('claims') && !NO_SECRET.test(String(last));
   }
 
   #plain(text: string, path: Path): string {
