@@ -15,16 +15,21 @@ export function namesIn(body: unknown): readonly string[] {
   return typeof body === 'object' && body !== null ? Object.values(body).flatMap(namesIn) : [];
 }
 
+/** What stands behind a reference to a secret. */
+export type Reveal = (reference: string) => string;
+
 /**
  * A text that is one place, and nothing else, becomes the value, a number where it is one; within other text it is
- * spelled out. Names of members are never filled in. Throws CONFIG_INVALID.
+ * spelled out. One that is a reference to a secret, `env:NAME` or `file:PATH`, is revealed; a value that is filled in
+ * never is one. Names of members stay as they are. Throws CONFIG_INVALID, and what revealing throws.
  */
-export function filled(body: unknown, values: Values): unknown {
-  if (Array.isArray(body)) return body.map((one) => filled(one, values));
+export function filled(body: unknown, values: Values, reveal: Reveal): unknown {
+  if (Array.isArray(body)) return body.map((one) => filled(one, values, reveal));
   if (typeof body === 'object' && body !== null) {
-    return Object.fromEntries(Object.entries(body).map(([name, held]) => [name, filled(held, values)]));
+    return Object.fromEntries(Object.entries(body).map(([name, held]) => [name, filled(held, values, reveal)]));
   }
   if (typeof body !== 'string') return body;
+  if (/^(env|file):./s.test(body)) return reveal(body);
   const [, name, filter] = WHOLE_HOLE.exec(body) ?? [];
   if (name !== undefined && filter === undefined) return knownAs(name, values);
   return body.replaceAll(HOLE, (_hole, name: string, filter?: string) => spelled(name, filter, values));

@@ -8,6 +8,9 @@ const constantsSchema = z
   .refine((constants) => !JSON.stringify(constants).includes('{{'), {
     message: 'constants are the same for every batch and take no templates; what differs travels in headers',
   })
+  .refine((constants) => !/"(env|file):./.test(JSON.stringify(constants)), {
+    message: 'constants are kept with the bytes of each batch, so no secret can stand in them; use auth',
+  })
   .describe('Fields that stand beside the records, the same in every request.');
 
 export const bodySchema = z

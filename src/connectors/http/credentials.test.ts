@@ -103,6 +103,51 @@ describe('a secret in the query', () => {
   });
 });
 
+describe('a secret in the body of a source', () => {
+  const secrets = { 'env:KEY': KEY, 'file:other': 'second-secret' };
+  const read = async (peer: DocumentPeer, settings: Record<string, unknown>, parameters = {}) => {
+    const config = http.source!.settings.parse({ path: '/items', ...settings });
+    const source = http.source!.open(http.connection.parse({ url: peer.url }), config, openContext(secrets));
+    closing.push(async () => source.close?.());
+    return await pull(source, { downloads, parameters });
+  };
+
+  it('is sent in place of its reference, in heads of sequences, too, and is in no error', async () => {
+    const peer = await peerOf({
+      '/head': (_request, _response, body) => (JSON.parse(body).key === KEY ? json(2) : { status: 403 }),
+      '/items': (_request, _response, body) => json({ message: `not with ${body}` }, 400),
+    });
+    const body = { auth: [{ key: 'env:KEY' }, 'file:other'], number: '{{ number }}' };
+    const sequence = { head: { path: '/head', body: { key: 'env:KEY' } }, first: 2 };
+    const error = await read(peer, { body, sequence }).catch((thrown: unknown) => thrown);
+    expect(JSON.parse(peer.asked[1]?.body ?? '')).toEqual({ auth: [{ key: KEY }, 'second-secret'], number: 2 });
+    expect(describeError(error)).toContain('not with');
+    for (const spelled of [KEY, 'second-secret']) expect(inspect(error, { depth: 9 })).not.toContain(spelled);
+  });
+
+  it('is never named by a value that is filled in, nor by a cursor', async () => {
+    const peer = await peerOf({
+      '*': (_request, _response, body) =>
+        json({ rows: [{ id: 1 }], next: JSON.parse(body).after === undefined ? 'env:KEY' : null }),
+    });
+    const settings = {
+      recordsAt: 'rows',
+      body: { a: '{{ given }}', b: '{{ given | text }}' },
+      pages: { by: 'cursor', parameter: 'after', at: 'next' },
+    };
+    await read(peer, settings, { given: { type: 'text', value: 'env:KEY' } });
+    expect(peer.asked.map(({ body }) => JSON.parse(body))).toEqual([
+      { a: 'env:KEY', b: 'env:KEY' },
+      { a: 'env:KEY', b: 'env:KEY', after: 'env:KEY' },
+    ]);
+  });
+
+  it('is refused among the constants of a sink, which are kept with each batch', () => {
+    const settings = { receipt: { shape: 'none' }, body: { wrap: 'items', constants: { a: { key: 'env:KEY' } } } };
+    expect(JSON.stringify(http.sink!.settings.safeParse(settings).error?.issues)).toContain('no secret can stand');
+  });
+});
+
 describe('OAuth 2', () => {
   type Form = Readonly<Record<string, string>>;
   /** Gives a token for each form that is right, and records for the newest token alone. */

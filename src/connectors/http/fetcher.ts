@@ -79,6 +79,11 @@ export class Fetcher {
     return addressBelow(this.#base, path);
   }
 
+  /** The secret behind a reference, hidden from then on in all that is shown. Throws SECRET_MISSING. */
+  secret(reference: string): string {
+    return this.#access.secrets.get(reference);
+  }
+
   /** An answer of 2xx, or of 304 where it was asked for conditionally. Throws the source's errors. */
   async get(wanted: Wanted, signal: AbortSignal): Promise<OpenReply> {
     let { stop } = wanted;

@@ -14,7 +14,7 @@ import { leadsOn, notAll } from './leads-on.ts';
 import type { OpenReply } from './open-reply.ts';
 import { at, canonical } from './paths.ts';
 import { type Place, stoppable } from './place.ts';
-import { pathIn, questionOf } from './question.ts';
+import { namedQuestion, pathIn, questionOf } from './question.ts';
 import {
   conditionsOf,
   isSame,
@@ -211,8 +211,7 @@ class Poll implements Pulls {
   /** All that decides what is asked and how it is read; of secrets only where they are found. */
   #purpose(range: ReadRange): Purpose {
     const { connection, settings } = this.#place;
-    const { url, body = null } = questionOf(this.#place, range);
-    const whole = canonical([connection, settings, url.href, body]);
+    const whole = canonical([connection, settings, ...namedQuestion(settings, range)]);
     return { definition: createHash('sha256').update(whole).digest('hex'), from: range.from };
   }
 

@@ -4,6 +4,7 @@ import { WaybillError } from '../../model/errors.ts';
 import type { Position } from '../../model/position.ts';
 import { emittedFormats } from '../../objects/record-format.ts';
 import type { Look, LookNotice, PullRange, Pulls, ReadRange, Source } from '../connector.ts';
+import { filled } from './body-template.ts';
 import { expectNoFailure } from './failed-reply.ts';
 import { notAll } from './leads-on.ts';
 import { bodyOf, getPage, orMissing } from './page.ts';
@@ -114,8 +115,8 @@ class Sequence implements Pulls {
   async #head(signal: AbortSignal): Promise<Head> {
     const { fetcher, name } = this.#place;
     const { head, confirmations } = this.#config;
-    const question = { url: fetcher.address(head.path), ...(head.body === undefined ? {} : { body: head.body }) };
-    const asked = { stop: fetcher.reach.start(question), name: `${name} (its head)` };
+    const body = filled(head.body, {}, (reference) => fetcher.secret(reference));
+    const asked = { stop: fetcher.reach.start({ url: fetcher.address(head.path), body }), name: `${name} (its head)` };
     const text = (await bodyOf(this.#place, await fetcher.get(asked, signal), signal)).toString('utf8').trim();
     const reply = head.at === undefined ? undefined : objectIn(text, name);
     const newest = integerOf(head.at === undefined ? text.replace(/^"(.*)"$/s, '$1') : at(reply, head.at));
